@@ -1,0 +1,1 @@
+"""The domain of Rollcall: resources, targeting, rendering and reconcile decisions, without any I/O."""

@@ -1,0 +1,105 @@
+"""`reconcile`: what to do next for an invocation.
+
+An invocation goes through three stages, each visible in its status: it is *examined* until its hosts are dealt into
+slices, all of them and for good (condition Resolved, the commit point: no pod exists before it); it is *rolled out*
+until every slice is Done; then it is finished and never changes again. Slices start in the order of their index, and
+`status.startedSlices` remembers how far that has come, so that a pod that vanished is told from one never made.
+"""
+
+from datetime import datetime
+
+from rollcall.names import ConditionType, Reason
+from rollcall.plan.conditions import conclude, unless_same
+from rollcall.plan.observed import Note, Observed, Plan
+from rollcall.plan.resolution import Problem, Resolution, examine
+from rollcall.plan.rolling import roll_out
+from rollcall.plan.rollout import deal
+from rollcall.resources.jobinvocation import HostCounts, InvocationState, JobInvocation, WhenEmpty
+from rollcall.resources.meta import ConditionStatus
+
+
+def reconcile(observed: Observed, now: datetime) -> Plan:
+    """The next step for the invocation, as of `now`."""
+    invocation = observed.invocation
+    if invocation.metadata.deletion_timestamp is not None:
+        return tear_down(observed, now)
+    if invocation.finished:
+        return Plan(
+            release_pods=tuple(pod.name for pod in observed.pods.values() if pod.held and pod.over(now)),
+            done=not any(pod.held for pod in observed.pods.values()),
+        )
+    resolved = invocation.condition(ConditionType.RESOLVED)
+    if resolved is None or resolved.status != ConditionStatus.TRUE:
+        return _begin(observed, now)
+    return roll_out(observed, now)
+
+
+def tear_down(observed: Observed, now: datetime) -> Plan:
+    """The next step towards the end of an invocation that is being deleted: stop its pods, wait, let them go."""
+    pods = observed.pods.values()
+    overdue = [pod.deleting_since for pod in pods if pod.deleting_since and not pod.over(now)]
+    return Plan(
+        delete_pods=tuple(pod.name for pod in pods if pod.deleting_since is None),
+        release_pods=tuple(pod.name for pod in pods if pod.held and pod.over(now)),
+        again_at=now + observed.timing.progress if overdue else None,
+        done=not pods,
+    )
+
+
+def _begin(observed: Observed, now: datetime) -> Plan:
+    """Examine the invocation; deal its hosts, wait for what is missing, or give up."""
+    if observed.slices:
+        # A dealing that was cut short. Hosts may have changed since: none of it is kept.
+        return Plan(discard_slices=True, again_at=now)
+    match examine(observed):
+        case Problem() as problem:
+            return _reject(observed, problem, now)
+        case Resolution() as resolution:
+            return _deal(observed.invocation, resolution, now)
+
+
+def _reject(observed: Observed, problem: Problem, now: datetime) -> Plan:
+    invocation = observed.invocation
+    created = invocation.metadata.creation_timestamp or now
+    deadline = created + observed.timing.reference_grace
+    waiting = problem.may_heal and now < deadline
+    message = f"{problem.message}; waiting for it until {deadline:%H:%M:%S} UTC" if waiting else problem.message
+    status = conclude(
+        invocation.status, invocation, now, (ConditionType.VALID, False, problem.reason, message),
+        state=InvocationState.PENDING if waiting else InvocationState.FAILED,
+    )  # fmt: skip
+    if not waiting:
+        status = conclude(
+            status, invocation, now, (ConditionType.FAILED, True, problem.reason, message),
+            hosts=status.hosts or HostCounts(), completion_time=now,
+        )  # fmt: skip
+    said = invocation.condition(ConditionType.VALID)
+    repeated = waiting and said is not None and said.message == message
+    return Plan(
+        status=unless_same(status, invocation),
+        notes=() if repeated else (Note(problem.reason, message, warning=True),),
+        again_at=deadline if waiting else None,
+        done=not waiting,
+    )
+
+
+def _deal(invocation: JobInvocation, resolution: Resolution, now: datetime) -> Plan:
+    total = len(resolution.hosts)
+    slices = deal(invocation, [host.metadata.name for host in resolution.hosts])
+    status = conclude(
+        invocation.status, invocation, now, (ConditionType.VALID, True, Reason.ACCEPTED, "nothing is wrong with it"),
+        state=InvocationState.PENDING, description=resolution.description,
+        slices=len(slices), hosts=HostCounts(total=total, pending=total),
+    )  # fmt: skip
+    message = f"{total} hosts in {len(slices)} slices" if total else "the targeting selects no host"
+    status = conclude(status, invocation, now, (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, message))
+    if total:
+        return Plan(create_slices=slices, status=status, notes=(Note(Reason.HOSTS_RESOLVED, message),), again_at=now)
+    failed = invocation.spec.targeting.when_empty == WhenEmpty.FAIL
+    end = ConditionType.FAILED if failed else ConditionType.COMPLETE
+    message = "the targeting selects no host; check the names or labels that it asks for"
+    status = conclude(
+        status, invocation, now, (end, True, Reason.NO_HOSTS, message),
+        state=InvocationState.FAILED if failed else InvocationState.COMPLETE, completion_time=now,
+    )  # fmt: skip
+    return Plan(status=status, notes=(Note(Reason.NO_HOSTS, message, warning=True),), done=True)

@@ -1,0 +1,109 @@
+"""What a decision is made from, and what it consists of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from rollcall.names import Reason
+from rollcall.outputs import Exit
+from rollcall.plan.pods import Pod
+from rollcall.resources.host import Host
+from rollcall.resources.jobinvocation import JobInvocation, JobInvocationStatus
+from rollcall.resources.jobslice import JobSlice, JobSliceStatus
+from rollcall.resources.jobtemplate import JobTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the operator is patient."""
+
+    reference_grace: timedelta = timedelta(seconds=30)
+    """How long a missing template, Host or Secret may turn up after the invocation was created: they are often
+    applied together."""
+    pickup: timedelta = timedelta(seconds=600)
+    """How long a runner pod may wait for a node, an image or the API server's consent."""
+    progress: timedelta = timedelta(seconds=2)
+    """How long at least between two writes of mere progress for one invocation."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostProgress:
+    """What a host's events said so far; times are epoch seconds."""
+
+    started: float
+    last: float
+    exit: Exit | None
+    bytes: int
+    cut_bytes: int
+    tail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What was read of a slice's output; `complete` when its pod can say no more and all of it is stored."""
+
+    hosts: Mapping[str, HostProgress]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API server's refusal to take a slice's pod: since when, and when to offer it again."""
+
+    since: datetime
+    retry_at: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that one reconcile of an invocation looks at."""
+
+    invocation: JobInvocation
+    slices: Sequence[JobSlice] = ()
+    pods: Mapping[str, Pod] = field(default_factory=dict)
+    collected: Mapping[str, Collected] = field(default_factory=dict)
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    template: JobTemplate | str | None = None
+    """The template; a sentence when it cannot be read; None when there is none."""
+    secrets: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    """The keys of each Secret that the hosts' credentials come from; None for one that does not exist."""
+    timing: Timing = Timing()
+    progress_written: datetime | None = None
+    """When progress was last written for this invocation; None: never in this life of the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A Kubernetes Event about the invocation."""
+
+    reason: Reason
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, in this order; everything in it can be done twice without harm."""
+
+    discard_slices: bool = False
+    """Delete all slices: they are left over from a dealing that was never completed, no pod has been started."""
+    create_slices: tuple[JobSlice, ...] = ()
+    slice_statuses: tuple[tuple[str, JobSliceStatus], ...] = ()
+    release_pods: tuple[str, ...] = ()
+    """Pods whose results are safe: take the finalizer off."""
+    delete_pods: tuple[str, ...] = ()
+    """Pods to stop, with their grace period."""
+    start_slices: tuple[JobSlice, ...] = ()
+    clean_up: bool = False
+    """Delete the pods, which have all ended, and the Secrets with the work."""
+    status: JobInvocationStatus | None = None
+    """The status to write; None when the stored one is still right."""
+    progress: bool = False
+    """Whether this plan writes progress."""
+    notes: tuple[Note, ...] = ()
+    again_at: datetime | None = None
+    """When to look again even if nothing happens."""
+    done: bool = False
+    """Whether nothing is left to do for this invocation."""

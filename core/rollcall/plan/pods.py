@@ -1,0 +1,140 @@
+"""What a runner pod's status says, read once from its JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any, Final
+
+from rollcall.names import FINALIZER_COLLECT, LABEL_INVOCATION, LABEL_SLICE, Reason
+
+LOST_AFTER: Final = timedelta(seconds=60)
+"""How long after the end of its grace period a pod that is still there counts as lost with its node."""
+
+_IMAGE_REASONS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_DISRUPTIONS: Final = {
+    "EvictionByEvictionAPI": Reason.EVICTED,
+    "TerminationByKubelet": Reason.EVICTED,
+    "PreemptionByScheduler": Reason.EVICTED,
+    "DeletionByTaintManager": Reason.NODE_LOST,
+    "DeletionByPodGC": Reason.NODE_LOST,
+}
+
+
+class Phase(Enum):
+    """How far the pod is: waiting for its container, working, or ended for good."""
+
+    WAITING = auto()
+    WORKING = auto()
+    ENDED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong with a pod, in a word and in a sentence."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """The runner pod of a slice."""
+
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str
+    invocation: str
+    slice: str
+    phase: Phase
+    created: datetime
+    deleting_since: datetime | None
+    held: bool
+    trouble: Trouble | None
+    container_started: bool
+
+    def lost(self, now: datetime) -> bool:
+        """Whether it should long have ended: nothing on its node answers any more."""
+        return self.phase != Phase.ENDED and self.deleting_since is not None and now > self.deleting_since + LOST_AFTER
+
+    def over(self, now: datetime) -> bool:
+        """Whether nothing more will come from it."""
+        return self.phase == Phase.ENDED or self.lost(now)
+
+
+def read_pod(document: Mapping[str, Any]) -> Pod:
+    """The pod in the API server's JSON. Raises ValueError when it is not one of our runner pods."""
+    metadata = document["metadata"]
+    labels = metadata.get("labels") or {}
+    if LABEL_SLICE not in labels or LABEL_INVOCATION not in labels:
+        raise ValueError(f"pod {metadata['name']} is not a runner pod")
+    status = document.get("status") or {}
+    deleted = metadata.get("deletionTimestamp")
+    return Pod(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        invocation=labels[LABEL_INVOCATION],
+        slice=labels[LABEL_SLICE],
+        phase=_phase(status, deleted=deleted is not None),
+        created=datetime.fromisoformat(metadata["creationTimestamp"]),
+        deleting_since=datetime.fromisoformat(deleted) if deleted else None,
+        held=FINALIZER_COLLECT in (metadata.get("finalizers") or ()),
+        trouble=_trouble(status, deleted=deleted is not None),
+        container_started=bool(_container(status, "running") or _container(status, "terminated")),
+    )
+
+
+def _container(status: Mapping[str, Any], state: str) -> Mapping[str, Any] | None:
+    """The runner container's state of that name, if it is in it."""
+    for container in status.get("containerStatuses") or ():
+        if found := (container.get("state") or {}).get(state):
+            return found  # type: ignore[no-any-return]
+    return None
+
+
+def _phase(status: Mapping[str, Any], *, deleted: bool) -> Phase:
+    if status.get("phase") in ("Succeeded", "Failed"):
+        return Phase.ENDED
+    if _container(status, "running"):
+        return Phase.WORKING
+    if deleted and not status.get("containerStatuses") and not _scheduled(status):
+        return Phase.ENDED  # no kubelet has it, so nobody will report its end
+    return Phase.WAITING
+
+
+def _scheduled(status: Mapping[str, Any]) -> bool:
+    return any(c["type"] == "PodScheduled" and c["status"] == "True" for c in status.get("conditions") or ())
+
+
+def _trouble(status: Mapping[str, Any], *, deleted: bool) -> Trouble | None:
+    """The most telling thing that is wrong with the pod."""
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    disruption = conditions.get("DisruptionTarget", {})
+    if disruption.get("status") == "True":
+        reason = _DISRUPTIONS.get(disruption.get("reason", ""), Reason.EVICTED)
+        return Trouble(reason, f"the runner pod was taken away: {disruption.get('message') or reason.value}")
+    if status.get("reason") == "Evicted":
+        return Trouble(Reason.EVICTED, f"the runner pod was evicted: {status.get('message', 'its node ran short')}")
+    if status.get("reason") == "NodeLost":
+        return Trouble(Reason.NODE_LOST, "the node of the runner pod went away")
+    terminated = _container(status, "terminated") or {}
+    if terminated.get("reason") == "OOMKilled":
+        return Trouble(
+            Reason.OOM_KILLED, "the runner used more memory than it may; raise its limit or put fewer hosts in a slice"
+        )
+    waiting = _container(status, "waiting") or {}
+    if waiting.get("reason") in _IMAGE_REASONS:
+        said = waiting.get("message") or waiting["reason"]
+        return Trouble(Reason.IMAGE_PULL, f"the runner image cannot be pulled: {said}")
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("reason") == "Unschedulable":
+        return Trouble(Reason.UNSCHEDULABLE, f"no node takes the runner pod: {scheduled.get('message', '')}")
+    if deleted:
+        return Trouble(Reason.POD_DELETED, "the runner pod was deleted while it worked; run the job again on this host")
+    if terminated.get("exitCode"):
+        code, said = terminated["exitCode"], (terminated.get("message") or "").strip()
+        return Trouble(Reason.RUNNER_CRASHED, f"the runner ended with exit code {code}" + (f": {said}" if said else ""))
+    return None

@@ -1,0 +1,225 @@
+"""The rollout of a resolved invocation: take in what the pods did, start what there is room for, finish."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Final
+
+from rollcall.names import ConditionType, Reason
+from rollcall.plan.conditions import conclude, unless_same
+from rollcall.plan.observed import Note, Observed, Plan
+from rollcall.plan.pods import Phase, Pod, Trouble
+from rollcall.plan.results import final_status, progress_status
+from rollcall.plan.rollout import startable
+from rollcall.resources.jobinvocation import HostCounts, HostFailure, InvocationState, JobInvocationStatus
+from rollcall.resources.jobslice import HostState, JobSlice, JobSliceStatus
+
+MAX_FAILURES: Final = 20
+"""How many failed hosts the invocation's status shows."""
+
+
+def roll_out(observed: Observed, now: datetime) -> Plan:
+    """The next step of a resolved invocation."""
+    return _RollOut(observed, now).plan()
+
+
+@dataclass(frozen=True)
+class _View:
+    """A slice and the status that it should have now."""
+
+    slice: JobSlice
+    status: JobSliceStatus
+
+    @property
+    def name(self) -> str:
+        return self.slice.metadata.name
+
+    @property
+    def done(self) -> bool:
+        return bool(self.status.hosts) and all(result.state.ended for result in self.status.hosts)
+
+    @property
+    def unfinished(self) -> int:
+        """How many hosts have not ended."""
+        return len(self.slice.spec.hosts) - sum(result.state.ended for result in self.status.hosts)
+
+    @property
+    def news(self) -> bool:
+        """Whether the stored status lacks something that a reader would want to see."""
+        begun = any(result.state != HostState.PENDING for result in self.status.hosts)
+        return self.status != self.slice.status and begun
+
+
+@dataclass(frozen=True)
+class _RollOut:
+    """One look at a resolved invocation."""
+
+    observed: Observed
+    now: datetime
+
+    def plan(self) -> Plan:
+        status = self._status()
+        finished = status.completion_time is not None
+        urgent = finished or self.starting or status.state != self.observed.invocation.status.state
+        news = [view for view in self.views if view.news]
+        written = [view for view in news if view.done or self.due]
+        return Plan(
+            slice_statuses=tuple((view.name, view.status) for view in written),
+            release_pods=tuple(pod.name for pod in self.observed.pods.values() if self._to_release(pod)),
+            delete_pods=tuple(pod.name for pod in self.observed.pods.values() if self._to_stop(pod)),
+            start_slices=self.starting,
+            clean_up=finished,
+            status=unless_same(status, self.observed.invocation) if urgent or self.due else None,
+            progress=self.due and bool(news),
+            notes=_closing_notes(status) if finished else (),
+            again_at=min(self._moments(behind=len(written) < len(news)), default=None),
+            done=finished,
+        )
+
+    @cached_property
+    def due(self) -> bool:
+        """Whether mere progress may be written again."""
+        written = self.observed.progress_written
+        return written is None or self.now >= written + self.observed.timing.progress
+
+    @cached_property
+    def views(self) -> tuple[_View, ...]:
+        slices = sorted(self.observed.slices, key=lambda slice_: slice_.spec.index)
+        return tuple(_View(slice_, self._advanced(slice_)) for slice_ in slices)
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        return frozenset(view.name for view in self.views)
+
+    @cached_property
+    def done(self) -> frozenset[str]:
+        return frozenset(view.name for view in self.views if view.done)
+
+    @cached_property
+    def pending(self) -> tuple[_View, ...]:
+        """The slices that have not been started, in their order."""
+        started = self.observed.invocation.status.started_slices
+        return tuple(
+            view
+            for view in self.views
+            if view.slice.spec.index >= started and view.name not in self.observed.pods and not view.done
+        )
+
+    @cached_property
+    def starting(self) -> tuple[JobSlice, ...]:
+        """The slices to start now; none while the next one waits to be offered to the API server again."""
+        refusal = self.observed.refused.get(self.pending[0].name) if self.pending else None
+        if refusal is not None and self.now < refusal.retry_at:
+            return ()
+        busy = (view.unfinished for view in self.views if not view.done and view not in self.pending)
+        concurrency = self.observed.invocation.spec.rollout.concurrency
+        return startable((view.slice for view in self.pending), busy, concurrency)
+
+    def _advanced(self, slice_: JobSlice) -> JobSliceStatus:
+        """The status that the slice should have now."""
+        name = slice_.metadata.name
+        if slice_.done:
+            return slice_.status
+        pod = self.observed.pods.get(name)
+        collected = self.observed.collected.get(name)
+        if collected is not None and collected.complete:
+            return final_status(slice_, pod, collected, self._overdue(pod), self.now)
+        if pod is not None or collected is not None:
+            return progress_status(slice_, pod, collected, self.now)
+        refusal = self.observed.refused.get(name)
+        if refusal is not None and self.now >= refusal.since + self.observed.timing.pickup:
+            return final_status(slice_, None, None, Trouble(Reason.POD_REFUSED, refusal.message), self.now)
+        if slice_.spec.index < self.observed.invocation.status.started_slices:
+            return final_status(slice_, None, None, None, self.now)
+        return slice_.status
+
+    def _overdue(self, pod: Pod | None) -> Trouble | None:
+        """The trouble of a pod that was stopped because its container did not start in time."""
+        patience = self.observed.timing.pickup
+        if pod is None or pod.container_started or self.now < pod.created + patience:
+            return None
+        cause = pod.trouble
+        if cause is None or cause.reason == Reason.POD_DELETED:
+            cause = Trouble(Reason.UNSCHEDULABLE, "no node ran the runner pod")
+        return Trouble(cause.reason, f"{cause.message} (given up after {int(patience.total_seconds())} s)")
+
+    def _to_release(self, pod: Pod) -> bool:
+        """Whether the pod's results are safe, or nobody waits for them."""
+        return pod.held and (pod.slice in self.done or (pod.slice not in self.known and pod.over(self.now)))
+
+    def _to_stop(self, pod: Pod) -> bool:
+        """Whether the pod has no work to do any more, or did not begin it in time."""
+        if pod.deleting_since is not None or pod.phase == Phase.ENDED:
+            return False
+        late = pod.phase == Phase.WAITING and self.now >= pod.created + self.observed.timing.pickup
+        return late or pod.slice not in self.known or pod.slice in self.done
+
+    def _status(self) -> JobInvocationStatus:
+        """The invocation's status after this plan."""
+        before = self.observed.invocation.status
+        counts = self._counts()
+        reached = [slice_.spec.index for slice_ in self.starting]
+        reached += [view.slice.spec.index for view in self.views if view.done or view.name in self.observed.pods]
+        started = max([before.started_slices, *(index + 1 for index in reached)])
+        status = before.model_copy(
+            update={
+                "hosts": counts,
+                "failures": self._failures(),
+                "started_slices": started,
+                "start_time": before.start_time or (self.now if started else None),
+                "state": InvocationState.RUNNING if started else before.state,
+            }
+        )
+        return status if counts.pending or counts.running else self._finished(status, counts)
+
+    def _counts(self) -> HostCounts:
+        """How many hosts are in which state. Hosts whose slice somebody deleted count as failed."""
+        before = self.observed.invocation.status.hosts
+        assert before is not None, "a resolved invocation has counts"
+        states = [result.state for view in self.views for result in view.status.hosts]
+        waiting = sum(len(view.slice.spec.hosts) for view in self.views if not view.status.hosts)
+        return HostCounts(
+            total=before.total,
+            pending=waiting + states.count(HostState.PENDING),
+            running=states.count(HostState.RUNNING),
+            succeeded=states.count(HostState.SUCCEEDED),
+            failed=states.count(HostState.FAILED) + before.total - len(states) - waiting,
+            cancelled=states.count(HostState.CANCELLED),
+        )
+
+    def _failures(self) -> tuple[HostFailure, ...]:
+        results = (result for view in self.views for result in view.status.hosts if result.state == HostState.FAILED)
+        return tuple(
+            HostFailure(host=result.name, reason=result.reason or "", message=result.message or "")
+            for result, _ in zip(results, range(MAX_FAILURES), strict=False)
+        )
+
+    def _finished(self, status: JobInvocationStatus, counts: HostCounts) -> JobInvocationStatus:
+        invocation = self.observed.invocation
+        if counts.succeeded == counts.total:
+            end = (ConditionType.COMPLETE, True, Reason.ALL_SUCCEEDED, f"all {counts.total} hosts succeeded")
+            return conclude(status, invocation, self.now, end, state=InvocationState.COMPLETE, completion_time=self.now)
+        lost = counts.total - counts.succeeded
+        shown = ", ".join(f"{failure.host} ({failure.reason})" for failure in status.failures[:3])
+        more = f" and {lost - 3} more" if shown and lost > 3 else ""
+        message = f"{lost} of {counts.total} hosts did not succeed" + (f": {shown}{more}" if shown else "")
+        end = (ConditionType.FAILED, True, Reason.SOME_FAILED, message)
+        return conclude(status, invocation, self.now, end, state=InvocationState.FAILED, completion_time=self.now)
+
+    def _moments(self, *, behind: bool) -> list[datetime]:
+        """The moments at which time alone changes something."""
+        timing = self.observed.timing
+        moments = [refusal.retry_at for refusal in self.observed.refused.values()]
+        if behind and self.observed.progress_written is not None:
+            moments.append(self.observed.progress_written + timing.progress)
+        for pod in self.observed.pods.values():
+            if pod.deleting_since is not None and pod.phase != Phase.ENDED:
+                moments.append(self.now + timing.progress)
+            elif pod.phase == Phase.WAITING:
+                moments.append(pod.created + timing.pickup)
+        return moments
+
+
+def _closing_notes(status: JobInvocationStatus) -> tuple[Note, ...]:
+    end = status.conditions[-1]
+    return (Note(Reason(end.reason), end.message, warning=end.type == ConditionType.FAILED),)

@@ -1,0 +1,9 @@
+"""The custom resources of `rollcall.dev/v1alpha1`: the models that the CRDs are generated from."""
+
+from rollcall.resources.host import Host
+from rollcall.resources.jobinvocation import JobInvocation
+from rollcall.resources.joboutput import JobOutput
+from rollcall.resources.jobslice import JobSlice
+from rollcall.resources.jobtemplate import JobTemplate
+
+__all__ = ["Host", "JobInvocation", "JobOutput", "JobSlice", "JobTemplate"]

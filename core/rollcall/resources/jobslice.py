@@ -1,0 +1,127 @@
+"""`JobSlice`: the hosts that one runner pod handles, and what became of them."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from rollcall.resources.meta import LocalReference, Model, Resource, Time
+
+MAX_HOSTS_PER_SLICE = 250
+TAIL_BYTES = 256
+"""The most of a host's last output that its slice keeps: 250 hosts must fit into one object."""
+
+
+class HostState(StrEnum):
+    """The state of one host in a run."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens on the host."""
+        return self not in (HostState.PENDING, HostState.RUNNING)
+
+
+class HostOutput(Model):
+    """How much a host has said."""
+
+    bytes: int = 0
+    """Bytes of stdout and stderr that are kept."""
+    cut_bytes: int = 0
+    """Bytes that were said but not kept, because of the limit."""
+    tail: str = ""
+    """The last lines, at most 256 bytes."""
+
+
+class HostResult(Model):
+    """What became of one host."""
+
+    name: Annotated[str, Field(max_length=253)]
+    """The Host's name."""
+    state: HostState
+    """Pending, Running, Succeeded, Failed or Cancelled."""
+    exit_code: int | None = None
+    """The script's exit code, when it ended by itself."""
+    reason: str | None = None
+    """Why the host did not succeed, in one word."""
+    message: str | None = None
+    """Why the host did not succeed, in a sentence."""
+    start_time: Time | None = None
+    """When the runner began with the host."""
+    completion_time: Time | None = None
+    """When the host had ended."""
+    output: HostOutput | None = None
+    """How much the host has said."""
+
+
+class JobSliceSpec(Model):
+    """Which hosts of which invocation."""
+
+    invocation_ref: LocalReference
+    """The invocation that this slice is a part of."""
+    index: Annotated[int, Field(ge=0)]
+    """The slice's place in its invocation, from 0; slices start in this order."""
+    hosts: Annotated[
+        tuple[Annotated[str, Field(max_length=253)], ...],
+        Field(min_length=1, max_length=MAX_HOSTS_PER_SLICE, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ]
+    """The names of the hosts."""
+
+
+class SliceState(StrEnum):
+    """The state of a slice in one word."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    DONE = "Done"
+
+
+class JobSliceStatus(Model):
+    """What became of the hosts."""
+
+    state: SliceState | None = None
+    """Pending, Running, or Done when every host has ended."""
+    pod_name: str | None = None
+    """The runner pod."""
+    start_time: Time | None = None
+    """When the runner pod was started."""
+    completion_time: Time | None = None
+    """When the last host had ended."""
+    succeeded: int | None = None
+    """How many hosts succeeded."""
+    failed: int | None = None
+    """How many hosts did not."""
+    hosts: Annotated[
+        tuple[HostResult, ...],
+        Field(
+            max_length=MAX_HOSTS_PER_SLICE,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    """What became of each host."""
+
+
+class JobSlice(Resource):
+    """The hosts that one runner pod handles, and what became of them. Made by Rollcall, not by people."""
+
+    spec: Annotated[
+        JobSliceSpec,
+        Field(
+            json_schema_extra={
+                "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "a slice never changes"}]
+            }
+        ),
+    ]
+    """Which hosts of which invocation."""
+    status: JobSliceStatus = JobSliceStatus()
+    """What became of the hosts."""
+
+    @property
+    def done(self) -> bool:
+        """Whether every host has ended."""
+        return self.status.state == SliceState.DONE
