@@ -9,8 +9,8 @@ are not UTF-8), `cut` (how many bytes were said but not kept at this place) and 
 
 import base64
 import binascii
-import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +26,10 @@ MAX_DATA_BYTES: Final = 8_192
 """The most bytes of output that an event carries; as base64 they still fit into a line."""
 MAX_CHUNK_BYTES: Final = 180_000
 """The most compressed bytes of a stored chunk; in base64 they stay below 256 KiB."""
+
+_GZIP: Final = 31  # zlib's wbits for a gzip container with the largest window
+_UNFLUSHED_BYTES: Final = 60_000  # more than deflate holds back until it is flushed
+_MAX_UNPACKED_BYTES: Final = 4_194_304  # bounds what a reader of one chunk must hold
 
 
 class Stream(StrEnum):
@@ -143,32 +147,46 @@ def _parse_data(stream: Stream, document: dict[str, Any]) -> bytes | int | Exit:
             return str(data).encode()
 
 
-def pack(events: Iterable[Event]) -> bytes:
-    """The compressed bytes of a chunk: the events' lines in gzip (RFC 1952), without a time stamp."""
-    return gzip.compress(b"".join(event.line() for event in events), compresslevel=6, mtime=0)
+class Chunk:
+    """A chunk in the making: lines go in, compressed at once, so that a waiting chunk costs little memory."""
 
+    def __init__(self) -> None:
+        self._compressor = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
+        self._packed = bytearray()
+        self._line_bytes = 0
+        self.hosts: dict[str, HostRange] = {}
 
-def unpack(data: bytes) -> Iterator[Event]:
-    """The events of a chunk. Raises ValueError when the bytes are not a chunk."""
-    try:
-        lines = gzip.decompress(data)
-    except (OSError, EOFError) as error:
-        raise ValueError(f"not a chunk: {error}") from error
-    return (parse_line(line) for line in lines.splitlines() if line)
-
-
-def ranges(events: Iterable[Event]) -> dict[str, HostRange]:
-    """Which events of which hosts these are; the events of a host must be in their order."""
-    found: dict[str, HostRange] = {}
-    for event in events:
-        first = found.get(event.host)
-        found[event.host] = HostRange(
+    def add(self, event: Event) -> None:
+        """Take in an event; the events of a host come in their order."""
+        line = event.line()
+        self._packed += self._compressor.compress(line)
+        self._line_bytes += len(line)
+        first = self.hosts.get(event.host)
+        self.hosts[event.host] = HostRange(
             first_seq=first.first_seq if first else event.seq,
             last_seq=event.seq,
             first_time=first.first_time if first else event.time,
             last_time=event.time,
         )
-    return found
+
+    @property
+    def full(self) -> bool:
+        """Whether another event might make it larger than MAX_CHUNK_BYTES."""
+        return len(self._packed) >= MAX_CHUNK_BYTES - _UNFLUSHED_BYTES or self._line_bytes >= _MAX_UNPACKED_BYTES
+
+    def finish(self) -> bytes:
+        """The compressed bytes: JSON lines in gzip (RFC 1952). The chunk takes no more events."""
+        self._packed += self._compressor.flush()
+        return bytes(self._packed)
+
+
+def unpack(data: bytes) -> Iterator[Event]:
+    """The events of a chunk. Raises ValueError when the bytes are not a chunk."""
+    try:
+        lines = zlib.decompress(data, _GZIP)
+    except zlib.error as error:
+        raise ValueError(f"not a chunk: {error}") from error
+    return (parse_line(line) for line in lines.splitlines() if line)
 
 
 def exit_summary(exits: Iterable[Exit]) -> str:

@@ -78,7 +78,7 @@ def _reject(observed: Observed, problem: Problem, now: datetime) -> Plan:
     return Plan(
         status=unless_same(status, invocation),
         notes=() if repeated else (Note(problem.reason, message, warning=True),),
-        again_at=deadline if waiting else None,
+        again_at=min(deadline, now + observed.timing.progress) if waiting else None,
         done=not waiting,
     )
 

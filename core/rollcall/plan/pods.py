@@ -50,9 +50,14 @@ class Pod:
     phase: Phase
     created: datetime
     deleting_since: datetime | None
-    held: bool
+    finalizers: tuple[str, ...]
     trouble: Trouble | None
     container_started: bool
+
+    @property
+    def held(self) -> bool:
+        """Whether it waits for its results to be collected."""
+        return FINALIZER_COLLECT in self.finalizers
 
     def lost(self, now: datetime) -> bool:
         """Whether it should long have ended: nothing on its node answers any more."""
@@ -81,7 +86,7 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         phase=_phase(status, deleted=deleted is not None),
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         deleting_since=datetime.fromisoformat(deleted) if deleted else None,
-        held=FINALIZER_COLLECT in (metadata.get("finalizers") or ()),
+        finalizers=tuple(metadata.get("finalizers") or ()),
         trouble=_trouble(status, deleted=deleted is not None),
         container_started=bool(_container(status, "running") or _container(status, "terminated")),
     )

@@ -12,7 +12,7 @@ from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.template import InputError, RenderError, bind_inputs, render_script
-from rollcall.work import Credentials, HostWork, Work
+from rollcall.work import MAX_WORK_BYTES, Credentials, HostWork, Work
 
 CREDENTIAL_KEYS: Final = {
     "ssh-privatekey": "private_key",
@@ -27,9 +27,9 @@ SecretData = Mapping[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A slice's work, None when no host can be started; and the hosts that cannot, with the trouble of each."""
+    """A slice's work as its Secret holds it, None when no host can be started; and the trouble of those that can't."""
 
-    work: Work | None
+    work: bytes | None
     failures: dict[str, Trouble]
 
 
@@ -47,12 +47,15 @@ def usable(keys: Iterable[str]) -> bool:
 def prepare(
     invocation: JobInvocation,
     slice_: JobSlice,
-    template: JobTemplate,
+    template: JobTemplate | str | None,
     hosts: Mapping[str, Host],
     secrets: Mapping[str, SecretData | None],
     output_limit_bytes: int,
 ) -> Prepared:
     """The work of a slice. A host that is gone, or whose credentials are, fails by itself; the others run."""
+    if not isinstance(template, JobTemplate):
+        gone = f"the JobTemplate {invocation.spec.template_ref.name} was deleted before the host's turn came"
+        return Prepared(None, dict.fromkeys(slice_.spec.hosts, Trouble(Reason.TEMPLATE_NOT_FOUND, gone)))
     failures: dict[str, Trouble] = {}
     scripts: dict[str, int] = {}
     credentials: dict[Credentials, int] = {}
@@ -91,7 +94,13 @@ def prepare(
         execution_timeout_seconds=timeout,
         output_limit_bytes=output_limit_bytes,
     )
-    return Prepared(work, failures)
+    packed = work.dump()
+    if len(packed) > MAX_WORK_BYTES:
+        trouble = Trouble(
+            Reason.TEMPLATE_ERROR, f"the scripts of {len(entries)} hosts are too large for one runner pod"
+        )
+        return Prepared(None, failures | {entry.name: trouble for entry in entries})
+    return Prepared(packed, failures)
 
 
 class _UnusableError(Exception):

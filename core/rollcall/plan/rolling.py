@@ -127,8 +127,10 @@ class _RollOut:
         if pod is not None or collected is not None:
             return progress_status(slice_, pod, collected, self.now)
         refusal = self.observed.refused.get(name)
-        if refusal is not None and self.now >= refusal.since + self.observed.timing.pickup:
-            return final_status(slice_, None, None, Trouble(Reason.POD_REFUSED, refusal.message), self.now)
+        if refusal is not None:
+            overdue = self.now >= refusal.since + self.observed.timing.pickup
+            trouble = Trouble(Reason.POD_REFUSED, refusal.message)
+            return final_status(slice_, None, None, trouble, self.now) if overdue else slice_.status
         if slice_.spec.index < self.observed.invocation.status.started_slices:
             return final_status(slice_, None, None, None, self.now)
         return slice_.status
@@ -158,9 +160,7 @@ class _RollOut:
         """The invocation's status after this plan."""
         before = self.observed.invocation.status
         counts = self._counts()
-        reached = [slice_.spec.index for slice_ in self.starting]
-        reached += [view.slice.spec.index for view in self.views if view.done or view.name in self.observed.pods]
-        started = max([before.started_slices, *(index + 1 for index in reached)])
+        started = max(before.started_slices, self._started())
         status = before.model_copy(
             update={
                 "hosts": counts,
@@ -171,6 +171,13 @@ class _RollOut:
             }
         )
         return status if counts.pending or counts.running else self._finished(status, counts)
+
+    def _started(self) -> int:
+        """The index of the first slice that this plan leaves unstarted."""
+        starting = {slice_.metadata.name for slice_ in self.starting}
+        begun = (view.done or view.name in self.observed.pods or view.name in starting for view in self.views)
+        index = next((view.slice.spec.index for view, yes in zip(self.views, begun, strict=True) if not yes), None)
+        return (self.observed.invocation.status.slices or 0) if index is None else index
 
     def _counts(self) -> HostCounts:
         """How many hosts are in which state. Hosts whose slice somebody deleted count as failed."""

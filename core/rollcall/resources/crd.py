@@ -45,7 +45,7 @@ DEFINITIONS: Final = (
             ("Address", "string", ".spec.address", 0),
             ("Port", "integer", ".spec.port", 1),
             ("User", "string", ".spec.user", 0),
-            ("Valid", "string", '.status.conditions[?(@.type=="Valid")].status', 0),
+            ("Problem", "string", '.status.conditions[?(@.status=="False")].reason', 0),
             ("Id", "string", rf".metadata.labels.{GROUP.replace('.', chr(92) + '.')}/id", 1),
             _AGE,
         ),
@@ -191,7 +191,8 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
             ],
         }
     if node.get("x-rollcall-scalars"):
-        scalar = {"x-kubernetes-preserve-unknown-fields": True}
+        # CEL cannot compare fields of unknown type, and inputs must not change: numbers and text, nothing else.
+        scalar = {"x-kubernetes-int-or-string": True}
         return {
             "type": "object",
             "description": _sentence(node["description"]),

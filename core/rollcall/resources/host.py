@@ -38,7 +38,7 @@ class HostStatus(Model):
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = ()
-    """`Valid` says whether jobs can be sent to this host as it is written."""
+    """`Valid` is False, with the reason, while jobs cannot be sent to this host as it is written."""
     observed_generation: int | None = None
     """The metadata.generation that this status describes."""
 

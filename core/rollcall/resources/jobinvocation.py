@@ -1,7 +1,7 @@
 """`JobInvocation`: one run of a template on a set of hosts."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -97,8 +97,8 @@ class JobInvocationSpec(Model):
 
     template_ref: TemplateReference
     """The template to run."""
-    inputs: Annotated[dict[str, Any], Field(max_length=64, json_schema_extra={"x-rollcall-scalars": True})] = {}
-    """Values for the template's inputs, by name."""
+    inputs: Annotated[dict[str, int | str], Field(max_length=64, json_schema_extra={"x-rollcall-scalars": True})] = {}
+    """Values for the template's inputs, by name: text or whole numbers. Write other values as text: "true", "1.5"."""
     targeting: Annotated[
         Targeting,
         Field(

@@ -1,0 +1,13 @@
+"""When a finished invocation is deleted."""
+
+from datetime import datetime, timedelta
+
+from rollcall.resources.jobinvocation import JobInvocation
+
+
+def expires_at(invocation: JobInvocation) -> datetime | None:
+    """The end of `ttlSecondsAfterFinished` (KEP-592); None while the invocation runs or is kept for ever."""
+    ttl, finished = invocation.spec.ttl_seconds_after_finished, invocation.status.completion_time
+    if ttl is None or finished is None or not invocation.finished:
+        return None
+    return finished + timedelta(seconds=ttl)

@@ -1,0 +1,21 @@
+"""What is wrong with a Host as it is written."""
+
+import base64
+import binascii
+
+from rollcall.resources.host import Host
+
+
+def examine_host(host: Host) -> str | None:
+    """The sentence about the first thing that is wrong; None when jobs can be sent to it."""
+    for number, line in enumerate(host.spec.host_keys, start=1):
+        algorithm, _, rest = line.partition(" ")
+        try:
+            blob = base64.b64decode(rest.split(" ")[0], validate=True)
+        except binascii.Error:
+            return f"spec.hostKeys: key {number} is not base64; copy a line of ssh-keyscan without its first word"
+        # RFC 4253 §6.6: the blob begins with the algorithm's name, as a string with a four-byte length.
+        length = int.from_bytes(blob[:4], "big")
+        if blob[4 : 4 + length] != algorithm.encode():
+            return f"spec.hostKeys: key {number} says {algorithm}, but holds another kind of key, or is cut short"
+    return None

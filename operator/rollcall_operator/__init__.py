@@ -1,0 +1,1 @@
+"""The operator: watches the resources and carries out what `rollcall.plan` decides."""

@@ -1,0 +1,45 @@
+"""What kopf calls: every watch event feeds the store; every unfinished invocation has one daemon that reconciles it."""
+
+from typing import Any
+
+import kopf
+
+from rollcall.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, VERSION, ConditionType, Kind
+from rollcall_operator.application import Application
+
+FINISHED = frozenset({ConditionType.COMPLETE.value, ConditionType.FAILED.value})
+
+
+def unfinished(body: kopf.Body, **_: Any) -> bool:
+    """Whether an invocation still has something to be done."""
+    conditions = body.get("status", {}).get("conditions") or ()
+    return not any(c.get("type") in FINISHED and c.get("status") == "True" for c in conditions)
+
+
+def register(registry: kopf.OperatorRegistry, application: Application) -> None:
+    """Add the handlers of the application to a registry."""
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return await application.cluster.login()
+
+    @kopf.on.event(GROUP, VERSION, Kind.HOST.plural, registry=registry)
+    async def host_event(event: kopf.RawEvent, **_: Any) -> None:
+        await application.host_event(event)
+
+    @kopf.on.event(GROUP, VERSION, Kind.JOB_TEMPLATE.plural, registry=registry)
+    async def template_event(event: kopf.RawEvent, **_: Any) -> None:
+        application.template_event(event)
+
+    @kopf.on.event(GROUP, VERSION, Kind.JOB_SLICE.plural, registry=registry)
+    @kopf.on.event("", "v1", "pods", labels={LABEL_MANAGED_BY: MANAGED_BY}, registry=registry)
+    async def child_event(event: kopf.RawEvent, resource: kopf.Resource, **_: Any) -> None:
+        application.event(resource.plural, event)
+
+    @kopf.on.event(GROUP, VERSION, Kind.JOB_INVOCATION.plural, registry=registry)
+    async def invocation_event(event: kopf.RawEvent, **_: Any) -> None:
+        application.invocation_event(event)
+
+    @kopf.daemon(GROUP, VERSION, Kind.JOB_INVOCATION.plural, when=unfinished, registry=registry)
+    async def invocation_daemon(namespace: str | None, name: str, stopped: kopf.DaemonStopped, **_: Any) -> None:
+        await application.reconciler.run((namespace or "", name), stopped)

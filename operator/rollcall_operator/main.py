@@ -1,0 +1,147 @@
+"""`rollcall-operator`: waits for its Lease, then works until it is told to stop or loses it."""
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from datetime import UTC, datetime
+from typing import Final
+
+import kopf
+
+from rollcall.names import FINALIZER_INVOCATION, LABEL_MANAGED_BY, MANAGED_BY
+from rollcall_operator.application import Application
+from rollcall_operator.cluster import Cluster, ClusterError
+from rollcall_operator.handlers import register
+from rollcall_operator.health import Health
+from rollcall_operator.settings import Settings, parse
+
+logger = logging.getLogger(__name__)
+
+LEASE: Final = "rollcall-operator"
+START_RETRY_SECONDS: Final = 2.0
+
+
+def main() -> int:
+    """Run the operator; exit code 0 after SIGTERM, 1 when the Lease was lost."""
+    settings = parse()
+    _log_as_json(verbose=settings.verbose)
+    return asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    health = Health()
+    server = await health.serve(settings.health_port)
+    async with await Cluster.connect() as cluster:
+        leading = asyncio.create_task(
+            cluster.lead(
+                settings.own_namespace,
+                LEASE,
+                settings.identity,
+                settings.lease_seconds,
+                lambda: _lead(cluster, settings, health, stop),
+            )
+        )
+        stopping = asyncio.create_task(_wait_for(stop))
+        await asyncio.wait({leading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        lost = not stop.is_set()
+        if lost:
+            logger.error("lost the Lease, or the work failed: %s", leading.exception() if leading.done() else "")
+        leading.cancel()
+        stopping.cancel()
+        await asyncio.gather(leading, stopping, return_exceptions=True)
+    await server.cleanup()
+    return 1 if lost else 0
+
+
+async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyncio.Event) -> None:
+    """Work as the leader until told to stop. Whatever ends unexpectedly stops the process: it starts anew."""
+    logger.info("leading as %s", settings.identity)
+    application = Application(cluster, settings)
+    await _fill(application)
+    registry = kopf.OperatorRegistry()
+    register(registry, application)
+    tasks = [
+        asyncio.create_task(application.numbering.run()),
+        asyncio.create_task(application.expiry.run()),
+        asyncio.create_task(health.watch_the_watches(application)),
+        asyncio.create_task(
+            kopf.operator(
+                registry=registry,
+                settings=_kopf_settings(),
+                standalone=True,
+                clusterwide=not settings.namespaces,
+                namespaces=settings.namespaces,
+                stop_flag=stop,
+            )
+        ),
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    except Exception:
+        logger.exception("a part of the operator failed")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        stop.set()
+
+
+async def _fill(application: Application) -> None:
+    while True:
+        try:
+            return await application.fill()
+        except ClusterError as error:
+            logger.warning("cannot read the cluster's state yet: %s", error)
+            await asyncio.sleep(START_RETRY_SECONDS)
+
+
+def _kopf_settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False  # transitions have Events of their own
+    settings.scanning.disabled = True  # the CRDs are there: we come in one chart
+    settings.persistence.finalizer = FINALIZER_INVOCATION
+    settings.watching.server_timeout = 300
+    settings.watching.label_selectors["pods"] = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
+    settings.queueing.idle_timeout = 1.0
+    settings.background.cancellation_polling = 1.0
+    settings.networking.request_timeout = 30.0
+    return settings
+
+
+async def _wait_for(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        document = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        return json.dumps(document, ensure_ascii=False)
+
+
+def _log_as_json(*, verbose: bool) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("rollcall_operator").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kubernetes").setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""The objects that the operator makes, as the JSON that it sends: pods, Secrets, outputs, Events."""
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rollcall.names import (
+    API_VERSION,
+    COMPONENT_RUNNER,
+    FINALIZER_COLLECT,
+    LABEL_COMPONENT,
+    LABEL_INVOCATION,
+    LABEL_MANAGED_BY,
+    LABEL_SLICE,
+    MANAGED_BY,
+)
+from rollcall.plan.observed import Note
+from rollcall.resources.joboutput import HostRange, JobOutputSpec
+from rollcall.resources.jobslice import JobSlice
+from rollcall.resources.meta import LocalReference, Resource
+from rollcall.work import WORK_DIRECTORY, WORK_KEY
+from rollcall_operator.settings import RunnerSettings
+
+Manifest = dict[str, Any]
+
+CONTAINER = "runner"
+_USER = 65532
+"""The uid and gid of runner pods, which is the image's user."""
+
+
+def job_slice(slice_: JobSlice) -> Manifest:
+    """A JobSlice, to be created."""
+    metadata = slice_.metadata
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "JobSlice",
+        "metadata": {
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "labels": metadata.labels,
+            "ownerReferences": [reference.wire() for reference in metadata.owner_references],
+        },
+        "spec": slice_.spec.wire(),
+    }
+
+
+def work_secret(slice_: JobSlice, work: bytes) -> Manifest:
+    """The Secret with a slice's work; it goes away with the slice, at the latest."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(slice_, slice_.metadata.name, component=COMPONENT_RUNNER),
+        "immutable": True,
+        "data": {WORK_KEY: base64.b64encode(work).decode("ascii")},
+    }
+
+
+def runner_pod(slice_: JobSlice, settings: RunnerSettings) -> Manifest:
+    """The pod that runs a slice. It satisfies the *restricted* Pod Security Standard and knows no API token."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            **_metadata(slice_, slice_.metadata.name, component=COMPONENT_RUNNER),
+            "finalizers": [FINALIZER_COLLECT],
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": settings.grace_period_seconds,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": _USER,
+                "runAsGroup": _USER,
+                "fsGroup": _USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": CONTAINER,
+                    "image": settings.image,
+                    "imagePullPolicy": settings.image_pull_policy,
+                    "command": ["rollcall-runner"],
+                    "terminationMessagePolicy": "File",
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "resources": {
+                        "requests": {"cpu": settings.cpu_request, "memory": settings.memory_request},
+                        "limits": {"memory": settings.memory_limit},
+                    },
+                    "volumeMounts": [{"name": "work", "mountPath": WORK_DIRECTORY, "readOnly": True}],
+                }
+            ],
+            "volumes": [{"name": "work", "secret": {"secretName": slice_.metadata.name, "defaultMode": 0o440}}],
+        },
+    }
+
+
+def job_output(slice_: JobSlice, sequence: int, data: bytes, hosts: Mapping[str, HostRange]) -> Manifest:
+    """One chunk of a slice's output."""
+    spec = JobOutputSpec(slice_ref=LocalReference(name=slice_.metadata.name), sequence=sequence, hosts=dict(hosts))
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "JobOutput",
+        "metadata": _metadata(slice_, f"{slice_.metadata.name}-{sequence}"),
+        "spec": spec.wire(),
+        "data": base64.b64encode(data).decode("ascii"),
+    }
+
+
+def event(about: Resource, note: Note, instance: str, now: datetime) -> Manifest:
+    """An events.k8s.io/v1 Event about a resource."""
+    metadata = about.metadata
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{metadata.name}.", "namespace": metadata.namespace},
+        "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "reportingController": "rollcall.dev/operator",
+        "reportingInstance": instance[:128],
+        "action": "Reconcile",
+        "reason": note.reason.value,
+        "type": "Warning" if note.warning else "Normal",
+        "note": note.message[:1024],
+        "regarding": {
+            "apiVersion": API_VERSION,
+            "kind": about.kind(),
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "uid": metadata.uid,
+        },
+    }
+
+
+def _metadata(slice_: JobSlice, name: str, *, component: str | None = None) -> Manifest:
+    """Metadata of an object that belongs to a slice and goes away with it."""
+    return {
+        "name": name,
+        "namespace": slice_.metadata.namespace,
+        "labels": {
+            LABEL_MANAGED_BY: MANAGED_BY,
+            LABEL_INVOCATION: slice_.spec.invocation_ref.name,
+            LABEL_SLICE: slice_.metadata.name,
+            **({LABEL_COMPONENT: component} if component else {}),
+        },
+        "ownerReferences": [slice_.owner_reference().wire()],
+    }

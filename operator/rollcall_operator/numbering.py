@@ -1,0 +1,121 @@
+"""Numbering: every Host, JobTemplate and JobInvocation gets its integer id as a label.
+
+Objects come in through `notice`, one task numbers them in batches: ids are taken from the sequence first, with one
+write for the whole batch, and only then written to the objects. An id that is lost in between is never used.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from typing import Any, Final
+
+from rollcall.ids import IDS_CONFIG_MAP, read, take
+from rollcall.names import LABEL_ID, LABEL_MANAGED_BY, MANAGED_BY, Kind
+from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotFoundError
+
+logger = logging.getLogger(__name__)
+
+NUMBERED: Final = (Kind.HOST, Kind.JOB_TEMPLATE, Kind.JOB_INVOCATION)
+RETRY_SECONDS: Final = 1.0
+_BATCH: Final = 200
+
+Document = dict[str, Any]
+
+
+class Numbering:
+    """Gives ids to objects that have none, or one that belongs to another object."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._owners: defaultdict[Kind, dict[int, str]] = defaultdict(dict)
+        self._waiting: dict[str, tuple[Kind, Document]] = {}
+        self._arrived = asyncio.Event()
+
+    def notice(self, kind: Kind, document: Document) -> None:
+        """Take in an object as it is now."""
+        metadata = document["metadata"]
+        number, uid = read(metadata.get("labels") or {}), metadata["uid"]
+        if number is not None and self._owners[kind].setdefault(number, uid) == uid:
+            self._waiting.pop(uid, None)
+        elif "deletionTimestamp" not in metadata:
+            self._waiting[uid] = (kind, document)
+            self._arrived.set()
+
+    def forget(self, document: Document) -> None:
+        """Forget an object that is gone; its id stays used."""
+        self._waiting.pop(document["metadata"]["uid"], None)
+
+    async def run(self) -> None:
+        """Number objects as they come, for ever."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            try:
+                for kind in NUMBERED:
+                    await self._number(kind)
+            except ClusterError as error:
+                logger.warning("cannot give ids yet: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                self._arrived.set()
+
+    async def _number(self, kind: Kind) -> None:
+        batch = [(uid, document) for uid, (of, document) in self._waiting.items() if of == kind][:_BATCH]
+        if not batch:
+            return
+        if len(batch) == _BATCH:
+            self._arrived.set()
+        numbers = await self._take(kind, len(batch))
+        calls = (
+            self._label(kind, uid, document, number) for (uid, document), number in zip(batch, numbers, strict=True)
+        )
+        for result in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _take(self, kind: Kind, count: int) -> range:
+        """Ids that nobody else has. Raises ClusterError; ValueError never leaves, a broken sequence is only logged."""
+        while True:
+            try:
+                document = await self._cluster.get("configmaps", self._namespace, IDS_CONFIG_MAP)
+            except NotFoundError:
+                document = None
+            data = (document or {}).get("data") or {}
+            try:
+                numbers, changed = take(data, kind, count)
+            except ValueError as error:
+                raise ClusterError(0, "Invalid", str(error)) from error
+            try:
+                if document is None:
+                    await self._cluster.create("configmaps", self._sequence(changed))
+                else:
+                    await self._cluster.replace("configmaps", {**document, "data": changed})
+            except ConflictError:
+                continue  # the facade took some at the same moment
+            return numbers
+
+    def _sequence(self, data: dict[str, str]) -> Document:
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": IDS_CONFIG_MAP,
+                "namespace": self._namespace,
+                "labels": {LABEL_MANAGED_BY: MANAGED_BY},
+            },
+            "data": data,
+        }
+
+    async def _label(self, kind: Kind, uid: str, document: Document, number: int) -> None:
+        """Write the id, unless the object was changed since: then its next event brings it here again."""
+        metadata = document["metadata"]
+        patch = {"metadata": {"labels": {LABEL_ID: str(number)}, "resourceVersion": metadata["resourceVersion"]}}
+        self._waiting.pop(uid, None)
+        try:
+            await self._cluster.merge(kind.plural, metadata["namespace"], metadata["name"], patch)
+        except (NotFoundError, ConflictError):
+            return
+        except ClusterError:
+            self._waiting[uid] = (kind, document)
+            raise
+        self._owners[kind][number] = uid

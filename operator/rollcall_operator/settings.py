@@ -1,0 +1,136 @@
+"""The operator's settings, from its command line and environment."""
+
+import argparse
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rollcall.plan.observed import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerSettings:
+    """The shape of runner pods, which is the administrator's choice."""
+
+    image: str
+    image_pull_policy: str
+    memory_request: str
+    memory_limit: str
+    cpu_request: str
+    output_limit_bytes: int
+    grace_period_seconds: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the operator is told from outside."""
+
+    own_namespace: str
+    identity: str
+    namespaces: tuple[str, ...]
+    runner: RunnerSettings
+    timing: Timing
+    output_limit_bytes_per_invocation: int
+    lease_seconds: int
+    health_port: int
+    verbose: bool
+
+
+def parse(arguments: Sequence[str] | None = None) -> Settings:
+    """The settings from the command line; what is not given there comes from the environment."""
+    parser = argparse.ArgumentParser(
+        prog="rollcall-operator", description="Runs JobInvocations: deals their hosts to runner pods, collects results."
+    )
+    add = parser.add_argument
+    add(
+        "--namespace",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="serve this namespace only; may be repeated (default: all)",
+    )
+    add(
+        "--own-namespace",
+        default=os.environ.get("POD_NAMESPACE", "default"),
+        help="where the Lease and the id sequences are (default: $POD_NAMESPACE)",
+    )
+    add(
+        "--identity",
+        default=os.environ.get("POD_NAME") or socket.gethostname(),
+        help="the name in the Lease; the same after a restart of the same pod (default: $POD_NAME)",
+    )
+    add("--runner-image", default=os.environ.get("ROLLCALL_RUNNER_IMAGE", ""), help="the image of runner pods")
+    add("--runner-image-pull-policy", default="IfNotPresent")
+    add("--runner-memory-request", default="64Mi")
+    add("--runner-memory-limit", default="256Mi")
+    add("--runner-cpu-request", default="10m")
+    add(
+        "--output-limit-bytes",
+        type=_positive,
+        default=16 * 1024 * 1024,
+        metavar="N",
+        help="how much of one host's output is kept (default: 16 MiB)",
+    )
+    add(
+        "--output-limit-bytes-per-invocation",
+        type=_positive,
+        default=512 * 1024 * 1024,
+        metavar="N",
+        help="how much output of one invocation is kept (default: 512 MiB)",
+    )
+    add(
+        "--reference-grace-seconds",
+        type=_positive,
+        default=30,
+        metavar="N",
+        help="how long a missing template, Host or Secret may turn up (default: 30)",
+    )
+    add(
+        "--pickup-seconds",
+        type=_positive,
+        default=600,
+        metavar="N",
+        help="how long a runner pod may wait for a node or its image (default: 600)",
+    )
+    add(
+        "--lease-seconds",
+        type=_positive,
+        default=15,
+        metavar="N",
+        help="how long a dead operator keeps the Lease (default: 15)",
+    )
+    add("--health-port", type=int, default=8080, help="serves /healthz and /readyz (default: 8080)")
+    add("--verbose", action="store_true", help="log every decision")
+    given = parser.parse_args(arguments)
+    if not given.runner_image:
+        parser.error("--runner-image (or $ROLLCALL_RUNNER_IMAGE) must name the image of runner pods")
+    return Settings(
+        own_namespace=given.own_namespace,
+        identity=given.identity,
+        namespaces=tuple(given.namespace),
+        runner=RunnerSettings(
+            image=given.runner_image,
+            image_pull_policy=given.runner_image_pull_policy,
+            memory_request=given.runner_memory_request,
+            memory_limit=given.runner_memory_limit,
+            cpu_request=given.runner_cpu_request,
+            output_limit_bytes=given.output_limit_bytes,
+        ),
+        timing=Timing(
+            reference_grace=timedelta(seconds=given.reference_grace_seconds),
+            pickup=timedelta(seconds=given.pickup_seconds),
+        ),
+        output_limit_bytes_per_invocation=given.output_limit_bytes_per_invocation,
+        lease_seconds=given.lease_seconds,
+        health_port=given.health_port,
+        verbose=given.verbose,
+    )  # fmt: skip
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value

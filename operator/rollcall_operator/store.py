@@ -1,0 +1,161 @@
+"""What the operator has seen of the cluster: the newest known state of every object that decisions need.
+
+It is fed by a full list at start, by every watch event, and by the answers to the operator's own writes, so that a
+decision never works with less than what the operator itself has done. Whatever is older than what it holds is ignored.
+Watches lose deletions when they are interrupted: `vanished` finds them in a full list.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from rollcall.names import LABEL_INVOCATION, Kind
+from rollcall.plan.pods import Pod, read_pod
+from rollcall.resources.host import Host
+from rollcall.resources.jobinvocation import JobInvocation
+from rollcall.resources.jobslice import JobSlice
+from rollcall.resources.jobtemplate import JobTemplate
+from rollcall.resources.meta import Resource
+
+logger = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+Key = tuple[str, str]
+"""Namespace and name."""
+
+_MODELS: dict[str, type[Resource]] = {
+    Kind.HOST.plural: Host,
+    Kind.JOB_TEMPLATE.plural: JobTemplate,
+    Kind.JOB_INVOCATION.plural: JobInvocation,
+    Kind.JOB_SLICE.plural: JobSlice,
+}
+WATCHED = (*_MODELS, "pods")
+
+
+@dataclass
+class Store:
+    """The newest known objects, by namespace and name. `changed` is called with the invocation that a change is of."""
+
+    changed: Callable[[Key], None] = lambda _: None
+    invocations: dict[Key, JobInvocation] = field(default_factory=dict)
+    templates: dict[Key, JobTemplate | str] = field(default_factory=dict)
+    """A template that cannot be read is a sentence that says why."""
+    hosts: defaultdict[str, dict[str, Host]] = field(default_factory=lambda: defaultdict(dict))
+    slices: defaultdict[Key, dict[str, JobSlice]] = field(default_factory=lambda: defaultdict(dict))
+    """By invocation, then by name."""
+    pods: defaultdict[Key, dict[str, Pod]] = field(default_factory=lambda: defaultdict(dict))
+    """By invocation, then by slice."""
+    _versions: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def put(self, plural: str, document: Document) -> bool:
+        """Take in an object; False when something newer is known already."""
+        metadata = document["metadata"]
+        identity = (plural, metadata["namespace"], metadata["name"])
+        # Resource versions of one kind can be compared as numbers (KEP-5504).
+        version = int(metadata["resourceVersion"])
+        if version <= self._versions.get(identity, 0):
+            return False
+        self._versions[identity] = version
+        self._keep(plural, document)
+        return True
+
+    def drop(self, plural: str, document: Document) -> None:
+        """Forget an object that is gone."""
+        metadata = document["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        known = self._versions.get((plural, namespace, name), 0)
+        if known > int(metadata["resourceVersion"]):
+            return  # another object of that name has been made since
+        self._versions.pop((plural, namespace, name), None)
+        self._forget(plural, namespace, name, (metadata.get("labels") or {}).get(LABEL_INVOCATION, ""))
+
+    def drop_children(self, plural: str, invocation: Key, names: Iterable[str]) -> None:
+        """Forget slices or pods of an invocation that are known to be gone."""
+        for name in names:
+            self._versions.pop((plural, invocation[0], name), None)
+            self._forget(plural, invocation[0], name, invocation[1])
+
+    def untold(self, plural: str, documents: Iterable[Document]) -> list[Document]:
+        """Those of a full list's objects that are newer than what is known."""
+        return [
+            document
+            for document in documents
+            if int(document["metadata"]["resourceVersion"])
+            > self._versions.get((plural, document["metadata"]["namespace"], document["metadata"]["name"]), 0)
+        ]
+
+    def vanished(self, plural: str, documents: Iterable[Document]) -> list[tuple[str, str]]:
+        """What is known, by namespace and name, but is not in a full list."""
+        listed = {(document["metadata"]["namespace"], document["metadata"]["name"]) for document in documents}
+        return [identity[1:] for identity in self._versions if identity[0] == plural and identity[1:] not in listed]
+
+    def forget(self, plural: str, namespace: str, name: str) -> None:
+        """Forget an object that is known to be gone."""
+        self._versions.pop((plural, namespace, name), None)
+        self._forget(plural, namespace, name, self._invocation_of(plural, namespace, name))
+
+    def _keep(self, plural: str, document: Document) -> None:
+        metadata = document["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        try:
+            parsed = read_pod(document) if plural == "pods" else _MODELS[plural].model_validate(document)
+        except (ValidationError, ValueError) as error:
+            self._keep_broken(plural, namespace, name, error)
+            return
+        match parsed:
+            case JobInvocation():
+                self.invocations[namespace, name] = parsed
+                self.changed((namespace, name))
+            case JobTemplate():
+                self.templates[namespace, name] = parsed
+            case Host():
+                self.hosts[namespace][name] = parsed
+            case JobSlice():
+                owner = (namespace, parsed.spec.invocation_ref.name)
+                self.slices[owner][name] = parsed
+                self.changed(owner)
+            case Pod():
+                owner = (namespace, parsed.invocation)
+                self.pods[owner][parsed.slice] = parsed
+                self.changed(owner)
+
+    def _keep_broken(self, plural: str, namespace: str, name: str, error: ValueError) -> None:
+        """Live on with an object that cannot be read: only those who need it are told."""
+        said = _first_problem(error)
+        logger.warning("cannot read %s %s/%s: %s", plural, namespace, name, said)
+        if plural == Kind.JOB_TEMPLATE.plural:
+            self.templates[namespace, name] = said
+        elif plural == Kind.HOST.plural:
+            self.hosts[namespace].pop(name, None)
+
+    def _forget(self, plural: str, namespace: str, name: str, invocation: str) -> None:
+        match plural:
+            case Kind.JOB_INVOCATION.plural:
+                self.invocations.pop((namespace, name), None)
+                self.changed((namespace, name))
+            case Kind.JOB_TEMPLATE.plural:
+                self.templates.pop((namespace, name), None)
+            case Kind.HOST.plural:
+                self.hosts[namespace].pop(name, None)
+            case Kind.JOB_SLICE.plural | "pods":
+                children = self.slices if plural == Kind.JOB_SLICE.plural else self.pods
+                owner = (namespace, invocation)
+                children[owner].pop(name, None)
+                if not children[owner]:
+                    del children[owner]
+                self.changed(owner)
+
+    def _invocation_of(self, plural: str, namespace: str, name: str) -> str:
+        children = self.slices if plural == Kind.JOB_SLICE.plural else self.pods
+        return next((key[1] for key, found in children.items() if key[0] == namespace and name in found), "")
+
+
+def _first_problem(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        problem = error.errors(include_input=False, include_url=False)[0]
+        return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+    return str(error)
