@@ -69,7 +69,7 @@ def describe(layout: Layout) -> str | None:
 
 
 def complete(layout: Layout) -> bool:
-    """Tells whether the cluster runs and was brought up to the end: the file that says how to use it is written last."""
+    """Tells whether the cluster runs and was brought up to the end: its environment file is written last."""
     return layout.environment.exists() and processes.find(layout.state) is not None
 
 
@@ -164,7 +164,7 @@ def allow_log_followers() -> None:
 
 
 def wait(layout: Layout) -> None:
-    """Waits until the cluster can run pods; raises ClusterError, with the ends of the logs that tell why, if it never can."""
+    """Waits until the cluster can run pods; raises ClusterError, with the logs that tell why, if it never can."""
     client, deadline = api.connect(layout), time.monotonic() + START_SECONDS
     while (lacking := api.missing(client)) is not None:
         if processes.find(layout.state) is None or time.monotonic() > deadline:

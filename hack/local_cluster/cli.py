@@ -30,8 +30,8 @@ checkout has a cluster of its own, and several can be up at a time. Apart from C
 tool made are used.
 
 In a bare cluster there is no DNS, no storage class, no load balancer, and network policies are stored but not enforced.
-No pod can reach beyond the machine. The machine reaches the node ($ROLLCALL_NODE_ADDRESS), pods and services by address;
-pods reach servers that listen on the machine at $ROLLCALL_HOST_ADDRESS.
+No pod can reach beyond the machine. The machine reaches the node ($ROLLCALL_NODE_ADDRESS), pods and services by
+address; pods reach servers that listen on the machine at $ROLLCALL_HOST_ADDRESS.
 """
 
 BACKENDS: dict[str, ModuleType] = {"bare": bare, "kind": kind, "current": current}

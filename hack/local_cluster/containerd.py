@@ -37,7 +37,7 @@ def socket_path(layout: Layout) -> Path:
 
 
 def write_pause_archive(file: Path) -> None:
-    """Writes a docker-archive of the image that holds a pod's namespaces: catatonit, a static program that can pause."""
+    """Writes a docker-archive of the image that holds a pod's namespaces: a static program that can pause."""
     program = shutil.which("catatonit")
     assert program is not None
     layer = tar({"pause": Path(program).read_bytes()})

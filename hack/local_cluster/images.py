@@ -34,7 +34,7 @@ def store(layout: Layout) -> Store:
 
 
 def load(layout: Layout, image: str) -> None:
-    """Brings an image into the cluster: a docker-archive file, or a name in the store. One that is there already costs nothing."""
+    """Brings an image, a docker-archive file or a name in the store, into the cluster unless it is there."""
     mode = environment.values(layout).get("ROLLCALL_CLUSTER") if layout.environment.exists() else None
     if mode not in ("bare", "kind"):
         raise ClusterError(

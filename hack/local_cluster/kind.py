@@ -20,7 +20,7 @@ def up(layout: Layout) -> None:
     if layout.name in run(program, "get", "clusters").split() and layout.kubeconfig.exists():
         return
     layout.state.mkdir(exist_ok=True)
-    command = [
+    command: list[str | Path] = [
         program,
         "create",
         "cluster",

@@ -10,7 +10,7 @@ HACK = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of one checkout's cluster. `state` holds everything that is not cached and goes away with the cluster."""
+    """The folders of one checkout's cluster. `state` holds what goes away with the cluster."""
 
     checkout: Path
     cache: Path

@@ -1,7 +1,7 @@
 """The network of a bare cluster: one veth pair joins its namespace to the machine, and nothing leads any further.
 
-The namespace has no default route and nothing is masqueraded, so no packet of a pod leaves the machine. The machine reaches
-the node, the pods and the services by routes over the pair; pods reach the machine at its end of the pair.
+The namespace has no default route and nothing is masqueraded, so no packet of a pod leaves the machine. The machine
+reaches the node, the pods and the services by routes over the pair; pods reach the machine at its end of the pair.
 """
 
 import ipaddress

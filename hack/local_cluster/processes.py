@@ -1,7 +1,8 @@
 """Finding and ending the first process of a bare cluster.
 
-No number is kept in a file, since a number may belong to another process by the time it is read. A cluster's process is the one
-whose arguments name this checkout's `.cluster/` folder, and it is ended through a handle that was opened before that was checked.
+No number is kept in a file, since it may belong to another process by the time it is read. A cluster's process is the
+one whose arguments name this checkout's `.cluster/`, and it is ended through a handle that was opened before that was
+checked.
 """
 
 import os

@@ -32,7 +32,7 @@ def run(*command: str | Path) -> str:
 
 def run_slowly(
     title: str,
-    command: Sequence[str] | Sequence[str | Path],
+    command: Sequence[str | Path],
     log: Path,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,

@@ -1,11 +1,12 @@
-"""The first process of a bare cluster's namespaces: it lays out the file system, then starts its programs and keeps them running.
+"""The first process of a bare cluster: it lays out the file system, then starts programs and keeps them running.
 
-A bare cluster lives in a mount, network and process namespace of its own, as a container does. That is what makes stopping
-certain: when this process ends, however it ends, the kernel ends every process below it (runtime shims and containers
-included), and with the last of them go all mounts and network devices. Nothing has to be found by name or by a number in a file.
+A bare cluster lives in a mount, network and process namespace of its own, as a container does. That is what makes
+stopping certain: when this process ends, however it ends, the kernel ends every process below it (runtime shims and
+containers included), and with the last of them go all mounts and network devices. Nothing has to be found by name or by
+a number in a file.
 
-Inside, `/run` is empty but for `/run/rollcall`, which is the `.cluster/` folder: paths there are short, as unix sockets need,
-and the same in every checkout.
+Inside, `/run` is empty but for `/run/rollcall`, which is the `.cluster/` folder: paths there are short, as unix sockets
+need, and the same in every checkout.
 """
 
 import json
@@ -25,7 +26,7 @@ MOUNT = "/usr/bin/mount"
 
 @dataclass
 class Program:
-    """A program to keep running, and what must answer before it is worth a start: a socket's path or a local TCP port."""
+    """A program to keep running, and the socket's path or local TCP port that must answer before it can start."""
 
     name: str
     command: list[str]
@@ -60,7 +61,7 @@ def answers(address: str | int | None) -> bool:
 
 
 def lay_out(state: str, binds: dict[str, str]) -> None:
-    """Mounts private file systems over the places where Kubernetes and containerd keep things outside their own folders."""
+    """Mounts private file systems where Kubernetes and containerd keep things outside their own folders."""
     # The folder may itself lie below /run; holding it open keeps it reachable once /run is covered.
     folder = os.open(state, os.O_PATH | os.O_DIRECTORY)
     mount("--make-rprivate", "/")

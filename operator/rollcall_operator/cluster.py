@@ -11,11 +11,7 @@ from urllib.parse import quote
 import aiohttp
 import kopf
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.config import load_incluster_config, load_kube_config
-from kubernetes.aio.leaderelection.electionconfig import Config
-from kubernetes.aio.leaderelection.leaderelection import LeaderElection
-from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 from rollcall.names import API_VERSION, Kind
 
@@ -33,6 +29,7 @@ _PATHS: Final = {
     "secrets": "/api/v1",
     "configmaps": "/api/v1",
     "events": "/apis/events.k8s.io/v1",
+    "leases": "/apis/coordination.k8s.io/v1",
 }
 
 
@@ -166,14 +163,6 @@ class Cluster:
             if rest:
                 yield rest
 
-    async def lead(self, namespace: str, name: str, identity: str, seconds: int, lead: Any) -> None:
-        """Wait for the Lease, then run the coroutine function `lead`; returns when the Lease is lost."""
-        lock = _PatientLeaseLock(name, namespace, identity, self._client)
-        await LeaderElection(
-            Config(lock, lease_duration=seconds, renew_deadline=seconds * 2 // 3, retry_period=max(1, seconds // 7),
-                   onstarted_leading=lead, onstopped_leading=None)
-        ).run()  # fmt: skip
-
     async def _request(
         self,
         method: str,
@@ -217,28 +206,6 @@ class Cluster:
 
     async def _authorization(self) -> str:
         return await self._configuration.get_api_key_with_prefix("authorization") or ""
-
-
-class _PatientLeaseLock(LeaseLock):  # type: ignore[misc]
-    """A Lease whose holder survives an API server that does not answer for a moment."""
-
-    async def get(self, name: str, namespace: str) -> tuple[bool, Any]:
-        try:
-            return await super().get(name, namespace)  # type: ignore[no-any-return]
-        except (aiohttp.ClientError, TimeoutError) as error:
-            return False, ApiException(status=0, reason=repr(error))
-
-    async def create(self, name: str, namespace: str, election_record: Any) -> bool:
-        try:
-            return await super().create(name, namespace, election_record)  # type: ignore[no-any-return]
-        except (aiohttp.ClientError, TimeoutError):
-            return False
-
-    async def update(self, name: str, namespace: str, updated_record: Any) -> bool:
-        try:
-            return await super().update(name, namespace, updated_record)  # type: ignore[no-any-return]
-        except (aiohttp.ClientError, TimeoutError):
-            return False
 
 
 def _path(plural: str, namespace: str | None, name: str | None = None) -> str:

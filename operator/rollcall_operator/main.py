@@ -15,12 +15,14 @@ from rollcall_operator.application import Application
 from rollcall_operator.cluster import Cluster, ClusterError
 from rollcall_operator.handlers import register
 from rollcall_operator.health import Health
+from rollcall_operator.lease import Lease
 from rollcall_operator.settings import Settings, parse
 
 logger = logging.getLogger(__name__)
 
 LEASE: Final = "rollcall-operator"
 START_RETRY_SECONDS: Final = 2.0
+STOP_SECONDS: Final = 10.0
 
 
 def main() -> int:
@@ -37,25 +39,20 @@ async def _run(settings: Settings) -> int:
     health = Health()
     server = await health.serve(settings.health_port)
     async with await Cluster.connect() as cluster:
-        leading = asyncio.create_task(
-            cluster.lead(
-                settings.own_namespace,
-                LEASE,
-                settings.identity,
-                settings.lease_seconds,
-                lambda: _lead(cluster, settings, health, stop),
-            )
-        )
+        lease = Lease(cluster, settings.own_namespace, LEASE, settings.identity, settings.lease_seconds)
+        leading = asyncio.create_task(lease.hold(lambda: _lead(cluster, settings, health, stop)))
         stopping = asyncio.create_task(_wait_for(stop))
         await asyncio.wait({leading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        lost = not stop.is_set()
-        if lost:
-            logger.error("lost the Lease, or the work failed: %s", leading.exception() if leading.done() else "")
-        leading.cancel()
-        stopping.cancel()
+        asked = stop.is_set()
+        # kopf ends by the same flag: its daemons leave before the connection goes.
+        await asyncio.wait({leading}, timeout=STOP_SECONDS if asked else 0)
+        for task in (leading, stopping):
+            task.cancel()
         await asyncio.gather(leading, stopping, return_exceptions=True)
+        if asked:
+            await lease.release()
     await server.cleanup()
-    return 1 if lost else 0
+    return 0 if asked else 1
 
 
 async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyncio.Event) -> None:
@@ -90,7 +87,6 @@ async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyn
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        stop.set()
 
 
 async def _fill(application: Application) -> None:

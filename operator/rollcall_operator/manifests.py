@@ -1,6 +1,7 @@
 """The objects that the operator makes, as the JSON that it sends: pods, Secrets, outputs, Events."""
 
 import base64
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -119,7 +120,7 @@ def event(about: Resource, note: Note, instance: str, now: datetime) -> Manifest
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{metadata.name}.", "namespace": metadata.namespace},
+        "metadata": {"name": f"{metadata.name}.{time.time_ns():x}", "namespace": metadata.namespace},
         "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": "rollcall.dev/operator",
         "reportingInstance": instance[:128],

@@ -1,7 +1,7 @@
 """What a decision is made from, and what it consists of."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 from rollcall.names import Reason
@@ -107,3 +107,12 @@ class Plan:
     """When to look again even if nothing happens."""
     done: bool = False
     """Whether nothing is left to do for this invocation."""
+
+    def __str__(self) -> str:
+        """What the plan consists of, for logs: names and numbers, no contents."""
+        parts = []
+        for field_ in fields(self):
+            value = getattr(self, field_.name)
+            if value:
+                parts.append(f"{field_.name}={len(value)}" if isinstance(value, tuple) else field_.name)
+        return ", ".join(parts) or "nothing"

@@ -12,7 +12,7 @@ from rollcall.plan.pods import Phase, Pod, Trouble
 from rollcall.plan.results import final_status, progress_status
 from rollcall.plan.rollout import startable
 from rollcall.resources.jobinvocation import HostCounts, HostFailure, InvocationState, JobInvocationStatus
-from rollcall.resources.jobslice import HostState, JobSlice, JobSliceStatus
+from rollcall.resources.jobslice import HostState, JobSlice, JobSliceStatus, SliceState
 
 MAX_FAILURES: Final = 20
 """How many failed hosts the invocation's status shows."""
@@ -36,7 +36,8 @@ class _View:
 
     @property
     def done(self) -> bool:
-        return bool(self.status.hosts) and all(result.state.ended for result in self.status.hosts)
+        """Whether every host has ended, and all that they said is stored."""
+        return self.status.state == SliceState.DONE
 
     @property
     def unfinished(self) -> int:
@@ -150,11 +151,11 @@ class _RollOut:
         return pod.held and (pod.slice in self.done or (pod.slice not in self.known and pod.over(self.now)))
 
     def _to_stop(self, pod: Pod) -> bool:
-        """Whether the pod has no work to do any more, or did not begin it in time."""
+        """Whether the pod's slice is gone, or it did not begin its work in time. A runner that is done ends by itself."""
         if pod.deleting_since is not None or pod.phase == Phase.ENDED:
             return False
         late = pod.phase == Phase.WAITING and self.now >= pod.created + self.observed.timing.pickup
-        return late or pod.slice not in self.known or pod.slice in self.done
+        return late or pod.slice not in self.known
 
     def _status(self) -> JobInvocationStatus:
         """The invocation's status after this plan."""
@@ -170,7 +171,7 @@ class _RollOut:
                 "state": InvocationState.RUNNING if started else before.state,
             }
         )
-        return status if counts.pending or counts.running else self._finished(status, counts)
+        return self._finished(status, counts) if len(self.done) == len(self.views) else status
 
     def _started(self) -> int:
         """The index of the first slice that this plan leaves unstarted."""

@@ -1,0 +1,88 @@
+"""Making and watching invocations."""
+
+import base64
+from typing import Any
+
+from rollcall.outputs import Event, Stream, unpack
+
+from support.kube import Kube, Object, condition
+
+API_VERSION = "rollcall.dev/v1alpha1"
+
+
+def template(namespace: str, name: str = "run-command", **spec: Any) -> Object:
+    """A template that runs its input `command`."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "JobTemplate",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "displayName": "Run Command - Script Default",
+            "category": "Commands",
+            "features": ["run_script"],
+            "inputs": [{"name": "command", "required": True}],
+            "provider": "SSH",
+            "ssh": {"script": "{{ inputs.command | raw }}\n"},
+        }
+        | spec,
+    }
+
+
+def invocation(namespace: str, name: str, command: str | None, hosts: list[str] | None, **spec: Any) -> Object:
+    """An invocation of that template; without hosts it targets all."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "JobInvocation",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "templateRef": {"name": "run-command"},
+            "inputs": {} if command is None else {"command": command},
+            "targeting": {"selector": {}} if hosts is None else {"hosts": hosts},
+        }
+        | spec,
+    }
+
+
+def end_of(kube: Kube, namespace: str, name: str, timeout: float = 60) -> Object:
+    """The invocation, when it has finished."""
+
+    def finished() -> Object | None:
+        found = kube.get("jobinvocations", namespace, name)
+        ended = any((condition(found, type_) or {}).get("status") == "True" for type_ in ("Complete", "Failed"))
+        return found if ended else None
+
+    return kube.wait(f"end of {namespace}/{name}", finished, timeout)
+
+
+def run(kube: Kube, manifest: Object, timeout: float = 60) -> Object:
+    """Create an invocation and wait for its end."""
+    kube.create(manifest)
+    return end_of(kube, manifest["metadata"]["namespace"], manifest["metadata"]["name"], timeout)
+
+
+def slices(kube: Kube, namespace: str, name: str) -> list[Object]:
+    """The invocation's slices in their order."""
+    found = kube.list("jobslices", namespace, labelSelector=f"rollcall.dev/invocation={name}")
+    return sorted(found, key=lambda slice_: slice_["spec"]["index"])
+
+
+def results(kube: Kube, namespace: str, name: str) -> dict[str, Object]:
+    """What became of each host."""
+    return {result["name"]: result for slice_ in slices(kube, namespace, name) for result in slice_["status"]["hosts"]}
+
+
+def events(kube: Kube, namespace: str, name: str) -> dict[str, list[Event]]:
+    """Every stored output event of each host, in order."""
+    chunks = kube.list("joboutputs", namespace, labelSelector=f"rollcall.dev/invocation={name}")
+    chunks.sort(key=lambda chunk: (chunk["spec"]["sliceRef"]["name"], chunk["spec"]["sequence"]))
+    found: dict[str, list[Event]] = {}
+    for chunk in chunks:
+        for event in unpack(base64.b64decode(chunk["data"])):
+            found.setdefault(event.host, []).append(event)
+    return found
+
+
+def output(events_of_host: list[Event]) -> bytes:
+    """What the host said on stdout and stderr."""
+    said = (event.data for event in events_of_host if event.stream in (Stream.STDOUT, Stream.STDERR))
+    return b"".join(data for data in said if isinstance(data, bytes))

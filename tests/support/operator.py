@@ -1,0 +1,85 @@
+"""The operator, run from the source tree as a process of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+from support.kube import Kube
+
+IMAGE = os.environ.get("ROLLCALL_IMAGE", "rollcall:dev")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Operator:
+    """An operator that serves one namespace; its log is a file."""
+
+    def __init__(self, namespace: str, kubeconfig: Path, log: Path, *arguments: str, identity: str = "tests") -> None:
+        self.namespace = namespace
+        self.kubeconfig = kubeconfig
+        self.log = log
+        self.arguments = arguments
+        self.identity = identity
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        self.port = free_port()
+        command = [sys.executable, "-m", "rollcall_operator.main", "--namespace", self.namespace]
+        command += ["--own-namespace", self.namespace, "--identity", self.identity, "--runner-image", IMAGE]
+        command += ["--health-port", str(self.port), "--verbose", *self.arguments]
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "PYTHONUNBUFFERED": "1"}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        return self
+
+    def wait_until_leading(self, kube: Kube) -> Self:
+        kube.wait("operator that leads", lambda: self.alive and b"leading as" in self.log.read_bytes(), 60)
+        return self
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def healthy(self) -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/healthz", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.alive:
+            self.stop()
