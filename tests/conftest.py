@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from support.kube import Kube, KubeError, Object
 
 ROOT = Path(__file__).parent.parent
@@ -76,4 +77,3 @@ def let_go(kube: Kube, namespace: str) -> None:
                 except KubeError as error:
                     if error.status != 404:
                         raise
-

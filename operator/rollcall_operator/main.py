@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 LEASE: Final = "rollcall-operator"
 START_RETRY_SECONDS: Final = 2.0
-STOP_SECONDS: Final = 10.0
 
 
 def main() -> int:
@@ -34,8 +33,7 @@ def main() -> int:
 
 async def _run(settings: Settings) -> int:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _stop_on_signals(stop)
     health = Health()
     server = await health.serve(settings.health_port)
     async with await Cluster.connect() as cluster:
@@ -43,40 +41,38 @@ async def _run(settings: Settings) -> int:
         leading = asyncio.create_task(lease.hold(lambda: _lead(cluster, settings, health, stop)))
         stopping = asyncio.create_task(_wait_for(stop))
         await asyncio.wait({leading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        asked = stop.is_set()
-        # kopf ends by the same flag: its daemons leave before the connection goes.
-        await asyncio.wait({leading}, timeout=STOP_SECONDS if asked else 0)
         for task in (leading, stopping):
             task.cancel()
         await asyncio.gather(leading, stopping, return_exceptions=True)
-        if asked:
+        if stop.is_set():
             await lease.release()
     await server.cleanup()
-    return 0 if asked else 1
+    return 0 if stop.is_set() else 1
 
 
 async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyncio.Event) -> None:
-    """Work as the leader until told to stop. Whatever ends unexpectedly stops the process: it starts anew."""
+    """Work as the leader until cancelled. Whatever ends unexpectedly ends all of it: the process starts anew."""
     logger.info("leading as %s", settings.identity)
     application = Application(cluster, settings)
     await _fill(application)
     registry = kopf.OperatorRegistry()
     register(registry, application)
-    tasks = [
-        asyncio.create_task(application.numbering.run()),
-        asyncio.create_task(application.expiry.run()),
-        asyncio.create_task(health.watch_the_watches(application)),
-        asyncio.create_task(
-            kopf.operator(
-                registry=registry,
-                settings=_kopf_settings(),
-                standalone=True,
-                clusterwide=not settings.namespaces,
-                namespaces=settings.namespaces,
-                stop_flag=stop,
-            )
+    ready = asyncio.Event()
+    parts = [
+        application.numbering.run(),
+        application.expiry.run(),
+        health.watch_the_watches(application),
+        _take_signals_back(ready, stop),
+        kopf.operator(
+            registry=registry,
+            settings=_kopf_settings(),
+            standalone=True,
+            clusterwide=not settings.namespaces,
+            namespaces=settings.namespaces,
+            ready_flag=ready,
         ),
     ]
+    tasks = [asyncio.create_task(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -87,6 +83,18 @@ async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyn
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+async def _take_signals_back(ready: asyncio.Event, stop: asyncio.Event) -> None:
+    """Handle signals here again: kopf installs handlers of its own, which then wait five seconds for tasks of ours."""
+    await ready.wait()
+    _stop_on_signals(stop)
+    await asyncio.Event().wait()
 
 
 async def _fill(application: Application) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.jobs import template
+
+from support.jobs import furnish
 from support.kube import Kube
 from support.operator import Operator
-from support.sshhosts import KeyPair, SshHost, generate_key, start_hosts
+from support.sshhosts import HOSTS_NAMESPACE, KeyPair, SshHost, generate_key, start_hosts
 
-HOSTS_NAMESPACE = "rollcall-test-hosts"
 PASSWORD = "wrong-pony-battery"
 
 
@@ -40,18 +40,6 @@ def namespace(
 ) -> str:
     """A namespace with the ten hosts, the key to them, and the template `run-command`."""
     return furnish(kube, make_namespace("it"), hosts, client_key)
-
-
-def furnish(kube: Kube, name: str, hosts: list[SshHost], client_key: KeyPair) -> str:
-    """Put hosts, credentials and the template into a namespace."""
-    kube.apply({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ops-key", "namespace": name},
-        "stringData": {"ssh-privatekey": client_key.private},
-    })  # fmt: skip
-    for host in hosts:
-        kube.apply(host.manifest(name, "ops-key"))
-    kube.apply(template(name))
-    return name
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What a person who applies a JobInvocation sees of it."""
 
-from support.jobs import end_of, events, invocation, output, results, run, slices
+from support.jobs import events, invocation, output, results, run, slices
 from support.kube import Kube, condition
 from support.operator import Operator
 from support.sshhosts import SshHost

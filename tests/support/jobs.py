@@ -4,8 +4,8 @@ import base64
 from typing import Any
 
 from rollcall.outputs import Event, Stream, unpack
-
 from support.kube import Kube, Object, condition
+from support.sshhosts import KeyPair, SshHost
 
 API_VERSION = "rollcall.dev/v1alpha1"
 
@@ -30,6 +30,7 @@ def template(namespace: str, name: str = "run-command", **spec: Any) -> Object:
 
 def invocation(namespace: str, name: str, command: str | None, hosts: list[str] | None, **spec: Any) -> Object:
     """An invocation of that template; without hosts it targets all."""
+    targeting: Object = {"selector": {}} if hosts is None else {"hosts": hosts}
     return {
         "apiVersion": API_VERSION,
         "kind": "JobInvocation",
@@ -37,7 +38,7 @@ def invocation(namespace: str, name: str, command: str | None, hosts: list[str] 
         "spec": {
             "templateRef": {"name": "run-command"},
             "inputs": {} if command is None else {"command": command},
-            "targeting": {"selector": {}} if hosts is None else {"hosts": hosts},
+            "targeting": targeting,
         }
         | spec,
     }
@@ -86,3 +87,15 @@ def output(events_of_host: list[Event]) -> bytes:
     """What the host said on stdout and stderr."""
     said = (event.data for event in events_of_host if event.stream in (Stream.STDOUT, Stream.STDERR))
     return b"".join(data for data in said if isinstance(data, bytes))
+
+
+def furnish(kube: Kube, name: str, hosts: list[SshHost], client_key: KeyPair) -> str:
+    """Put hosts, credentials and the template into a namespace."""
+    kube.apply({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ops-key", "namespace": name},
+        "stringData": {"ssh-privatekey": client_key.private},
+    })  # fmt: skip
+    for host in hosts:
+        kube.apply(host.manifest(name, "ops-key"))
+    kube.apply(template(name))
+    return name

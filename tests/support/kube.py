@@ -16,7 +16,15 @@ Object = dict[str, Any]
 T = TypeVar("T")
 
 CORE = {
-    "pods", "secrets", "configmaps", "namespaces", "events", "services", "serviceaccounts", "nodes", "resourcequotas",
+    "pods",
+    "secrets",
+    "configmaps",
+    "namespaces",
+    "events",
+    "services",
+    "serviceaccounts",
+    "nodes",
+    "resourcequotas",
 }
 GROUPS = {
     "deployments": "apps/v1",
@@ -62,7 +70,7 @@ class Kube:
         cluster = next(c["cluster"] for c in config["clusters"] if c["name"] == context["cluster"])
         user = next(u["user"] for u in config["users"] if u["name"] == context["user"])
         self.server: str = cluster["server"]
-        verify = ssl.create_default_context(cadata=_data(cluster, "certificate-authority").decode())
+        self.tls = verify = ssl.create_default_context(cadata=_data(cluster, "certificate-authority").decode())
         headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
         if "token" not in user:
             with tempfile.NamedTemporaryFile() as cert, tempfile.NamedTemporaryFile() as key:

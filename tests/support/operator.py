@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
+
 from support.kube import Kube
 
 IMAGE = os.environ.get("ROLLCALL_IMAGE", "rollcall:dev")
@@ -80,6 +81,8 @@ class Operator:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.alive:
             self.stop()

@@ -9,6 +9,7 @@ from pathlib import Path
 from support.kube import Kube, Object
 
 IMAGE = "rollcall-sshhost:dev"
+HOSTS_NAMESPACE = "rollcall-test-hosts"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,20 @@
+"""Where the demo puts what it makes."""
+
+RELEASE = "rollcall"
+SYSTEM = "rollcall-system"
+"""The namespace of the operator and the facade."""
+JOBS = "rollcall-demo"
+"""The namespace of Hosts, templates and invocations; it enforces the restricted Pod Security Standard."""
+MACHINES = "rollcall-demo-hosts"
+"""The namespace of the pods that play the hosts."""
+
+IMAGE = "rollcall:dev"
+MACHINE_IMAGE = "rollcall-sshhost:dev"
+
+CLIENT_KEY = "ops-key"
+"""The Secret that the Hosts in examples/ log in with."""
+LOGIN_SECRET = "rollcall-demo-login"
+USERS_SECRET = "rollcall-demo-users"
+LOGIN = "admin"
+KUBERNETES_USER = "rollcall-demo-admin"
+CLIENT_ACCOUNT = "rollcall-demo-client"
