@@ -1,7 +1,6 @@
 """The operator from the source tree, on a real API server and kubelet, with real sshd hosts."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -34,7 +33,7 @@ def hosts(kube: Kube, client_key: KeyPair) -> list[SshHost]:
     return start_hosts(kube, HOSTS_NAMESPACE, [f"host-{number}" for number in range(10)], client_key, PASSWORD)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def namespace(
     kube: Kube, crds: None, make_namespace: Callable[[str], str], hosts: list[SshHost], client_key: KeyPair
 ) -> str:
@@ -42,9 +41,10 @@ def namespace(
     return furnish(kube, make_namespace("it"), hosts, client_key)
 
 
-@pytest.fixture
-def operator(kube: Kube, namespace: str, tmp_path: Path) -> Iterator[Operator]:
-    """An operator that serves the test's namespace."""
-    with Operator(namespace, kube.kubeconfig, tmp_path / "operator.log", "--reference-grace-seconds", "3") as started:
+@pytest.fixture(scope="module")
+def operator(kube: Kube, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """An operator that serves the module's namespace, and is not patient."""
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    with Operator(namespace, kube.kubeconfig, log, "--reference-grace-seconds", "3") as started:
         yield started
     print(started.said()[-20_000:])

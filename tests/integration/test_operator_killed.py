@@ -79,7 +79,9 @@ def check(kube: Kube, run: Run, names: list[str]) -> None:
         assert found[name]["state"] == "Succeeded", run
         assert [event.seq for event in said[name]] == list(range(len(said[name]))), run
         assert output(said[name]) == f"said by {name}\n".encode(), run
-    assert kube.list("pods", run.namespace, labelSelector="rollcall.dev/invocation=job") == [], run
+    mine = {"labelSelector": "rollcall.dev/invocation=job"}
+    kube.wait("pods to go", lambda: not kube.list("pods", run.namespace, **mine))
+    assert kube.list("secrets", run.namespace, **mine) == [], run
 
 
 def ran(kube: Kube, host: str, tag: str) -> int:
