@@ -46,7 +46,7 @@ e2e: $(VENV)/.installed cluster images ## the chart, installed by Helm
 	@$(WITH_CLUSTER) $(PYTEST) tests/e2e
 
 bench: $(VENV)/.installed cluster images ## measure; writes tests/perf/results/
-	@$(WITH_CLUSTER) $(PYTEST) -q -s tests/perf/bench.py
+	@$(WITH_CLUSTER) $(PYTEST) -q -s -o python_files="bench_*.py" tests/perf
 
 .PHONY: lint format generate verify lock
 lint: $(VENV)/.installed

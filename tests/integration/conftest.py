@@ -7,30 +7,17 @@ import pytest
 from support.jobs import furnish
 from support.kube import Kube
 from support.operator import Operator
-from support.sshhosts import HOSTS_NAMESPACE, KeyPair, SshHost, generate_key, start_hosts
-
-PASSWORD = "wrong-pony-battery"
+from support.sshhosts import KeyPair, SshHost, running_hosts, shared_client_key
 
 
 @pytest.fixture(scope="session")
 def client_key(kube: Kube) -> KeyPair:
-    """The key that all hosts accept; it stays in the cluster, as the hosts do."""
-    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOSTS_NAMESPACE}})
-    kube.wait("default service account", lambda: kube.find("serviceaccounts", HOSTS_NAMESPACE, "default"))
-    name = "client-key"
-    if kube.find("configmaps", HOSTS_NAMESPACE, name) is None:
-        key = generate_key()
-        data = {"private": key.private, "public": key.public}
-        metadata = {"name": name, "namespace": HOSTS_NAMESPACE}
-        kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
-    found = kube.get("configmaps", HOSTS_NAMESPACE, name)["data"]
-    return KeyPair(found["private"], found["public"])
+    return shared_client_key(kube)
 
 
 @pytest.fixture(scope="session")
 def hosts(kube: Kube, client_key: KeyPair) -> list[SshHost]:
-    """Ten running hosts."""
-    return start_hosts(kube, HOSTS_NAMESPACE, [f"host-{number}" for number in range(10)], client_key, PASSWORD)
+    return running_hosts(kube, client_key)
 
 
 @pytest.fixture(scope="module")

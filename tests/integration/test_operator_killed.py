@@ -33,33 +33,36 @@ class Run:
 
 def carry_out(kube: Kube, run: Run, folder: Path) -> None:
     """Start the operator behind the proxy, let it be killed, start it again, and wait for the job's end."""
-    holder: list[Operator] = []
+    operators: list[Operator] = []
 
-    def on_write(count: int, write: Write) -> str | None:
-        if count != run.number:
-            return None
+    def kill(write: Write) -> None:
+        operators[0].kill()
         run.killed_at = write
-        if run.moment == "before":
-            holder[0].kill()
-        return run.moment
 
-    with Proxy(kube, on_write) as proxy:
+    with Proxy(kube, lambda count, _: run.moment if count == run.number else None, kill) as proxy:
         config = proxy.kubeconfig(folder / f"{run.tag}.kubeconfig")
         operator = Operator(run.namespace, config, folder / f"{run.tag}.log")
-        holder.append(operator)
+        operators.append(operator)
         with operator:
             operator.wait_until_leading(kube)
+            kube.wait("numbered hosts", lambda: _numbered(kube, run.namespace))
+            proxy.count()
             command = f"echo ran >> /tmp/count-{run.tag}; echo said by $(hostname)"
             rollout = {"hostsPerSlice": HOSTS_PER_SLICE}
             kube.create(invocation(run.namespace, "job", command, None, rollout=rollout))
             if run.number:
                 kube.wait(f"write {run.number} or the end", lambda: run.killed_at or _done(kube, run.namespace), 60)
             if run.killed_at is not None:
-                operator.kill()
                 operator.start()
             end_of(kube, run.namespace, "job", 90)
             kube.wait("released invocation", lambda: _done(kube, run.namespace), 60)
             run.writes = list(proxy.writes)
+
+
+def _numbered(kube: Kube, namespace: str) -> bool:
+    """Whether what is there before the job has its ids: those writes are not the job's."""
+    found = [*kube.list("hosts", namespace), *kube.list("jobtemplates", namespace)]
+    return all("rollcall.dev/id" in document["metadata"].get("labels", {}) for document in found)
 
 
 def _done(kube: Kube, namespace: str) -> bool:

@@ -26,15 +26,19 @@ class Write:
 
 
 class Proxy:
-    """Passes everything on, streams included. `on_write(n, write)` is called around the n-th write that counts.
+    """Passes everything on, streams included. `on_write(n, write)` is asked at the n-th write that counts.
 
-    It returns "before" to lose the request, "after" to let it through but lose the answer, or None.
+    It says "before" to kill the client and lose the request, "after" to let the request through, kill the client and
+    lose the answer, or None.
     """
 
-    def __init__(self, kube: Kube, on_write: Callable[[int, Write], str | None]) -> None:
+    def __init__(self, kube: Kube, on_write: Callable[[int, Write], str | None], kill: Callable[[Write], None]) -> None:
         self._kube = kube
         self._on_write = on_write
+        self._kill = kill
         self.writes: list[Write] = []
+        self._counting = False
+        self._victim = Write("", "")
         self.url = ""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -49,6 +53,10 @@ class Proxy:
         config = {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "contexts": [context], "users": [user]}
         path.write_text(yaml.safe_dump(config | {"current-context": "proxy"}))
         return path
+
+    def count(self) -> None:
+        """Begin to count."""
+        self._counting = True
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -82,11 +90,16 @@ class Proxy:
             self._ready.set()
             await self._stop.wait()
             await runner.cleanup()
+        streams = asyncio.all_tasks() - {asyncio.current_task()}
+        for stream in streams:
+            stream.cancel()
+        await asyncio.gather(*streams, return_exceptions=True)
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         verdict = self._judge(request)
         if verdict == "before":
+            self._kill(self._victim)
             raise web.HTTPServiceUnavailable
         headers = {
             k: v for k, v in request.headers.items() if k.lower() not in ("host", "authorization", "content-length")
@@ -95,6 +108,7 @@ class Proxy:
         async with self._session.request(request.method, url, data=body or None, headers=headers) as upstream:
             if verdict == "after":
                 await upstream.read()
+                self._kill(self._victim)
                 raise web.HTTPServiceUnavailable
             skipped = ("transfer-encoding", "content-length", "connection")
             answer = web.StreamResponse(
@@ -109,9 +123,12 @@ class Proxy:
             return answer
 
     def _judge(self, request: web.Request) -> str | None:
-        if request.method not in WRITES or "/leases" in request.path:
+        if not self._counting or request.method not in WRITES or "/leases" in request.path:
             return None  # the Lease is renewed all the time
         path = re.sub(r"^/apis?/", "", re.sub(r"/namespaces/[^/]+", "", request.path))
         write = Write(request.method, re.sub(r"(/v1\w*/\w+)/[^/]+", r"\1/NAME", "/" + path))
         self.writes.append(write)
-        return self._on_write(len(self.writes), write)
+        verdict = self._on_write(len(self.writes), write)
+        if verdict is not None:
+            self._victim = write
+        return verdict

@@ -10,6 +10,7 @@ from support.kube import Kube, Object
 
 IMAGE = "rollcall-sshhost:dev"
 HOSTS_NAMESPACE = "rollcall-test-hosts"
+PASSWORD = "wrong-pony-battery"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,25 @@ class SshHost:
             "metadata": {"name": self.name, "namespace": namespace},
             "spec": {"address": self.address, "user": user, "hostKeys": [self.host_key], **reference, **spec},
         }
+
+
+def shared_client_key(kube: Kube) -> KeyPair:
+    """The key that all hosts of the tests accept; it stays in the cluster, as the hosts do."""
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOSTS_NAMESPACE}})
+    kube.wait("default service account", lambda: kube.find("serviceaccounts", HOSTS_NAMESPACE, "default"))
+    name = "client-key"
+    if kube.find("configmaps", HOSTS_NAMESPACE, name) is None:
+        key = generate_key()
+        data = {"private": key.private, "public": key.public}
+        metadata = {"name": name, "namespace": HOSTS_NAMESPACE}
+        kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    found = kube.get("configmaps", HOSTS_NAMESPACE, name)["data"]
+    return KeyPair(found["private"], found["public"])
+
+
+def running_hosts(kube: Kube, client_key: KeyPair) -> list[SshHost]:
+    """Ten running hosts, which later test runs find again."""
+    return start_hosts(kube, HOSTS_NAMESPACE, [f"host-{number}" for number in range(10)], client_key, PASSWORD)
 
 
 def start_hosts(kube: Kube, namespace: str, names: list[str], client: KeyPair, password: str) -> list[SshHost]:

@@ -1,0 +1,1 @@
+"""The REST facade: legacy dialects in front of the resources."""

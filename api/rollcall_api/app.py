@@ -1,0 +1,89 @@
+"""Puts the facade together: the connection to the cluster, the shared parts, the dialects, and the gate before all."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from rollcall_api.access import Access
+from rollcall_api.auth import Authenticator, Gate, probe
+from rollcall_api.cache import Cache
+from rollcall_api.cluster import Cluster
+from rollcall_api.dispatch import Dispatch
+from rollcall_api.foreman import errors as foreman_errors
+from rollcall_api.foreman import routes as foreman_routes
+from rollcall_api.jobs import Jobs
+from rollcall_api.output import Outputs
+from rollcall_api.sequences import Sequences
+from rollcall_api.users import Users
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the facade is told when it starts."""
+
+    namespace: str
+    """Whose objects it shows."""
+    ids_namespace: str
+    """Where the ConfigMap with the id sequences is."""
+    users_dir: Path | None = None
+    """The accounts that may log in with a password; none when absent."""
+
+
+class Facade:
+    """The ASGI application, and the parts it is made of."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.cluster = Cluster()
+        self.cache = Cache(self.cluster, settings.namespace)
+        self.access = Access(self.cluster, settings.namespace)
+        sequences = Sequences(self.cluster, settings.ids_namespace)
+        self.jobs = Jobs(self.cluster, self.cache, sequences, settings.namespace)
+        self.outputs = Outputs(self.cluster, settings.namespace)
+        self.authenticator = Authenticator(self.cluster, Users(settings.users_dir))
+        foreman = foreman_routes.router(foreman_routes.Backend(self.jobs, self.outputs, self.access))
+        self.api = self._api(foreman)
+        self._app: ASGIApp = Gate(
+            Dispatch(foreman.routes, self.api),
+            self.authenticator,
+            canonical=foreman_routes.canonical,
+            refuse=foreman_errors.refused,
+            away=foreman_errors.away,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection."""
+        await self._app(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        await self.cluster.open()
+        self.cache.start()
+        yield
+        await self.cache.stop()
+        await self.cluster.close()
+
+    def _api(self, *dialects: APIRouter) -> FastAPI:
+        """Probes, documentation, and the answer to every path that no dialect has."""
+        api = FastAPI(title="Rollcall", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=self._lifespan)
+        for dialect in dialects:
+            api.include_router(dialect)
+        api.add_route("/healthz", self._healthz, include_in_schema=False)
+        api.add_route("/readyz", self._readyz, include_in_schema=False)
+        api.add_exception_handler(HTTPException, self._not_routed)
+        return api
+
+    async def _healthz(self, _: Request) -> Response:
+        return probe(self.cache.alive)
+
+    async def _readyz(self, _: Request) -> Response:
+        return probe(self.cache.synced)
+
+    async def _not_routed(self, request: Request, _: Exception) -> Response:
+        return foreman_errors.not_routed(request.method, request.url.path)

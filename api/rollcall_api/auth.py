@@ -1,0 +1,200 @@
+"""Who is asking: the one layer that every request passes before any route.
+
+Bearer and `X-Auth-Token` tokens go to the cluster's TokenReview, Basic logins to the users' files. Both answers are
+remembered for ten seconds under a keyed hash of the credentials, so that a revoked token or a changed password stops
+working within that time. The layer knows no dialect: what a refusal looks like, the dialect says.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from rollcall_api.bounded import AgedCache
+from rollcall_api.cluster import Cluster
+from rollcall_api.problems import Unavailable
+from rollcall_api.users import Busy, Identity, Users
+
+REMEMBER_SECONDS: Final = 10.0
+AWAY_SECONDS: Final = 60.0
+"""How much longer an answer serves while the API server is away."""
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
+MAX_FAILURES: Final = 30
+FAILURE_WINDOW_SECONDS: Final = 300.0
+
+
+class Reason(Enum):
+    """Why a request is not let in."""
+
+    BAD_CREDENTIALS = auto()
+    DISABLED = auto()
+    TOO_MANY_TRIES = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that is not let in; `login` is empty when none was sent."""
+
+    reason: Reason
+    login: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What credentials are worth; neither is set when they are worth nothing."""
+
+    identity: Identity | None = None
+    disabled: bool = False
+
+
+class Throttle:
+    """Counts failed logins by address and login over a sliding window."""
+
+    _PAIRS: Final = 10_000
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
+
+    def blocks(self, address: str, login: str) -> bool:
+        """Whether there were too many failures lately."""
+        times = self._failures.get((address, login))
+        if times is None:
+            return False
+        while times and times[0] <= self._clock() - FAILURE_WINDOW_SECONDS:
+            times.popleft()
+        return len(times) >= MAX_FAILURES
+
+    def failed(self, address: str, login: str) -> None:
+        """Counts one failure."""
+        times = self._failures.setdefault((address, login), deque(maxlen=MAX_FAILURES))
+        self._failures.move_to_end((address, login))
+        times.append(self._clock())
+        if len(self._failures) > self._PAIRS:
+            self._failures.popitem(last=False)
+
+
+class Authenticator:
+    """Turns a request's headers into a Kubernetes identity, or a refusal."""
+
+    def __init__(self, cluster: Cluster, users: Users) -> None:
+        self._cluster = cluster
+        self._users = users
+        self._throttle = Throttle()
+        self._key = os.urandom(32)
+        self._tokens: AgedCache[bytes, _Verdict] = AgedCache(REMEMBER_SECONDS, AWAY_SECONDS)
+        self._logins: AgedCache[bytes, _Verdict] = AgedCache(REMEMBER_SECONDS)
+
+    async def identify(self, scope: Scope) -> Identity | Refusal:
+        """The identity behind a request. Raises Unavailable when the cluster cannot say."""
+        authorization = token = b""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization = value
+            elif name == b"x-auth-token":
+                token = value
+        scheme, _, credentials = authorization.partition(b" ")
+        match scheme.lower():
+            case b"basic":
+                return await self._basic(credentials.strip(), (scope.get("client") or ("",))[0])
+            case b"bearer":
+                token = credentials.strip()
+        return await self._token(token) if token else Refusal(Reason.BAD_CREDENTIALS)
+
+    def _digest(self, *parts: bytes) -> bytes:
+        return hashlib.blake2b(b"\0".join(parts), key=self._key, digest_size=24).digest()
+
+    async def _token(self, token: bytes) -> Identity | Refusal:
+        digest = self._digest(token)
+        verdict = self._tokens.fresh(digest) or await self._tokens.get(digest, lambda: self._review(token))
+        return verdict.identity or Refusal(Reason.BAD_CREDENTIALS)
+
+    async def _review(self, token: bytes) -> _Verdict:
+        status = await self._cluster.review_token(token.decode("latin-1"))
+        if not status.get("authenticated"):
+            return _Verdict()
+        user = status.get("user") or {}
+        return _Verdict(Identity(user.get("username", ""), tuple(user.get("groups") or ())))
+
+    async def _basic(self, credentials: bytes, address: str) -> Identity | Refusal:
+        try:
+            login, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return Refusal(Reason.BAD_CREDENTIALS)
+        if self._throttle.blocks(address, login):
+            return Refusal(Reason.TOO_MANY_TRIES, login)
+        account = self._users.account(login)
+        # The stored hash is part of the key: a changed password forgets what was remembered of the old one.
+        digest = self._digest(credentials, account.password_hash.encode() if account else b"")
+        try:
+            right = self._logins.fresh(digest) or await self._logins.get(digest, lambda: self._verify(login, password))
+        except Busy:
+            return Refusal(Reason.TOO_MANY_TRIES, login)
+        if right.identity is None:
+            self._throttle.failed(address, login)
+            return Refusal(Reason.BAD_CREDENTIALS, login)
+        if right.disabled:
+            return Refusal(Reason.DISABLED, login)
+        return right.identity
+
+    async def _verify(self, login: str, password: str) -> _Verdict:
+        account = self._users.account(login)
+        if not await self._users.verify(account, password) or account is None:
+            return _Verdict()
+        return _Verdict(account.identity, account.disabled)
+
+
+class Gate:
+    """The ASGI layer in front of every route: only authenticated requests pass, with `scope["user"]` set.
+
+    `canonical` gives a path the one form under which its dialect routes it; `refuse` and `away` are the dialect's
+    answers. HEAD is routed as GET: the server leaves the body out.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        canonical: Callable[[str], str],
+        refuse: Callable[[Refusal], Response],
+        away: Callable[[Unavailable], Response],
+    ) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._canonical = canonical
+        self._refuse = refuse
+        self._away = away
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request in, or answers it here."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        try:
+            user = await self._authenticator.identify(scope)
+        except Unavailable as problem:
+            await self._away(problem)(scope, receive, send)
+            return
+        if isinstance(user, Refusal):
+            await self._refuse(user)(scope, receive, send)
+            return
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        passed = {**scope, "user": user, "path": self._canonical(scope["path"]), "method": method}
+        await self._app(passed, receive, send)
+
+
+def probe(healthy: bool) -> Response:
+    """The answer of a probe."""
+    return PlainTextResponse("ok" if healthy else "not ok", 200 if healthy else 503)

@@ -1,0 +1,95 @@
+"""Memory of a bounded size: a cache by recency and weight, and one with an age limit that asks only once at a time."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+from rollcall_api.problems import Unavailable
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class WeightedCache(Generic[K, V]):
+    """Keeps the most recently used values whose weights, in bytes, add up to no more than the capacity."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._weight = 0
+        self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
+
+    @property
+    def weight(self) -> int:
+        """What the kept values weigh together."""
+        return self._weight
+
+    def get(self, key: K) -> V | None:
+        """The value, which thereby becomes the most recently used."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        self._entries.move_to_end(key)
+        return entry[0]
+
+    def put(self, key: K, value: V, weight: int) -> None:
+        """Keeps the value, at the cost of those not used for longest; one that is too heavy is not kept at all."""
+        old = self._entries.pop(key, None)
+        if old is not None:
+            self._weight -= old[1]
+        if weight > self._capacity:
+            return
+        self._entries[key] = (value, weight)
+        self._weight += weight
+        while self._weight > self._capacity:
+            _, (_, freed) = self._entries.popitem(last=False)
+            self._weight -= freed
+
+
+class AgedCache(Generic[K, V]):
+    """Remembers answers for some seconds; however many ask for a missing one, it is fetched once.
+
+    When the fetch fails because the cluster is away, the last answer goes on serving for `grace` more seconds: while
+    nobody can reach the API server, nobody can have changed it through there either.
+    """
+
+    def __init__(self, seconds: float, grace: float = 0, entries: int = 10_000) -> None:
+        self._seconds = seconds
+        self._grace = grace
+        self._most = entries
+        self._entries: OrderedDict[K, tuple[V, float]] = OrderedDict()
+        self._flights: dict[K, asyncio.Task[V]] = {}
+
+    def fresh(self, key: K) -> V | None:
+        """The answer, if it is known and young enough."""
+        entry = self._entries.get(key)
+        return entry[0] if entry is not None and time.monotonic() - entry[1] < self._seconds else None
+
+    async def get(self, key: K, fetch: Callable[[], Awaitable[V]]) -> V:
+        """The remembered answer, or a new one."""
+        known = self.fresh(key)
+        if known is not None:
+            return known
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = asyncio.ensure_future(self._fetch(key, fetch))
+        # A requester that goes away must not take the answer from the others that wait for it.
+        return await asyncio.shield(flight)
+
+    async def _fetch(self, key: K, fetch: Callable[[], Awaitable[V]]) -> V:
+        asked = time.monotonic()
+        try:
+            value = await fetch()
+        except Unavailable:
+            entry = self._entries.get(key)
+            if entry is not None and asked - entry[1] < self._seconds + self._grace:
+                return entry[0]
+            raise
+        finally:
+            del self._flights[key]
+        self._entries[key] = (value, asked)
+        self._entries.move_to_end(key)
+        while self._entries and len(self._entries) > self._most:
+            self._entries.popitem(last=False)
+        return value

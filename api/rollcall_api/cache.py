@@ -1,0 +1,279 @@
+"""The facade's picture of one namespace, kept up to date by list and watch.
+
+Four kinds are held: JobInvocations, JobSlices, Hosts and JobTemplates. Each table is first listed, then watched from
+the list's resource version; bookmarks keep that version fresh, so that a broken watch resumes where it was, and only
+a version that the API server has forgotten (410) leads to a new list. What this process writes itself goes into the
+table at once; older news about the same object is then ignored by its version.
+"""
+
+import asyncio
+import bisect
+import itertools
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+from rollcall.names import Kind
+from rollcall_api import records
+from rollcall_api.cluster import Cluster, Object, custom
+from rollcall_api.problems import Expired, Problem, Unavailable
+from rollcall_api.records import Host, Job, Record, Slice, Template
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS: Final = 60
+"""How long the API server keeps a watch open; it sends a bookmark just before the end."""
+STALE_SECONDS: Final = 180
+"""After this long without an event, a bookmark or a list the watch counts as dead."""
+_RETRY_SECONDS: Final = (0.5, 15.0)
+_PAUSE_SECONDS: Final = 0.05
+"""Between a watch and the next, so that an API server that closes each one at once is not flooded."""
+
+R = TypeVar("R", bound=Record)
+
+
+class Table(Generic[R]):
+    """The records of one kind, by name and by id.
+
+    Two objects with the same id label cannot come from us: the first one seen keeps the id.
+    """
+
+    def __init__(self, parse: Callable[[Mapping[str, Any]], R]) -> None:
+        self._parse = parse
+        self._by_name: dict[str, R] = {}
+        self._by_id: dict[int, R] = {}
+        self._ids: list[int] = []
+        self.seen = 0
+        """The newest resource version that a list or watch has told of."""
+        self.generation = 0
+        """Grows whenever a record comes, goes or changes its id."""
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self._by_name.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """All ids, ascending."""
+        return self._ids
+
+    def named(self, name: str) -> R | None:
+        """The record of that name."""
+        return self._by_name.get(name)
+
+    def numbered(self, id_: int) -> R | None:
+        """The record with that id."""
+        return self._by_id.get(id_)
+
+    def put(self, raw: Mapping[str, Any]) -> R | None:
+        """Takes in an object unless a newer version is here; returns its record, None when it is unreadable."""
+        try:
+            record = self._parse(raw)
+        except ValueError as error:
+            name = (raw.get("metadata") or {}).get("name", "")
+            logger.warning("ignoring %s %s: %s", raw.get("kind", "object"), name, error)
+            self.drop(name, self.seen)
+            return None
+        old = self._by_name.get(record.name)
+        if old is not None and old.version >= record.version:
+            return old
+        self._forget_id(old)
+        self._by_name[record.name] = record
+        if record.id is not None and record.id not in self._by_id:
+            self._by_id[record.id] = record
+            bisect.insort(self._ids, record.id)
+        self._changed(old, record)
+        return record
+
+    def put_written(self, raw: Mapping[str, Any]) -> None:
+        """Takes in the answer to a write of ours, unless the watch has told what became of the object since."""
+        if int(raw["metadata"]["resourceVersion"]) > self.seen:
+            self.put(raw)
+
+    def drop(self, name: str, version: int) -> None:
+        """Forgets the object of that name, deleted at that version, unless a newer one has the name by now."""
+        old = self._by_name.get(name)
+        if old is not None and old.version <= version:
+            del self._by_name[name]
+            self._forget_id(old)
+            self._changed(old, None)
+
+    def retain(self, names: Iterable[str], version: int) -> None:
+        """Forgets what a list at that version does not hold, but for what was written after it."""
+        kept = set(names)
+        for record in list(self._by_name.values()):
+            if record.name not in kept:
+                self.drop(record.name, version)
+
+    def _forget_id(self, old: R | None) -> None:
+        if old is None or old.id is None or self._by_id.get(old.id) is not old:
+            return
+        del self._by_id[old.id]
+        del self._ids[bisect.bisect_left(self._ids, old.id)]
+
+    def _changed(self, old: R | None, new: R | None) -> None:
+        if old is None or new is None or old.id != new.id:
+            self.generation += 1
+
+
+class Templates(Table[Template]):
+    """The JobTemplates; every change of one counts, because rendered jobs show its texts."""
+
+    def _changed(self, old: Template | None, new: Template | None) -> None:  # noqa: ARG002
+        self.generation += 1
+
+    def for_feature(self, label: str) -> Template | None:
+        """The template that serves a feature; the one with the first name when there are several."""
+        serving = [t for t in self if label in t.resource.spec.features and t.id is not None]
+        return min(serving, key=lambda t: t.name, default=None)
+
+
+class Slices(Table[Slice]):
+    """The JobSlices, by invocation."""
+
+    def __init__(self, parse: Callable[[Mapping[str, Any]], Slice]) -> None:
+        super().__init__(parse)
+        self._by_invocation: dict[str, dict[str, Slice]] = {}
+        self._revisions: dict[str, int] = {}
+        self._changes = itertools.count(1)
+
+    def of(self, job: Job) -> list[Slice]:
+        """The invocation's slices in the order of their index."""
+        found = self._by_invocation.get(job.name)
+        if not found:
+            return []
+        return sorted((s for s in found.values() if s.invocation_uid in ("", job.uid)), key=lambda s: s.index)
+
+    def revision(self, job: Job) -> int:
+        """A number that changes with every change of the invocation's slices."""
+        return self._revisions.get(job.name, 0)
+
+    def _changed(self, old: Slice | None, new: Slice | None) -> None:
+        for record in (old, new):
+            if record is not None:
+                self._revisions[record.invocation] = next(self._changes)
+        if old is not None:
+            self._by_invocation[old.invocation].pop(old.name, None)
+        if new is not None:
+            self._by_invocation.setdefault(new.invocation, {})[new.name] = new
+        elif old is not None and not self._by_invocation[old.invocation]:
+            del self._by_invocation[old.invocation], self._revisions[old.invocation]
+
+
+class Cache:
+    """The four tables, and the tasks that keep them."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self.jobs: Table[Job] = Table(records.parse_job)
+        self.slices = Slices(records.parse_slice)
+        self.hosts: Table[Host] = Table(records.parse_host)
+        self.templates = Templates(records.parse_template)
+        self._feeds = [
+            Feed(cluster, custom(kind, namespace), table)
+            for kind, table in (
+                (Kind.JOB_TEMPLATE, self.templates),
+                (Kind.HOST, self.hosts),
+                (Kind.JOB_SLICE, self.slices),
+                (Kind.JOB_INVOCATION, self.jobs),
+            )
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begins to list and watch."""
+        self._tasks = [asyncio.create_task(feed.run()) for feed in self._feeds]
+        for task in self._tasks:
+            task.add_done_callback(_report_end)
+
+    async def stop(self) -> None:
+        """Ends all watches."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def synced(self) -> bool:
+        """Whether every table has been listed once."""
+        return all(feed.synced for feed in self._feeds)
+
+    @property
+    def alive(self) -> bool:
+        """Whether every watch has shown a sign of life lately."""
+        return all(time.monotonic() - feed.last_sign < STALE_SECONDS for feed in self._feeds)
+
+    def require_sync(self) -> None:
+        """Raises Unavailable until every table has been listed once: half a picture is a wrong answer."""
+        if not self.synced:
+            raise Unavailable("the server is starting and has not read its objects yet")
+
+
+class Feed:
+    """Keeps one table up to date."""
+
+    def __init__(self, cluster: Cluster, path: str, table: Table[Any]) -> None:
+        self._cluster = cluster
+        self._path = path
+        self._table = table
+        self._version = ""
+        self.synced = False
+        self.last_sign = time.monotonic()
+
+    async def run(self) -> None:
+        """Lists and watches until cancelled; a failure is logged and tried again, later and later."""
+        delay = _RETRY_SECONDS[0]
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                await self._watch()
+                delay = _RETRY_SECONDS[0]
+                await asyncio.sleep(_PAUSE_SECONDS)
+            except Expired:
+                self._version = ""
+            except Problem as problem:
+                logger.warning("watching %s: %s", self._path, problem)
+                await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries
+                delay = min(delay * 2, _RETRY_SECONDS[1])
+
+    async def _list(self) -> None:
+        names: list[str] = []
+        version = ""
+        async for page in self._cluster.list_pages(self._path):
+            version = page["metadata"]["resourceVersion"]
+            for raw in page["items"] or ():
+                names.append(raw["metadata"]["name"])
+                self._table.put(raw)
+        self._table.retain(names, int(version))
+        self._told(version)
+        self.synced = True
+
+    async def _watch(self) -> None:
+        async for event in self._cluster.watch(self._path, self._version, WATCH_SECONDS):
+            self._take(event["type"], event["object"])
+
+    def _take(self, type_: str, raw: Object) -> None:
+        if type_ == "DELETED":
+            self._table.drop(raw["metadata"]["name"], int(raw["metadata"]["resourceVersion"]))
+        elif type_ in ("ADDED", "MODIFIED"):
+            self._table.put(raw)
+        self._told(raw["metadata"]["resourceVersion"])
+
+    def _told(self, version: str) -> None:
+        self._version = version
+        self._table.seen = max(self._table.seen, int(version))
+        self.last_sign = time.monotonic()
+
+
+def _report_end(task: asyncio.Task[None]) -> None:
+    """Says why a feed ended; /healthz fails soon after, and the kubelet starts the facade anew."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("a watch ended: %s", type(error).__name__, exc_info=error)

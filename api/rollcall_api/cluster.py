@@ -1,0 +1,229 @@
+"""The API server: plain JSON over the Kubernetes client's configuration, authentication and transport.
+
+This is the only module that knows the Kubernetes client. Answers that are not a success become the exceptions of
+`problems`; a timeout or a broken connection is `Unavailable`.
+"""
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import orjson
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import load_incluster_config, load_kube_config
+from multidict import CIMultiDict
+
+from rollcall.names import GROUP, VERSION, Kind
+from rollcall_api.problems import Conflict, Expired, Forbidden, NotFound, Problem, Rejected, Unavailable
+
+Object = dict[str, Any]
+
+CONNECTIONS: Final = 64
+"""Connections to the API server that may be open at once; four of them are watches."""
+REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=5)
+LIST_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, connect=5)
+_ERRORS: Final[Mapping[int, type[Problem]]] = {
+    400: Rejected,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Expired,
+    413: Rejected,
+    422: Rejected,
+}
+
+
+class Impersonation(CIMultiDict[str]):
+    """The headers under which a write is done in a user's name (Kubernetes user impersonation)."""
+
+    @classmethod
+    def of(cls, username: str, groups: tuple[str, ...]) -> "Impersonation":
+        """The headers for one user; the API server adds `system:authenticated` by itself."""
+        headers = cls({"Impersonate-User": username})
+        for group in groups:
+            headers.add("Impersonate-Group", group)
+        return headers
+
+
+def custom(kind: Kind, namespace: str, name: str | None = None) -> str:
+    """The path of a custom resource of ours, or of its collection."""
+    path = f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace, safe='')}/{kind.plural}"
+    return path if name is None else f"{path}/{quote(name, safe='')}"
+
+
+def core(plural: str, namespace: str, name: str | None = None) -> str:
+    """The path of an object of the core group, or of its collection."""
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/{plural}"
+    return path if name is None else f"{path}/{quote(name, safe='')}"
+
+
+class Cluster:
+    """A connection pool to the API server."""
+
+    def __init__(self) -> None:
+        self._client: Any = None
+
+    async def open(self) -> None:
+        """Reads the configuration: `KUBECONFIG`, else the pod's service account, else the user's kubeconfig."""
+        configuration = Configuration()
+        if not os.environ.get("KUBECONFIG") and os.environ.get("KUBERNETES_SERVICE_HOST"):
+            load_incluster_config(client_configuration=configuration)
+        else:
+            path = os.environ.get("KUBECONFIG") or None
+            await load_kube_config(config_file=path, client_configuration=configuration)
+        configuration.connection_pool_maxsize = CONNECTIONS
+        self._client = ApiClient(configuration)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def get(self, path: str, **query: str | int) -> Object:
+        """One object, or one page of a collection."""
+        return await self._json("GET", path, query=query)
+
+    async def create(self, path: str, body: Object, impersonate: Impersonation | None = None) -> Object:
+        """Stores a new object and returns it as stored. Raises Conflict when the name is taken."""
+        return await self._json("POST", path, body=body, headers=impersonate)
+
+    async def replace(self, path: str, body: Object) -> Object:
+        """Stores the object if its resourceVersion is still the stored one. Raises Conflict when it is not."""
+        return await self._json("PUT", path, body=body)
+
+    async def delete(self, path: str, uid: str) -> None:
+        """Deletes the object of this name and uid. Raises Conflict when another one has the name."""
+        await self._json("DELETE", path, body={"preconditions": {"uid": uid}, "propagationPolicy": "Background"})
+
+    def list_pages(self, path: str, limit: int = 500) -> AsyncIterator[Object]:
+        """The collection, page by page, all of one moment. Raises Expired when that moment is too long ago."""
+        return self._pages(path, limit, {}, "application/json")
+
+    async def _pages(self, path: str, limit: int, query: Mapping[str, str | int], accept: str) -> AsyncIterator[Object]:
+        headers = CIMultiDict({"Accept": accept})
+        more: dict[str, str] = {}
+        while True:
+            parameters = {**query, "limit": limit, **more}
+            page = await self._json("GET", path, query=parameters, headers=headers, timeout=LIST_TIMEOUT)
+            yield page
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+            more = {"continue": token}
+
+    def list_metadata(self, path: str, **query: str | int) -> AsyncIterator[Object]:
+        """As `list_pages`, but only the metadata of each object."""
+        return self._pages(path, 500, query, "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+
+    async def watch(self, path: str, version: str, seconds: int) -> AsyncIterator[Object]:
+        """The changes after a resource version, for so many seconds. Raises Expired when it is too old."""
+        query: dict[str, str | int] = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": seconds,
+        }
+        timeout = aiohttp.ClientTimeout(total=seconds + 30, sock_connect=5, sock_read=seconds + 15)
+        async with self._answer("GET", path, query=query, timeout=timeout) as answer:
+            rest = b""
+            async for data in answer.content.iter_any():
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    yield _event(line)
+
+    async def pod_log(self, namespace: str, pod: str, container: str, since: str | None, limit: int) -> bytes:
+        """What a container has said so far, at most `limit` bytes; empty while it has not started or is gone."""
+        query: dict[str, str | int] = {"container": container, "limitBytes": limit}
+        if since is not None:
+            query["sinceTime"] = since
+        try:
+            async with self._answer("GET", core("pods", namespace, pod) + "/log", query=query) as answer:
+                return bytes(await answer.read())
+        except (NotFound, Rejected):
+            return b""
+
+    async def review_token(self, token: str) -> Object:
+        """The status of a TokenReview (authentication.k8s.io/v1)."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+        return await self._review("/apis/authentication.k8s.io/v1/tokenreviews", body)
+
+    async def review_access(self, spec: Object) -> Object:
+        """The status of a SubjectAccessReview (authorization.k8s.io/v1)."""
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        return await self._review("/apis/authorization.k8s.io/v1/subjectaccessreviews", body)
+
+    async def _review(self, path: str, body: Object) -> Object:
+        try:
+            status: Object = (await self.create(path, body)).get("status") or {}
+        except (Forbidden, NotFound, Rejected) as problem:
+            # The facade's own fault, and none of the person's who asks.
+            raise Unavailable(f"the facade may not ask who may do what: {problem}") from problem
+        return status
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Object | None = None,
+        headers: CIMultiDict[str] | None = None,
+        timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109 - aiohttp's own, per phase
+    ) -> Object:
+        async with self._answer(method, path, query=query, body=body, headers=headers, timeout=timeout) as answer:
+            document: Object = orjson.loads(await answer.read())
+            return document
+
+    @asynccontextmanager
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Object | None = None,
+        headers: CIMultiDict[str] | None = None,
+        timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The open answer to a request. Raises a Problem for anything but a success."""
+        if self._client is None:
+            raise Unavailable("there is no connection to the cluster yet")
+        configuration = self._client.configuration
+        url = configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        sent: CIMultiDict[str] = CIMultiDict(headers or {})
+        sent.setdefault("Accept", "application/json")
+        sent["User-Agent"] = "rollcall-api"
+        # The hook behind this call reads a rotated service account token again.
+        authorization = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        if authorization:
+            sent["Authorization"] = authorization
+        try:
+            response = await self._client.rest_client.request(
+                method, url, headers=sent, body=body, _request_timeout=timeout
+            )
+            async with response.response as answer:
+                if answer.status >= 400:
+                    raise _problem(answer.status, await answer.read())
+                yield answer
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"the API server does not answer ({type(error).__name__})") from error
+
+
+def _problem(status: int, body: bytes) -> Problem:
+    try:
+        message = str(orjson.loads(body).get("message") or "")
+    except (orjson.JSONDecodeError, AttributeError):
+        message = ""
+    if status in _ERRORS:
+        return _ERRORS[status](message or f"the API server answers {status}")
+    return Unavailable(f"the API server answers {status}")
+
+
+def _event(line: bytes) -> Object:
+    event: Object = orjson.loads(line)
+    if event["type"] == "ERROR":
+        raise _problem(int(event["object"].get("code") or 500), orjson.dumps(event["object"]))
+    return event

@@ -1,0 +1,274 @@
+"""Foreman's JSON of jobs and their output (contract §2 to §5)."""
+
+import bisect
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from rollcall.names import Reason
+from rollcall.outputs import Exit, Stream
+from rollcall.resources.jobslice import HostState
+from rollcall_api.foreman.creation import DIALECT, TARGETING_TYPES
+from rollcall_api.foreman.requests import Page
+from rollcall_api.foreman.search import Order, quoted
+from rollcall_api.jobs import Member, View, echo_key
+from rollcall_api.output import HostOutput
+from rollcall_api.records import Job
+
+NOT_AVAILABLE: Final = "N/A"
+_STATUS: Final = {"succeeded": 0, "failed": 1, "queued": 2, "running": 3, "cancelled": 4}
+_JOB_STATUS: Final = {
+    HostState.PENDING: "planned",
+    HostState.RUNNING: "running",
+    HostState.SUCCEEDED: "success",
+    HostState.FAILED: "error",
+    HostState.CANCELLED: "cancelled",
+}
+_STREAMS: Final = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
+_TARGETING_TYPE: Final = echo_key(DIALECT, "targeting-type")
+_RANDOMIZED: Final = echo_key(DIALECT, "randomized-ordering")
+_TIME_TO_PICKUP: Final = echo_key(DIALECT, "time-to-pickup")
+
+
+@lru_cache(maxsize=4096)
+def number_of(text: str) -> int:
+    """A positive 31-bit number for what has only a name here and an id there: users and template inputs.
+
+    It is the CRC-32 of the text without its highest bit, so that it is the same everywhere and for ever.
+    """
+    return zlib.crc32(text.encode()) & 0x7FFF_FFFF or 1
+
+
+def time(moment: datetime) -> str:
+    """A time as views print it: `2023-05-04 10:00:00 UTC`."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def status_label(job: Job) -> str:
+    """The job's status in a word (§3.1); an immediate job is at no time queued."""
+    if job.complete:
+        return "succeeded"
+    return "failed" if job.failed else "running"
+
+
+def task_state(job: Job) -> str:
+    """The state of the job's task, Dynflow's word for it."""
+    if job.finished:
+        return "stopped"
+    return "running" if job.resolved else "planned"
+
+
+def counts(view: View) -> dict[str, int | str]:
+    """The counts (§3.3): those that are numbers add up, and failed includes cancelled."""
+    job = view.job
+    if job.counts is None or not job.resolved:
+        known = job.hosts is not None
+        total: int | str = len(view.members) if known else NOT_AVAILABLE
+        return dict.fromkeys(("succeeded", "failed", "pending"), NOT_AVAILABLE) | {"total": total}
+    return {
+        "succeeded": job.counts.succeeded,
+        "failed": job.counts.failed + job.counts.cancelled,
+        "pending": job.counts.pending + job.counts.running,
+        "total": job.counts.total,
+    }
+
+
+def base(view: View) -> dict[str, Any]:
+    """A job as an item of the list."""
+    job, template = view.job, view.template
+    label = status_label(job)
+    numbers = counts(view)
+    pickup = job.echo.get(_TIME_TO_PICKUP, "")
+    return {
+        "id": job.id,
+        "description": view.description,
+        "job_category": template.resource.spec.category if template else "Miscellaneous",
+        "targeting_id": job.id,
+        "status": _STATUS[label],
+        "start_at": time(job.created),
+        "status_label": label,
+        "ssh_user": job.user,
+        "time_to_pickup": int(pickup) if pickup.isdecimal() and len(pickup) < 19 else None,
+        "template_id": template.id if template else None,
+        "template_name": template.resource.title if template else job.template,
+        "effective_user": None,
+        "dynflow_task": {"id": job.uid, "state": task_state(job)},
+        **numbers,
+        "missing": view.missing,
+        "cancelled": job.counts.cancelled if job.counts else 0,
+        "total_hosts": numbers["total"],
+        "concurrency_level": job.concurrency,
+        "execution_timeout_interval": job.execution_timeout,
+    }
+
+
+def item(view: View) -> bytes:
+    """A job as an encoded item of the list."""
+    return orjson.dumps(base(view))
+
+
+def job_status(member: Member, job: Job) -> str:
+    """The word for one host (§3.4)."""
+    state = member.state
+    if state is None or (state is HostState.PENDING and job.finished):
+        return NOT_AVAILABLE
+    return _JOB_STATUS[state]
+
+
+def show(view: View, *, host_status: bool, include_hosts: bool, may_view_hosts: bool) -> bytes:
+    """The whole job."""
+    job = view.job
+    targeting: dict[str, Any] = {
+        "bookmark_id": None,
+        "bookmark_name": None,
+        "search_query": None if job.hosts is None else quoted(job.hosts),
+        "targeting_type": _one_of(job.echo.get(_TARGETING_TYPE), TARGETING_TYPES),
+        "user_id": number_of(job.requested_by),
+        "randomized_ordering": {"true": True, "false": False}.get(job.echo.get(_RANDOMIZED, "")),
+    }
+    body = base(view) | {"targeting": targeting, "task": {"id": job.uid, "state": task_state(job)}}
+    values = _input_values(view)
+    if include_hosts:
+        members = [m for m in view.members if m.host is not None and m.host.id is not None] if may_view_hosts else []
+        targeting["hosts"] = [_host(member, job, host_status) for member in members]
+        body["template_invocations"] = [
+            _template_invocation(view, values, member) for member in members if member.slice is not None
+        ]
+    body["pattern_template_invocations"] = [_template_invocation(view, values, None)]
+    return orjson.dumps(body)
+
+
+def _one_of(text: str | None, allowed: Sequence[str]) -> str:
+    return text if text is not None and text in allowed else allowed[0]
+
+
+def _host(member: Member, job: Job, host_status: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": member.name, "id": member.host.id if member.host else None}
+    if host_status:
+        shown["job_status"] = job_status(member, job)
+    return shown
+
+
+def _input_values(view: View) -> list[dict[str, Any]]:
+    return [
+        {
+            "template_input_name": name,
+            "template_input_id": number_of(f"{view.job.template}/{name}"),
+            "value": value,
+        }
+        for name, value in view.inputs.items()
+    ]
+
+
+def _template_invocation(view: View, values: list[dict[str, Any]], member: Member | None) -> dict[str, Any]:
+    return {
+        "template_id": view.template.id if view.template else None,
+        "template_name": view.template.resource.title if view.template else view.job.template,
+        "host_id": member.host.id if member and member.host else None,
+        "template_invocation_input_values": values,
+    }
+
+
+def envelope(
+    items: Iterable[bytes], *, total: int, subtotal: int, page: Page, search: str | None, order: Order
+) -> bytes:
+    """A page of a list (§1.8), from encoded items."""
+    head = {
+        "total": total,
+        "subtotal": subtotal,
+        "page": page.number,
+        "per_page": total if page.per_page is None else page.per_page,
+        "search": search,
+        "sort": {"by": order.by, "order": order.direction},
+    }
+    return b'%b,"results":[%b]}' % (orjson.dumps(head)[:-1], b",".join(items))
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of output with its time in microseconds."""
+
+    type: str
+    text: str
+    microseconds: int
+
+    @property
+    def timestamp(self) -> float:
+        """The time in seconds; as a JSON number it comes back as the same number."""
+        return self.microseconds / 1_000_000
+
+
+def chunks(output: HostOutput) -> list[Chunk]:
+    """The output in Foreman's chunks, the exit line last.
+
+    The timestamps strictly increase, because clients ask for what is later than the last one that they saw (§5.3).
+    Each depends only on what comes before it, so that it is the same in every answer.
+    """
+    found: list[Chunk] = []
+    last = 0
+    for type_, text, moment in _parts(output):
+        last = max(round(moment * 1_000_000), last + 1)
+        found.append(Chunk(type_, text, last))
+    return found
+
+
+def _parts(output: HostOutput) -> Iterator[tuple[str, str, float]]:
+    for piece in output.pieces:
+        yield _STREAMS.get(piece.stream, "debug"), piece.text, piece.time
+    if output.end is not None:
+        end_time = output.end_time or 0.0
+        if note := _note(output.end):
+            yield "debug", note, end_time
+        if line := _exit_line(output.end):
+            yield "stdout", line, end_time
+
+
+def _note(end: Exit) -> str | None:
+    """What Foreman's machinery says about an end that is not a success (§3.5, §3.6, §5.2)."""
+    if end.state is HostState.SUCCEEDED:
+        return None
+    if end.state is HostState.CANCELLED or end.reason is Reason.CANCELLED:
+        return "Task cancelled"
+    if end.reason is Reason.TIMEOUT:
+        return "Timeout for execution passed, trying to stop the job"
+    if end.exit_code is not None or end.reason is None:
+        return "StandardError: Job execution failed"
+    return f"{end.reason.value}: {end.message}" if end.message else end.reason.value
+
+
+def _exit_line(end: Exit) -> str | None:
+    if end.exit_code is not None:
+        return f"Exit status: {end.exit_code}"
+    # A host that the runner never began with has no exit status at all (§5.2).
+    return "Exit status: EXCEPTION" if end.start_time is not None else None
+
+
+def later_than(found: list[Chunk], since: float | None) -> list[Chunk]:
+    """The chunks after a moment, which itself is left out."""
+    if since is None:
+        return found
+    return found[bisect.bisect_right(found, since, key=lambda chunk: chunk.timestamp) :]
+
+
+def host_output(output: HostOutput, since: float | None) -> bytes:
+    """The output of one host, in chunks (§2.4)."""
+    listed = _list(later_than(chunks(output), since))
+    return orjson.dumps({"complete": output.complete, "refresh": not output.complete, "output": listed})
+
+
+def outputs_item(output: HostOutput, host_id: int, since: float | None, raw: bool) -> bytes:
+    """One host's part of the outputs of a job (§2.8)."""
+    found = later_than(chunks(output), since)
+    shown = "".join(chunk.text for chunk in found) if raw else _list(found)
+    return orjson.dumps(
+        {"complete": output.complete, "refresh": not output.complete, "output": shown, "host_id": host_id}
+    )
+
+
+def _list(found: Iterable[Chunk]) -> list[dict[str, Any]]:
+    return [{"output_type": c.type, "output": c.text, "timestamp": c.timestamp} for c in found]

@@ -1,0 +1,97 @@
+"""`rollcall-api`: serves the REST facade until it is told to stop.
+
+SIGTERM lets the requests at work finish, for at most twenty seconds.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from rollcall_api import logs
+from rollcall_api.app import Facade, Settings
+
+GRACE_SECONDS: Final = 20
+_SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the facade."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    logs.configure(options.log_level)
+    own = os.environ.get("POD_NAMESPACE") or _service_account_namespace() or options.namespace
+    if not own:
+        parser.error("outside a pod --namespace is needed")
+    settings = Settings(
+        namespace=options.namespace or own,
+        ids_namespace=options.ids_namespace or own,
+        users_dir=options.users_dir,
+    )
+    config = uvicorn.Config(
+        Facade(settings),
+        host=options.bind,
+        port=options.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=options.access_log,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    uvicorn.Server(config).run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rollcall-api", description="Serves the REST facade of Rollcall.")
+    parser.add_argument(
+        "--namespace",
+        default=os.environ.get("ROLLCALL_NAMESPACE", ""),
+        help="the namespace whose objects are shown [ROLLCALL_NAMESPACE; default: the pod's own]",
+    )
+    parser.add_argument(
+        "--ids-namespace",
+        default=os.environ.get("ROLLCALL_IDS_NAMESPACE", ""),
+        help="the namespace of the ConfigMap with the id sequences [ROLLCALL_IDS_NAMESPACE; default: the pod's own]",
+    )
+    parser.add_argument(
+        "--users-dir",
+        type=Path,
+        default=os.environ.get("ROLLCALL_USERS_DIR") or None,
+        help="a directory with one JSON file per user who may log in with a password [ROLLCALL_USERS_DIR]",
+    )
+    parser.add_argument(
+        "--bind",
+        default=os.environ.get("ROLLCALL_BIND", "0.0.0.0"),  # noqa: S104 - a pod is reached by its own address
+        help="the address to listen on [ROLLCALL_BIND]",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=os.environ.get("ROLLCALL_PORT", "8080"),
+        help="the port to listen on [ROLLCALL_PORT]",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default=os.environ.get("ROLLCALL_LOG_LEVEL", "info"),
+        help="how much is logged [ROLLCALL_LOG_LEVEL]",
+    )
+    parser.add_argument("--access-log", action="store_true", help="log every request")
+    return parser
+
+
+def _service_account_namespace() -> str:
+    try:
+        return _SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
+    except OSError:
+        return ""
+
+
+if __name__ == "__main__":
+    main()

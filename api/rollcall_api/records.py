@@ -1,0 +1,215 @@
+"""What the facade keeps of each object: the part that answers are made from, parsed once.
+
+A record is made from the raw JSON of the API server. An object that somebody edited into something unreadable makes
+`parse_*` raise ValueError; it is then treated as if it were not there, and the others are not held up.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+
+from rollcall import ids
+from rollcall.names import API_VERSION, GROUP, ConditionType, Kind
+from rollcall.resources import JobTemplate
+from rollcall.resources.jobslice import HostState, SliceState
+
+ECHO_DOMAIN: Final = f".{GROUP}/"
+"""Annotations `<dialect>.rollcall.dev/<key>` hold what a dialect wants to hear again, verbatim."""
+
+R = TypeVar("R", bound="Record")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What every object has; `version` is the resourceVersion as a number (KEP-5504)."""
+
+    name: str
+    uid: str
+    id: int | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many hosts of an invocation are in which state."""
+
+    total: int
+    pending: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(Record):
+    """A JobInvocation."""
+
+    created: datetime
+    template: str
+    inputs: Mapping[str, Any]
+    hosts: tuple[str, ...] | None
+    """The hosts that the targeting names; None when it selects by label."""
+    user: str | None
+    requested_by: str
+    concurrency: int | None
+    execution_timeout: int | None
+    description: str | None
+    description_format: str | None
+    echo: Mapping[str, str]
+    resolved: bool
+    complete: bool
+    failed: bool
+    counts: Counts | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the invocation has ended."""
+        return self.complete or self.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostEnd:
+    """How a host ended that did not succeed."""
+
+    exit_code: int | None
+    reason: str | None
+    message: str | None
+    started: bool
+    time: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice(Record):
+    """A JobSlice: its hosts, and what is known of each."""
+
+    invocation: str
+    invocation_uid: str
+    index: int
+    hosts: tuple[str, ...]
+    state: SliceState
+    states: Mapping[str, HostState]
+    ends: Mapping[str, HostEnd]
+
+    @property
+    def done(self) -> bool:
+        """Whether every host has ended, and all output is stored."""
+        return self.state is SliceState.DONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host(Record):
+    """A Host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template(Record):
+    """A JobTemplate; its scripts are not kept."""
+
+    resource: JobTemplate
+
+
+def _readable(parse: Callable[[Mapping[str, Any]], R]) -> Callable[[Mapping[str, Any]], R]:
+    def parse_or_refuse(raw: Mapping[str, Any]) -> R:
+        try:
+            return parse(raw)
+        except (AttributeError, KeyError, TypeError, ValidationError) as error:
+            raise ValueError(f"unreadable object: {type(error).__name__}") from error
+
+    return parse_or_refuse
+
+
+def _common(raw: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = raw["metadata"]
+    return {
+        "name": sys.intern(metadata["name"]),
+        "uid": metadata["uid"],
+        "id": ids.read(metadata.get("labels") or {}),
+        "version": int(metadata["resourceVersion"]),
+    }
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(sys.intern(name) for name in value)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+@_readable
+def parse_job(raw: Mapping[str, Any]) -> Job:
+    """The record of a JobInvocation."""
+    metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
+    true = {c["type"] for c in status.get("conditions") or () if c.get("status") == "True"}
+    hosts, counts = spec["targeting"].get("hosts"), status.get("hosts")
+    annotations: Mapping[str, str] = metadata.get("annotations") or {}
+    return Job(
+        **_common(raw),
+        created=_time(metadata["creationTimestamp"]),
+        template=sys.intern(spec["templateRef"]["name"]),
+        inputs=dict(spec.get("inputs") or {}),
+        hosts=None if hosts is None else _names(hosts),
+        user=spec.get("user"),
+        requested_by=sys.intern((spec.get("requestedBy") or {}).get("username", "")),
+        concurrency=(spec.get("rollout") or {}).get("concurrency"),
+        execution_timeout=spec.get("executionTimeoutSeconds"),
+        description=status.get("description"),
+        description_format=spec.get("descriptionFormat"),
+        echo={key: value for key, value in annotations.items() if ECHO_DOMAIN in key},
+        resolved=ConditionType.RESOLVED in true,
+        complete=ConditionType.COMPLETE in true,
+        failed=ConditionType.FAILED in true,
+        counts=None if counts is None else Counts(**{key: int(counts.get(key) or 0) for key in Counts.__slots__}),
+    )
+
+
+@_readable
+def parse_slice(raw: Mapping[str, Any]) -> Slice:
+    """The record of a JobSlice."""
+    spec, status = raw["spec"], raw.get("status") or {}
+    results = status.get("hosts") or ()
+    owners = raw["metadata"].get("ownerReferences") or ()
+    return Slice(
+        **_common(raw),
+        invocation=sys.intern(spec["invocationRef"]["name"]),
+        invocation_uid=next((o["uid"] for o in owners if o.get("kind") == Kind.JOB_INVOCATION), ""),
+        index=int(spec["index"]),
+        hosts=_names(spec["hosts"]),
+        state=SliceState(status.get("state") or SliceState.PENDING),
+        states={sys.intern(result["name"]): HostState(result["state"]) for result in results},
+        ends={
+            sys.intern(result["name"]): _end(result)
+            for result in results
+            if result.get("state") in (HostState.FAILED, HostState.CANCELLED)
+        },
+    )
+
+
+def _end(result: Mapping[str, Any]) -> HostEnd:
+    completed = result.get("completionTime")
+    return HostEnd(
+        exit_code=result.get("exitCode"),
+        reason=result.get("reason"),
+        message=result.get("message"),
+        started=result.get("startTime") is not None,
+        time=_time(completed).timestamp() if completed else None,
+    )
+
+
+@_readable
+def parse_host(raw: Mapping[str, Any]) -> Host:
+    """The record of a Host."""
+    return Host(**_common(raw))
+
+
+@_readable
+def parse_template(raw: Mapping[str, Any]) -> Template:
+    """The record of a JobTemplate."""
+    spec = {key: value for key, value in raw["spec"].items() if key != "ssh"}
+    resource = JobTemplate.model_validate({"apiVersion": API_VERSION, "metadata": raw["metadata"], "spec": spec})
+    return Template(**_common(raw), resource=resource)

@@ -1,0 +1,141 @@
+"""Output arrives soon, whole or with what is missing counted, and nothing secret leaks beside it."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+from integration.runner.runs import Run, RunWork
+from integration.runner.sshd import PASSWORD, Server, leftovers, wait_until
+from rollcall.outputs import Stream, parse_line
+from rollcall.resources.jobslice import HostState
+from rollcall.work import Credentials, Work
+
+MIB = 1 << 20
+
+
+async def test_bytes_of_any_kind_arrive_as_they_are(server: Server, run: RunWork) -> None:
+    script = (
+        "#!/usr/bin/env python3\nimport sys\nsys.stdout.buffer.write(bytes(range(256)) * 400 + 'ä€😀'.encode() * 9_999)"
+    )
+    done = await run(server.work(script))
+    assert done.stdout == bytes(range(256)) * 400 + "ä€😀".encode() * 9_999
+    assert done.exit().state is HostState.SUCCEEDED
+    wait_until(lambda: not leftovers(), "the script's directory is removed")
+
+
+async def test_a_line_is_visible_while_the_script_runs(
+    server: Server, start: Callable[[Work], Awaitable[Run]], tmp_path: Path
+) -> None:
+    go_on = tmp_path / "go-on"
+    run = await start(server.work(f"echo first; until [ -e {go_on} ]; do sleep 0.05; done; echo last >&2"))
+    await run.until(lambda event: event.data == b"first\n")
+    go_on.touch()
+    await run.finish()
+    assert run.text(Stream.STDERR) == b"last\n"
+
+
+async def test_30_mib_within_the_limit_arrive_whole(server: Server, run: RunWork) -> None:
+    script = "#!/usr/bin/env python3\nfor n in range(30 * 1024): print(f'{n:08}'.ljust(1023, '.'))"
+    done = await run(server.work(script, output_limit_bytes=40 * MIB))
+    expected = b"".join((b"%08d" % n).ljust(1023, b".") + b"\n" for n in range(30 * 1024))
+    assert len(done.stdout) == len(expected) == 30 * MIB
+    assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(expected).digest()
+    assert not any(event.stream is Stream.CUT for event in done.events)
+
+
+async def test_30_mib_over_the_limit_are_cut_and_counted(server: Server, run: RunWork) -> None:
+    script = f"#!/usr/bin/env python3\nprint('first'); print('x' * {30 * MIB}); print('last')"
+    done = await run(server.work(script, output_limit_bytes=MIB))
+    (cut,) = [event.data for event in done.events if event.stream is Stream.CUT]
+    assert isinstance(cut, int)
+    assert len(done.stdout) == MIB
+    assert len(done.stdout) + cut == 30 * MIB + len("first\n\nlast\n")
+    assert done.stdout.startswith(b"first\n")
+    assert done.stdout.endswith(b"last\n")
+    assert done.exit().exit_code == 0
+
+
+async def test_a_slow_reader_slows_the_host_down(
+    server: Server, start: Callable[..., Awaitable[Run]], tmp_path: Path
+) -> None:
+    """While nobody reads the pod's log, the script stands still and the runner's memory does not grow."""
+    progress = tmp_path / "progress"
+    script = f"""#!/usr/bin/env python3
+import os
+import signal
+for n in range(64):
+    os.write(1, b'x' * {MIB})
+    with open('{progress}', 'w') as file: file.write(str(n))
+"""
+    reader, writer = os.pipe()
+    run = await start(server.work(script, output_limit_bytes=100 * MIB), stdout=writer)
+    os.close(writer)
+    wait_until(lambda: stands_still(progress), "the script waits")
+    assert int(progress.read_text()) < 16
+    assert resident_kib(run.process.pid) < 96 * 1024
+    with os.fdopen(reader, "rb") as file:
+        lines = await asyncio.to_thread(file.readlines)
+    done = Run(run.process, run.termination_log, [parse_line(line) for line in lines])
+    assert done.stdout == b"x" * 64 * MIB
+    assert done.exit().state is HostState.SUCCEEDED
+    assert await run.process.wait() == 0
+
+
+def stands_still(progress: Path) -> bool:
+    return progress.exists() and progress.read_text() != "" and time.time() - progress.stat().st_mtime > 1
+
+
+def resident_kib(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0])
+
+
+def arguments_of_all_processes() -> list[bytes]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.append(path.read_bytes())
+    return found
+
+
+def mode_of(*path: str) -> int:
+    return Path(*path).stat().st_mode & 0o777
+
+
+async def test_no_secret_is_in_an_argument_or_an_event(
+    server: Server, start: Callable[[Work], Awaitable[Run]], user: str
+) -> None:
+    script = "#!/bin/sh\nexport API_TOKEN=hunter2\ntrap 'exit 0' TERM\necho $$\nwhile :; do sleep 0.1; done"
+    run = await start(server.work(script, credentials=Credentials(password=PASSWORD), hosts=(server.host(user=user),)))
+    event = await run.until(lambda event: event.stream is Stream.STDOUT)
+    arguments = arguments_of_all_processes()
+    assert any(b"/tmp/rollcall." in line for line in arguments)
+    assert not any(b"hunter2" in line or PASSWORD.encode() in line for line in arguments)
+    (directory,) = leftovers()
+    assert (mode_of("/tmp", directory), mode_of("/tmp", directory, "script")) == (0o700, 0o700)
+    assert isinstance(event.data, bytes)
+    os.kill(int(event.data), signal.SIGTERM)
+    await run.finish()
+    assert run.exit().state is HostState.SUCCEEDED
+    assert not any(b"hunter2" in event.line() or PASSWORD.encode() in event.line() for event in run.events)
+    wait_until(lambda: not leftovers(), "the script's directory is removed")
+
+
+async def test_100_hosts_at_once_fit_into_96_mib(server: Server, start: Callable[[Work], Awaitable[Run]]) -> None:
+    hosts = tuple(server.host(f"web-{number}") for number in range(100))
+    run = await start(server.work("head -c 200000 /dev/zero | tr '\\0' x", hosts=hosts, output_limit_bytes=100_000))
+    exits = 0
+    most = 0
+    while exits < 100:
+        await run.until(lambda event: event.stream is Stream.EXIT)
+        exits += 1
+        most = max(most, resident_kib(run.process.pid)) if run.process.returncode is None else most
+    await run.finish()
+    assert run.summary == {"hosts": 100, "succeeded": 100}
+    for host in hosts:
+        assert run.exit(host.name).state is HostState.SUCCEEDED
+    assert most < 96 * 1024

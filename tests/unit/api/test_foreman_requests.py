@@ -1,0 +1,108 @@
+"""Parameters in their many spellings."""
+
+from typing import Any
+
+import pytest
+
+from rollcall_api.foreman import requests
+from rollcall_api.foreman.cron import is_cron_line
+from rollcall_api.foreman.errors import ForemanError
+from rollcall_api.foreman.requests import Page
+from rollcall_api.foreman.routes import canonical
+
+
+@pytest.mark.parametrize("value", [True, 1, "1", "true", "True", "t", "yes", "Y", "on"])
+def test_true(value: Any) -> None:
+    assert requests.boolean({"raw": value}, "raw")
+
+
+@pytest.mark.parametrize("value", [False, 0, "0", "false", "f", "no", "n", "OFF", "", None])
+def test_false(value: Any) -> None:
+    assert not requests.boolean({"raw": value}, "raw", default=True)
+
+
+def test_neither_true_nor_false() -> None:
+    with pytest.raises(ForemanError) as refusal:
+        requests.boolean({"raw": "maybe"}, "raw")
+    assert refusal.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("value", "since"),
+    [
+        (None, None),
+        ("", None),
+        ("1683194401.512843", 1683194401.512843),
+        (5, 5.0),
+        (" 7 apples", 7.0),
+        ("2024-05-04 10:00", 2024.0),
+        ("yesterday", 0.0),
+        ("1e3", 1000.0),
+    ],
+)
+def test_since_is_the_leading_number(value: Any, since: float | None) -> None:
+    assert requests.since({"since": value}) == since
+
+
+@pytest.mark.parametrize(
+    ("given", "page"),
+    [
+        ({}, Page(1, 20)),
+        ({"page": "", "per_page": ""}, Page(1, 20)),
+        ({"page": "3", "per_page": 7}, Page(3, 7)),
+        ({"per_page": "all"}, Page(1, None)),
+        ({"per_page": 4294967296}, Page(1, 4294967296)),
+    ],
+)
+def test_pages(given: dict[str, Any], page: Page) -> None:
+    assert Page.parse(given) == page
+
+
+@pytest.mark.parametrize("given", [{"page": 0}, {"page": "-1"}, {"page": True}, {"per_page": "1.5"}, {"page": "all"}])
+def test_pages_that_are_none(given: dict[str, Any]) -> None:
+    with pytest.raises(ForemanError) as refusal:
+        Page.parse(given)
+    assert refusal.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "routed"),
+    [
+        ("/api/job_invocations", "/api/job_invocations"),
+        ("/api/v2/job_invocations", "/api/job_invocations"),
+        ("/api/v2/job_invocations.json", "/api/job_invocations"),
+        ("/api/job_invocations/5.json", "/api/job_invocations/5"),
+        ("/api/job_invocations/5/", "/api/job_invocations/5"),
+        ("/api/v2/job_invocations/5/hosts/7.json", "/api/job_invocations/5/hosts/7"),
+        ("/api/v2/jobs/5/", "/api/v2/jobs/5/"),
+    ],
+)
+def test_a_path_is_routed_in_one_form(path: str, routed: str) -> None:
+    assert canonical(path) == routed
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "5 * * * *",
+        "*/10 0-6/2 1,15 jan-mar mon",
+        "0 12 last * *",
+        "0 9 * * fri#2",
+        "0 9 * * fri#-1",
+        "0 9 * * 1-5 Europe/Berlin",
+        "@daily",
+        "@hourly",
+        "30 2 L * sunday",
+    ],
+)
+def test_cron_lines(line: str) -> None:
+    assert is_cron_line(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "foo", "* * * *", "60 * * * *", "* * 32 * *", "*/0 * * * *", "* * * 13 *", "* * * * * Nowhere/City",
+     "@never", "a b c d e", "5 * * * * *", "1- * * * *", "*-5 * * * *", "* * * * mon#9"],
+)  # fmt: skip
+def test_no_cron_lines(line: str) -> None:
+    assert not is_cron_line(line)
