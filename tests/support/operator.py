@@ -32,6 +32,7 @@ class Operator:
         self.arguments = arguments
         self.identity = identity
         self.port = 0
+        self._log_start = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
@@ -41,12 +42,17 @@ class Operator:
         command += ["--health-port", str(self.port), "--verbose", *self.arguments]
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "PYTHONUNBUFFERED": "1"}
         with self.log.open("ab") as log:
+            self._log_start = log.tell()
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         return self
 
     def wait_until_leading(self, kube: Kube) -> Self:
-        kube.wait("operator that leads", lambda: self.alive and b"leading as" in self.log.read_bytes(), 60)
+        kube.wait("operator that leads", lambda: self.alive and b"leading as" in self._said_now(), 60)
         return self
+
+    def _said_now(self) -> bytes:
+        """What this process said, without its predecessors in the same log."""
+        return self.log.read_bytes()[self._log_start :]
 
     @property
     def alive(self) -> bool:

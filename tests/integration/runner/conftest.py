@@ -19,8 +19,7 @@ from rollcall.work import Work
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = start_server(tmp_path_factory.mktemp("sshd"))
     yield server
-    server.process.terminate()
-    server.process.wait()
+    server.stop()
 
 
 @pytest.fixture
@@ -36,8 +35,7 @@ def server_with(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
     yield start
     for server in started:
-        server.process.terminate()
-        server.process.wait()
+        server.stop()
 
 
 @pytest.fixture(scope="session")

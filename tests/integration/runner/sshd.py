@@ -1,9 +1,11 @@
 """Real OpenSSH servers on the loopback interface."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -47,6 +49,7 @@ class Server:
     port: int
     directory: Path
     user_key: Path
+    temporary: Path
     process: subprocess.Popen[bytes]
 
     @property
@@ -68,6 +71,15 @@ class Server:
         )
         return replace(work, **changes)  # type: ignore[arg-type]
 
+    def leftovers(self) -> list[str]:
+        """The directories of scripts that are still on the host."""
+        return os.listdir(self.temporary)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.temporary)
+
     def kill_sessions(self) -> None:
         """Ends the server's side of every connection without a word."""
         children = subprocess.run(
@@ -84,6 +96,9 @@ def start_server(directory: Path, *settings: str) -> Server:
     (directory / "authorized").write_text(public_key(user_key) + "\n")
     ca = keygen(directory / "ca", "-t", "ed25519")
     port = free_port()
+    # Not below pytest's directory, which belongs to root alone.
+    temporary = Path(tempfile.mkdtemp(prefix="sshd-"))
+    temporary.chmod(0o1777)
     (directory / "sshd_config").write_text(
         "\n".join(
             (
@@ -100,7 +115,7 @@ def start_server(directory: Path, *settings: str) -> Server:
                 "UseDNS no",
                 "MaxStartups 1000",
                 # At its first level bash would read ~/.bashrc, which may be slow or print something.
-                "SetEnv SHLVL=2",
+                f"SetEnv SHLVL=2 TMPDIR={temporary}",
             )
         )
     )
@@ -116,7 +131,7 @@ def start_server(directory: Path, *settings: str) -> Server:
         return False
 
     wait_until(listening, "sshd listens")
-    return Server(port, directory, user_key, process)
+    return Server(port, directory, user_key, temporary, process)
 
 
 def is_alive(pid: int) -> bool:
@@ -124,8 +139,3 @@ def is_alive(pid: int) -> bool:
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] != "Z"
     return False
-
-
-def leftovers() -> list[str]:
-    """The directories of scripts that are still on this machine."""
-    return [name for name in os.listdir("/tmp") if name.startswith("rollcall.")]

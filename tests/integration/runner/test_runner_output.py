@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from integration.runner.runs import Run, RunWork
-from integration.runner.sshd import PASSWORD, Server, leftovers, wait_until
+from integration.runner.sshd import PASSWORD, Server, wait_until
 from rollcall.outputs import Stream, parse_line
 from rollcall.resources.jobslice import HostState
 from rollcall.work import Credentials, Work
@@ -25,7 +25,7 @@ async def test_bytes_of_any_kind_arrive_as_they_are(server: Server, run: RunWork
     done = await run(server.work(script))
     assert done.stdout == bytes(range(256)) * 400 + "ä€😀".encode() * 9_999
     assert done.exit().state is HostState.SUCCEEDED
-    wait_until(lambda: not leftovers(), "the script's directory is removed")
+    wait_until(lambda: not server.leftovers(), "the script's directory is removed")
 
 
 async def test_a_line_is_visible_while_the_script_runs(
@@ -102,7 +102,7 @@ def arguments_of_all_processes() -> list[bytes]:
     return found
 
 
-def mode_of(*path: str) -> int:
+def mode_of(*path: str | Path) -> int:
     return Path(*path).stat().st_mode & 0o777
 
 
@@ -113,16 +113,16 @@ async def test_no_secret_is_in_an_argument_or_an_event(
     run = await start(server.work(script, credentials=Credentials(password=PASSWORD), hosts=(server.host(user=user),)))
     event = await run.until(lambda event: event.stream is Stream.STDOUT)
     arguments = arguments_of_all_processes()
-    assert any(b"/tmp/rollcall." in line for line in arguments)
+    assert any(bytes(server.temporary / "rollcall.") in line for line in arguments)
     assert not any(b"hunter2" in line or PASSWORD.encode() in line for line in arguments)
-    (directory,) = leftovers()
-    assert (mode_of("/tmp", directory), mode_of("/tmp", directory, "script")) == (0o700, 0o700)
+    (directory,) = server.leftovers()
+    assert (mode_of(server.temporary, directory), mode_of(server.temporary, directory, "script")) == (0o700, 0o700)
     assert isinstance(event.data, bytes)
     os.kill(int(event.data), signal.SIGTERM)
     await run.finish()
     assert run.exit().state is HostState.SUCCEEDED
     assert not any(b"hunter2" in event.line() or PASSWORD.encode() in event.line() for event in run.events)
-    wait_until(lambda: not leftovers(), "the script's directory is removed")
+    wait_until(lambda: not server.leftovers(), "the script's directory is removed")
 
 
 async def test_100_hosts_at_once_fit_into_96_mib(server: Server, start: Callable[[Work], Awaitable[Run]]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from integration.runner.runs import Run, RunWork
-from integration.runner.sshd import Server, is_alive, leftovers, wait_until
+from integration.runner.sshd import Server, is_alive, wait_until
 from rollcall.names import Reason
 from rollcall.outputs import Event, Stream
 from rollcall.resources.jobslice import HostState
@@ -25,7 +25,7 @@ async def test_a_script_that_takes_too_long_is_stopped_with_its_children(server:
     assert exit_.message == "the script ran longer than 1 s and was told to end; its processes are confirmed gone"
     assert "Timeout for execution passed, trying to stop the job\n" in done.debug
     assert not any(is_alive(int(pid)) for pid in done.stdout.split())
-    wait_until(lambda: not leftovers(), "the script's directory is removed")
+    wait_until(lambda: not server.leftovers(), "the script's directory is removed")
 
 
 async def test_a_script_that_ignores_sigterm_is_killed(server: Server, run: RunWork) -> None:
@@ -38,7 +38,7 @@ async def test_a_script_that_ignores_sigterm_is_killed(server: Server, run: RunW
     assert not is_alive(int(pid))
     order = [event.stream for event in done.events if b"Timeout" in bytes_of(event) or b"not now" in bytes_of(event)]
     assert order[:2] == [Stream.DEBUG, Stream.STDOUT]
-    wait_until(lambda: not leftovers(), "the script's directory is removed")
+    wait_until(lambda: not server.leftovers(), "the script's directory is removed")
 
 
 def bytes_of(event: Event) -> bytes:
@@ -84,7 +84,7 @@ async def test_sigterm_stops_what_runs_and_starts_nothing_more(
             assert exit_.message == "cancelled; the script was not started"
     assert run.process.returncode == 0
     assert run.summary == {"hosts": 6, "cancelled": 6}
-    wait_until(lambda: not leftovers(), "the scripts' directories are removed")
+    wait_until(lambda: not server.leftovers(), "the scripts' directories are removed")
 
 
 async def test_sigterm_before_anything_has_begun_is_not_overlooked(
