@@ -15,9 +15,9 @@ from rollcall.names import (
     LABEL_MANAGED_BY,
     LABEL_TEMPLATE,
     MANAGED_BY,
+    HostState,
     Kind,
 )
-from rollcall.resources.jobslice import HostState
 from rollcall.resources.meta import OwnerReference
 from rollcall_api.access import impersonate
 from rollcall_api.cache import Cache

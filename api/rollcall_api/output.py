@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from rollcall.names import LABEL_SLICE, Kind, Reason
+from rollcall.names import LABEL_SLICE, HostState, Kind, Reason
 from rollcall.outputs import Event, Exit, Stream, parse_line, unpack
-from rollcall.resources.jobslice import HostState
 from rollcall_api.bounded import AgedCache, WeightedCache
 from rollcall_api.cluster import Cluster, Object, custom
 from rollcall_api.jobs import Member

@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from rollcall import ids
-from rollcall.names import API_VERSION, GROUP, ConditionType, Kind
+from rollcall.names import API_VERSION, GROUP, ConditionType, HostState, Kind
 from rollcall.resources import JobTemplate
-from rollcall.resources.jobslice import HostState, SliceState
+from rollcall.resources.jobslice import SliceState
 
 ECHO_DOMAIN: Final = f".{GROUP}/"
 """Annotations `<dialect>.rollcall.dev/<key>` hold what a dialect wants to hear again, verbatim."""

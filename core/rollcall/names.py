@@ -41,6 +41,21 @@ class Kind(StrEnum):
         return f"{self.value.lower()}s"
 
 
+class HostState(StrEnum):
+    """The state of one host in a run."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens on the host."""
+        return self not in (HostState.PENDING, HostState.RUNNING)
+
+
 class ConditionType(StrEnum):
     """Condition types (KEP-1623) of our resources."""
 

@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from rollcall.names import Reason
-from rollcall.resources.joboutput import HostRange
-from rollcall.resources.jobslice import HostState
+from rollcall.names import HostState, Reason
 
 MAX_LINE_BYTES: Final = 15_000
 """The most bytes of a line: the container runtime splits lines over 16 KiB."""
@@ -147,6 +145,16 @@ def _parse_data(stream: Stream, document: dict[str, Any]) -> bytes | int | Exit:
             return str(data).encode()
 
 
+@dataclass(slots=True)
+class Span:
+    """Which events of one host a chunk holds: sequence numbers, and times in epoch seconds."""
+
+    first_seq: int
+    last_seq: int
+    first_time: float
+    last_time: float
+
+
 class Chunk:
     """A chunk in the making: lines go in, compressed at once, so that a waiting chunk costs little memory."""
 
@@ -154,20 +162,18 @@ class Chunk:
         self._compressor = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
         self._packed = bytearray()
         self._line_bytes = 0
-        self.hosts: dict[str, HostRange] = {}
+        self.hosts: dict[str, Span] = {}
 
     def add(self, event: Event) -> None:
         """Take in an event; the events of a host come in their order."""
         line = event.line()
         self._packed += self._compressor.compress(line)
         self._line_bytes += len(line)
-        first = self.hosts.get(event.host)
-        self.hosts[event.host] = HostRange(
-            first_seq=first.first_seq if first else event.seq,
-            last_seq=event.seq,
-            first_time=first.first_time if first else event.time,
-            last_time=event.time,
-        )
+        span = self.hosts.get(event.host)
+        if span is None:
+            self.hosts[event.host] = Span(event.seq, event.seq, event.time, event.time)
+        else:
+            span.last_seq, span.last_time = event.seq, event.time
 
     @property
     def full(self) -> bool:

@@ -28,6 +28,12 @@ def run(*command: str, stdin: str | None = None) -> str:
     return done.stdout
 
 
+def run_visibly(*command: str) -> None:
+    """Run a command that tells of its progress itself. Raises Trouble when it fails."""
+    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+        raise Trouble(f"`{' '.join(command)}` failed: what it said is above")
+
+
 def kubectl(*arguments: str, stdin: str | None = None) -> str:
     return run("kubectl", *arguments, stdin=stdin)
 

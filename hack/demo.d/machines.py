@@ -13,7 +13,7 @@ EXAMPLE = "examples/01-hosts.yaml"
 
 def start() -> list[Object]:
     """Start a machine for each Host in the example and apply the Hosts, with the machines' addresses and keys."""
-    hosts = [json.loads(text) for text in _documents(EXAMPLE)]
+    hosts = _objects(EXAMPLE)
     apply(namespace(MACHINES, "baseline"))
     client = read_secret(JOBS, CLIENT_KEY)
     if client is None:
@@ -33,16 +33,14 @@ def start() -> list[Object]:
     return hosts
 
 
-def _documents(path: str) -> list[str]:
-    """The objects in a YAML file, each as a line of JSON."""
-    template = "{{if .items}}{{range .items}}{{. | printf \"%s\"}}{{end}}{{end}}"
-    del template
-    listed = kubectl("create", "--dry-run=client", "-f", path, "-o", "json")
-    decoder, position, found = json.JSONDecoder(), 0, []
-    while position < len(listed.rstrip()):
-        document, position = decoder.raw_decode(listed, position)
-        found += [json.dumps(item) for item in document.get("items", [document])]
-        position += len(listed[position:]) - len(listed[position:].lstrip())
+def _objects(path: str) -> list[Object]:
+    """The objects in a YAML file; kubectl prints them as JSON, one after the other."""
+    text = kubectl("create", "--dry-run=client", "-f", path, "-o", "json").strip()
+    found, position = [], 0
+    while position < len(text):
+        document, position = json.JSONDecoder().raw_decode(text, position)
+        found.append(document)
+        position += len(text[position:]) - len(text[position:].lstrip())
     return found
 
 

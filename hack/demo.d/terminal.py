@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 
-class Trouble(Exception):
+class Trouble(Exception):  # noqa: N818 - a sentence for people, not an error of the program
     """A sentence that says what went wrong and what to do about it."""
 
 

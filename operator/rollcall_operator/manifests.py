@@ -3,6 +3,7 @@
 import base64
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from rollcall.names import (
     LABEL_SLICE,
     MANAGED_BY,
 )
+from rollcall.outputs import Span
 from rollcall.plan.observed import Note
 from rollcall.resources.joboutput import HostRange, JobOutputSpec
 from rollcall.resources.jobslice import JobSlice
@@ -102,9 +104,13 @@ def runner_pod(slice_: JobSlice, settings: RunnerSettings) -> Manifest:
     }
 
 
-def job_output(slice_: JobSlice, sequence: int, data: bytes, hosts: Mapping[str, HostRange]) -> Manifest:
+def job_output(slice_: JobSlice, sequence: int, data: bytes, hosts: Mapping[str, Span]) -> Manifest:
     """One chunk of a slice's output."""
-    spec = JobOutputSpec(slice_ref=LocalReference(name=slice_.metadata.name), sequence=sequence, hosts=dict(hosts))
+    spec = JobOutputSpec(
+        slice_ref=LocalReference(name=slice_.metadata.name),
+        sequence=sequence,
+        hosts={host: HostRange(**asdict(span)) for host, span in hosts.items()},
+    )
     return {
         "apiVersion": API_VERSION,
         "kind": "JobOutput",

@@ -54,7 +54,9 @@ def test_a_script_that_takes_too_long_is_stopped_on_the_host(kube: Kube, namespa
     assert (result["state"], result["reason"]) == ("Failed", "Timeout")
     command = ["kubectl", "--kubeconfig", str(kube.kubeconfig), "-n", HOSTS_NAMESPACE, "exec", "host-5", "--"]
     check = "ps -eo pid,args | grep -v grep | grep -c -e 'sleep 4321' -e \"^ *$(cat /tmp/stubborn) \"; true"
-    assert subprocess.run([*command, "sh", "-c", check], capture_output=True, text=True, check=True).stdout.strip() == "0"
+    assert (
+        subprocess.run([*command, "sh", "-c", check], capture_output=True, text=True, check=True).stdout.strip() == "0"
+    )
 
 
 def test_the_table_tells_state_and_counts(kube: Kube, namespace: str, operator: Operator) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from rollcall.work import WORK_KEY, Credentials, HostWork, Work
-
 from conftest import Report
+from rollcall.work import WORK_KEY, Credentials, HostWork, Work
 from support.jobs import end_of, furnish, invocation
 from support.kube import Kube, Object, condition
 from support.operator import IMAGE, Operator

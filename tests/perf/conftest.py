@@ -19,10 +19,14 @@ class Report:
     def __init__(self) -> None:
         self.rows: list[dict[str, object]] = []
 
-    def add(self, name: str, value: float, unit: str, *, at_most: float | None = None, at_least: float | None = None) -> None:
+    def add(
+        self, name: str, value: float, unit: str, *, at_most: float | None = None, at_least: float | None = None
+    ) -> None:
         met = (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
         bar = f"<= {at_most:g}" if at_most is not None else f">= {at_least:g}" if at_least is not None else ""
-        self.rows.append({"name": name, "value": round(value, 3), "unit": unit, "bar": bar, "met": met if bar else None})
+        self.rows.append(
+            {"name": name, "value": round(value, 3), "unit": unit, "bar": bar, "met": met if bar else None}
+        )
 
     def table(self) -> str:
         width = max(len(str(row["name"])) for row in self.rows)

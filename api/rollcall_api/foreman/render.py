@@ -10,9 +10,8 @@ from typing import Any, Final
 
 import orjson
 
-from rollcall.names import Reason
+from rollcall.names import HostState, Reason
 from rollcall.outputs import Exit, Stream
-from rollcall.resources.jobslice import HostState
 from rollcall_api.foreman.creation import DIALECT, TARGETING_TYPES
 from rollcall_api.foreman.requests import Page
 from rollcall_api.foreman.search import Order, quoted

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from rollcall.names import Reason
+from rollcall.names import HostState, Reason
 from rollcall.outputs import Exit
 from rollcall.plan.observed import Collected, HostProgress
 from rollcall.plan.pods import Phase, Pod, Trouble
-from rollcall.resources.jobslice import HostOutput, HostResult, HostState, JobSlice, JobSliceStatus, SliceState
+from rollcall.resources.jobslice import HostOutput, HostResult, JobSlice, JobSliceStatus, SliceState
 
 _SILENT: Final = Trouble(
     Reason.RUNNER_CRASHED,

@@ -5,14 +5,14 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final
 
-from rollcall.names import ConditionType, Reason
+from rollcall.names import ConditionType, HostState, Reason
 from rollcall.plan.conditions import conclude, unless_same
 from rollcall.plan.observed import Note, Observed, Plan
 from rollcall.plan.pods import Phase, Pod, Trouble
 from rollcall.plan.results import final_status, progress_status
 from rollcall.plan.rollout import startable
 from rollcall.resources.jobinvocation import HostCounts, HostFailure, InvocationState, JobInvocationStatus
-from rollcall.resources.jobslice import HostState, JobSlice, JobSliceStatus, SliceState
+from rollcall.resources.jobslice import JobSlice, JobSliceStatus, SliceState
 
 MAX_FAILURES: Final = 20
 """How many failed hosts the invocation's status shows."""
@@ -151,7 +151,7 @@ class _RollOut:
         return pod.held and (pod.slice in self.done or (pod.slice not in self.known and pod.over(self.now)))
 
     def _to_stop(self, pod: Pod) -> bool:
-        """Whether the pod's slice is gone, or it did not begin its work in time. A runner that is done ends by itself."""
+        """Whether the slice is gone, or its pod did not begin in time. A runner that is done ends by itself."""
         if pod.deleting_since is not None or pod.phase == Phase.ENDED:
             return False
         late = pod.phase == Phase.WAITING and self.now >= pod.created + self.observed.timing.pickup

@@ -5,26 +5,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from rollcall.names import HostState
 from rollcall.resources.meta import LocalReference, Model, Resource, Time
 
 MAX_HOSTS_PER_SLICE = 250
 TAIL_BYTES = 256
 """The most of a host's last output that its slice keeps: 250 hosts must fit into one object."""
-
-
-class HostState(StrEnum):
-    """The state of one host in a run."""
-
-    PENDING = "Pending"
-    RUNNING = "Running"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more happens on the host."""
-        return self not in (HostState.PENDING, HostState.RUNNING)
 
 
 class HostOutput(Model):

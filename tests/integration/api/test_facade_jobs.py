@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from integration.api.facade_world import World
-from rollcall.names import Reason
+from rollcall.names import HostState, Reason
 from rollcall.outputs import Event, Exit, Stream
-from rollcall.resources.jobslice import HostState
 
 ROOT = "/api/job_invocations"
 

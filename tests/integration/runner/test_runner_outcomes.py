@@ -12,9 +12,8 @@ import pytest
 
 from integration.runner.runs import RUNNER, Run, RunWork
 from integration.runner.sshd import PASSWORD, Server, free_port, keygen, public_key
-from rollcall.names import Reason
+from rollcall.names import HostState, Reason
 from rollcall.outputs import Event, Stream, parse_line
-from rollcall.resources.jobslice import HostState
 from rollcall.work import Credentials, Work
 from rollcall_runner.connection import Patience
 from rollcall_runner.fleet import run_fleet

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from integration.runner.runs import Run, RunWork
 from integration.runner.sshd import PASSWORD, Server, wait_until
+from rollcall.names import HostState
 from rollcall.outputs import Stream, parse_line
-from rollcall.resources.jobslice import HostState
 from rollcall.work import Credentials, Work
 
 MIB = 1 << 20

@@ -10,9 +10,8 @@ import pytest
 
 from integration.runner.runs import Run, RunWork
 from integration.runner.sshd import Server, is_alive, wait_until
-from rollcall.names import Reason
+from rollcall.names import HostState, Reason
 from rollcall.outputs import Event, Stream
-from rollcall.resources.jobslice import HostState
 from rollcall.work import Work
 
 STUBBORN = "#!/bin/bash\ntrap 'echo not now' TERM\necho $$\nwhile :; do sleep 0.1; done"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.names import Reason
+from rollcall.names import HostState, Reason
 from rollcall.outputs import Event, Exit, Stream
-from rollcall.resources.jobslice import HostState, SliceState
+from rollcall.resources.jobslice import SliceState
 from rollcall_api.bounded import AgedCache, WeightedCache
 from rollcall_api.foreman import render
 from rollcall_api.jobs import Member

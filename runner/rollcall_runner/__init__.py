@@ -1,0 +1,1 @@
+"""The runner: what works inside a runner pod."""

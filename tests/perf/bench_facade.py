@@ -1,0 +1,174 @@
+"""The facade with 10,000 invocations: requests a second against a bare route of the same bytes, and its memory."""
+
+import os
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from integration.api.facade_world import (
+    FACADE_CLUSTER_RULES,
+    FACADE_RULES,
+    VIEW,
+    FacadeProcess,
+    Relay,
+    World,
+    free_port,
+    is_ready,
+    service_account,
+    write_kubeconfig,
+)
+from perf.conftest import Report
+from support.jobs import invocation
+from support.kube import Kube
+from support.load import Load, Server, bare_server, drive
+
+INVOCATIONS = 10_000
+FINISHED = 20
+"""The newest, which the list shows, have ended; the others wait for an operator that is not there."""
+ROUNDS = 5
+SECONDS = 2.0
+WRITERS = 16
+ROOT = "/api/job_invocations"
+MIB = 1024.0
+
+
+def test_ten_thousand_invocations(
+    kube: Kube, crds: None, make_namespace: Callable[[str], str], tmp_path: Path, report: Report
+) -> None:
+    namespace = make_namespace("bench")
+    with running_facade(kube, namespace, tmp_path) as facade:
+        idle = memory_mib(facade, "VmRSS")
+        facade.tokens["viewer"] = service_account(kube, namespace, "viewer", VIEW)
+        fill(kube, World(kube, namespace, facade))
+        filled = memory_mib(facade, "VmRSS")
+        newest = range(INVOCATIONS, INVOCATIONS - FINISHED, -1)
+        compare(report, facade, "one invocation", [f"{ROOT}/{id_}" for id_ in newest], at_least=0.5)
+        compare(report, facade, f"{FINISHED} of {INVOCATIONS:,}", [ROOT], at_least=0.35)
+        wander(report, facade)
+        peak = memory_mib(facade, "VmHWM")
+    report.add("facade memory, idle", idle, "MiB", at_most=120)
+    report.add(f"facade memory, {INVOCATIONS:,} invocations", filled, "MiB")
+    report.add("facade memory, peak", peak, "MiB", at_most=120)
+
+
+def compare(report: Report, facade: FacadeProcess, what: str, paths: Sequence[str], at_least: float) -> None:
+    """Measures the facade and a bare route that answers with the bytes of the first path, in turns."""
+    with facade.client("viewer") as client:
+        body = client.get(paths[0]).raise_for_status().content
+    ours: list[Load] = []
+    theirs: list[Load] = []
+    with bare_server(body) as bare:
+        for number in range(ROUNDS):
+            theirs.append(drive(bare, paths, headers(facade), SECONDS))
+            ours.append(drive(server(facade), paths, headers(facade), SECONDS))
+            print(f"{what}, round {number + 1}: {said(theirs[-1])} bare, {said(ours[-1])} facade", flush=True)
+    ratio = statistics.median(mine.per_second / bare.per_second for mine, bare in zip(ours, theirs, strict=True))
+    report.add(f"facade, {what} / bare route of {len(body):,} bytes", ratio, "x", at_least=at_least)
+    for name, loads in (("bare route", theirs), ("facade", ours)):
+        tell(report, f"{name}, {what}", loads)
+    report.add(f"load client, {what}", max(load.client_share for load in ours + theirs), "cores")
+
+
+def wander(report: Report, facade: FacadeProcess) -> None:
+    """Asks for all invocations, in a new order each time: more than the facade keeps encoded."""
+    with facade.client("viewer") as client:
+        client.get(ROOT, params={"per_page": "all"}).raise_for_status()
+    paths = [f"{ROOT}/{id_}" for id_ in range(1, INVOCATIONS + 1)]
+    loads: list[Load] = []
+    for number in range(ROUNDS):
+        random.Random(number).shuffle(paths)
+        loads.append(drive(server(facade), paths, headers(facade), SECONDS))
+        print(f"any invocation, round {number + 1}: {said(loads[-1])} facade", flush=True)
+    tell(report, f"facade, any of {INVOCATIONS:,} invocations", loads)
+
+
+def tell(report: Report, name: str, loads: Sequence[Load]) -> None:
+    report.add(name, statistics.median(load.per_second for load in loads), "1/s")
+    report.add(f"{name}, CPU of a request", statistics.median(load.cpu_us for load in loads), "us")
+
+
+def said(load: Load) -> str:
+    return f"{load.per_second:,.0f}/s at {load.cpu_us:.0f} us"
+
+
+def fill(kube: Kube, world: World) -> None:
+    """Stores the invocations and, for the newest, what an operator writes; waits until the facade knows them."""
+
+    def create(id_: int) -> None:
+        manifest = invocation(world.namespace, f"job-{id_}", "uptime", list(world.ids))
+        labels = {"rollcall.dev/id": str(id_), "rollcall.dev/template": "run-command"}
+        kube.create(manifest | {"metadata": manifest["metadata"] | {"labels": labels}})
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for number, _ in enumerate(pool.map(create, range(1, INVOCATIONS + 1)), 1):
+            if number % 1_000 == 0:
+                print(f"{number:,} of {INVOCATIONS:,} invocations stored", flush=True)
+    newest = range(INVOCATIONS - FINISHED + 1, INVOCATIONS + 1)
+    for id_ in newest:
+        world.deal(id_, {name: {"state": "Succeeded", "exitCode": 0} for name in world.ids}, "Done")
+        world.settle(id_, "Complete", total=len(world.ids), succeeded=len(world.ids))
+    with world.facade.client("viewer") as client:
+        list_ = world.wait(client, ROOT, "10,000 invocations", lambda body: ended(body) == FINISHED)
+        assert (list_["total"], list_["per_page"]) == (INVOCATIONS, FINISHED)
+        show = client.get(f"{ROOT}/{INVOCATIONS}").raise_for_status().json()
+        assert len(show["targeting"]["hosts"]) == len(show["template_invocations"]) == len(world.ids)
+
+
+def ended(body: Mapping[str, list[Mapping[str, str]]]) -> int:
+    return sum(item["status_label"] == "succeeded" for item in body["results"])
+
+
+@contextmanager
+def running_facade(kube: Kube, namespace: str, folder: Path) -> Iterator[FacadeProcess]:
+    """The facade as it is deployed, but from the source tree: with a service account of its own, without logging."""
+    token = service_account(kube, namespace, "facade", FACADE_RULES)
+    api = "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{api}/v1", "kind": "ClusterRole", "metadata": {"name": namespace}}
+    kube.create({**role, "rules": FACADE_CLUSTER_RULES})
+    binding = {"apiVersion": f"{api}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": namespace}}
+    reference = {"apiGroup": api, "kind": "ClusterRole", "name": namespace}
+    subject = {"kind": "ServiceAccount", "name": "facade", "namespace": namespace}
+    kube.create({**binding, "roleRef": reference, "subjects": [subject]})
+    address = httpx.URL(kube.server)
+    relay = Relay(address.host, address.port or 443)
+    kubeconfig = write_kubeconfig(kube, folder / "kubeconfig", relay.port, token)
+    log = folder / "log"
+    port = free_port()
+    command = [sys.executable, "-m", "rollcall_api.main", "--namespace", namespace, "--ids-namespace", namespace]
+    command += ["--bind", "127.0.0.1", "--port", str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env={**os.environ, "KUBECONFIG": str(kubeconfig)}, stdout=output, stderr=subprocess.STDOUT
+        )
+    running = FacadeProcess(f"http://127.0.0.1:{port}", log, relay, process)
+    try:
+        kube.wait(f"readiness; its log: {log}", lambda: is_ready(running), timeout=60)
+        yield running
+    finally:
+        process.kill()
+        process.wait()
+        relay.close()
+        kube.delete("clusterrolebindings", None, namespace)
+        kube.delete("clusterroles", None, namespace)
+
+
+def server(facade: FacadeProcess) -> Server:
+    return Server(httpx.URL(facade.url).port or 80, facade.process.pid)
+
+
+def headers(facade: FacadeProcess) -> dict[str, str]:
+    return {"Authorization": f"Bearer {facade.tokens['viewer']}", "Accept": "application/json"}
+
+
+def memory_mib(facade: FacadeProcess, key: str) -> float:
+    """A line of proc_pid_status(5): VmRSS is what is resident now, VmHWM the most that ever was."""
+    status = Path(f"/proc/{facade.process.pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith(f"{key}:"))
+    return int(line.split()[1]) / MIB

@@ -1,0 +1,98 @@
+"""Hosts are dealt into slices, all of them and once; slices start in order, never more than there is room for."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcall.names import LABEL_INVOCATION
+from rollcall.plan.rollout import deal, parallelism, slice_size, startable
+from rollcall.resources.jobslice import MAX_HOSTS_PER_SLICE
+from unit.core.objects import invocation, slice_
+
+PER_SLICE = st.integers(1, MAX_HOSTS_PER_SLICE) | st.just("auto")
+SIZES = st.lists(st.integers(1, 6), max_size=8)
+
+
+@pytest.mark.parametrize(
+    ("total", "hosts_per_slice", "size"),
+    [
+        (0, "auto", 1), (1, "auto", 1), (100, "auto", 1), (101, "auto", 2), (200, "auto", 2), (201, "auto", 3),
+        (10_000, "auto", 100), (25_000, "auto", 250), (100_000, "auto", 250), (5, 1, 1), (5, 250, 250), (5, 7, 7),
+    ],
+)  # fmt: skip
+def test_auto_packs_above_a_hundred_hosts(total: int, hosts_per_slice: int, size: int) -> None:
+    assert slice_size(total, hosts_per_slice) == size
+
+
+@given(st.integers(0, 400), PER_SLICE)
+def test_every_host_is_dealt_once_and_in_order(total: int, hosts_per_slice: int) -> None:
+    names = [f"web{number}" for number in range(total)]
+    slices = deal(invocation(rollout={"hostsPerSlice": hosts_per_slice}), names)
+    assert [name for dealt in slices for name in dealt.spec.hosts] == names
+    assert [dealt.spec.index for dealt in slices] == list(range(len(slices)))
+    assert len({len(dealt.spec.hosts) for dealt in slices[:-1]}) <= 1
+    assert all(len(dealt.spec.hosts) <= MAX_HOSTS_PER_SLICE for dealt in slices)
+    if hosts_per_slice == "auto":
+        assert len(slices) == min(total, 100) if total <= 100 else len(slices) <= 100
+
+
+def test_slices_have_names_labels_and_owners_that_follow_from_the_invocation() -> None:
+    first, second = deal(invocation("a", "b", name="patch"), ["a", "b"])
+    assert [first.metadata.name, second.metadata.name] == ["patch-0", "patch-1"]
+    assert second.metadata.labels[LABEL_INVOCATION] == "patch"
+    assert second.metadata.owner_references[0].wire() == {
+        "apiVersion": "rollcall.dev/v1alpha1",
+        "kind": "JobInvocation",
+        "name": "patch",
+        "uid": "uid-of-the-job",
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def test_the_longest_name_s_slices_fit_into_a_label() -> None:
+    last = deal(invocation(name="n" * 52), [f"h{number}" for number in range(10_000)])[-1]
+    assert len(last.metadata.name) <= 63
+
+
+def sliced(sizes: list[int]) -> list[object]:
+    return [slice_(index, *(f"h{index}x{n}" for n in range(size))) for index, size in enumerate(sizes)]
+
+
+@given(SIZES, SIZES, st.none() | st.integers(1, 8))
+def test_never_more_hosts_are_at_work_than_the_concurrency(
+    pending: list[int], unfinished: list[int], concurrency: int | None
+) -> None:
+    waiting = sliced(pending)
+    started = startable(waiting, unfinished, concurrency)  # type: ignore[arg-type]
+    assert list(started) == waiting[: len(started)], "slices start in their order"
+    if concurrency is None:
+        assert len(started) == len(waiting)
+        return
+    busy = sum(parallelism(hosts, concurrency) for hosts in unfinished)
+    new = sum(parallelism(size, concurrency) for size in pending[: len(started)])
+    assert not started or busy + new <= concurrency
+    if len(started) < len(waiting):
+        assert busy + new + parallelism(pending[len(started)], concurrency) > concurrency, "there is room for no more"
+
+
+@given(SIZES.filter(bool), st.integers(1, 8))
+def test_while_nothing_is_at_work_something_can_start(pending: list[int], concurrency: int) -> None:
+    assert startable(sliced(pending), [], concurrency)  # type: ignore[arg-type]
+    assert startable(sliced(pending), [0, 0], concurrency)  # type: ignore[arg-type]
+
+
+@given(SIZES, st.integers(1, 8), st.integers(1, 8))
+def test_hosts_started_under_a_higher_concurrency_hold_back_new_ones(sizes: list[int], high: int, low: int) -> None:
+    """Whatever a runner was started with, `unfinished` counts enough of it when the concurrency changes."""
+    at_work = sum(parallelism(size, high) for size in sizes)
+    started = startable(sliced([1]), sizes, low)  # type: ignore[arg-type]
+    assert not started or at_work + 1 <= max(low, high)
+    assert not started or high <= low or at_work + 1 <= low
+
+
+@pytest.mark.parametrize(
+    ("hosts", "concurrency", "expected"), [(5, None, 5), (5, 3, 3), (2, 3, 2), (0, 3, 0), (250, 1, 1)]
+)
+def test_a_runner_works_on_as_many_of_its_hosts_as_it_may(hosts: int, concurrency: int | None, expected: int) -> None:
+    assert parallelism(hosts, concurrency) == expected

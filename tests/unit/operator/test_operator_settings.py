@@ -1,0 +1,65 @@
+"""The operator's command line, and what the environment says where it is silent."""
+
+from datetime import timedelta
+
+import pytest
+
+from rollcall_operator.settings import parse
+
+IMAGE = ["--runner-image", "rollcall:1"]
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("POD_NAMESPACE", "POD_NAME", "ROLLCALL_RUNNER_IMAGE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_an_image_is_enough() -> None:
+    found = parse(IMAGE)
+    assert (found.namespaces, found.own_namespace, found.verbose) == ((), "default", False)
+    assert found.identity
+    assert (found.runner.image, found.runner.grace_period_seconds) == ("rollcall:1", 30)
+    assert found.runner.output_limit_bytes == 16 << 20
+    assert found.output_limit_bytes_per_invocation == 512 << 20
+    assert (found.timing.reference_grace, found.timing.pickup) == (timedelta(seconds=30), timedelta(seconds=600))
+
+
+def test_the_environment_speaks_where_the_command_line_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POD_NAMESPACE", "rollcall-system")
+    monkeypatch.setenv("POD_NAME", "operator-0")
+    monkeypatch.setenv("ROLLCALL_RUNNER_IMAGE", "from-the-environment")
+    found = parse([])
+    assert (found.own_namespace, found.identity) == ("rollcall-system", "operator-0")
+    assert found.runner.image == "from-the-environment"
+    assert parse(IMAGE).runner.image == "rollcall:1"
+
+
+def test_namespaces_and_times_can_be_given() -> None:
+    found = parse(
+        [*IMAGE, "--namespace", "a", "--namespace", "b", "--pickup-seconds", "5", "--reference-grace-seconds", "1",
+         "--lease-seconds", "3", "--health-port", "0", "--output-limit-bytes", "10", "--runner-memory-limit", "1Gi"]
+    )  # fmt: skip
+    assert found.namespaces == ("a", "b")
+    assert (found.timing.pickup, found.timing.reference_grace) == (timedelta(seconds=5), timedelta(seconds=1))
+    assert (found.lease_seconds, found.health_port, found.runner.output_limit_bytes) == (3, 0, 10)
+    assert found.runner.memory_limit == "1Gi"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "--runner-image (or $ROLLCALL_RUNNER_IMAGE) must name the image of runner pods"),
+        ([*IMAGE, "--pickup-seconds", "0"], "argument --pickup-seconds: must be at least 1"),
+        ([*IMAGE, "--output-limit-bytes", "-5"], "argument --output-limit-bytes: must be at least 1"),
+        ([*IMAGE, "--lease-seconds", "soon"], "argument --lease-seconds: invalid _positive value: 'soon'"),
+        ([*IMAGE, "--odd"], "unrecognized arguments: --odd"),
+    ],
+)
+def test_a_wrong_argument_is_said_in_a_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse(arguments)
+    assert stopped.value.code == 2
+    assert sentence in capsys.readouterr().err

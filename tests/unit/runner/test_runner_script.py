@@ -1,0 +1,45 @@
+"""The texts for the remote side fit every login shell, and a script's `#!` line is read as Linux reads it."""
+
+import pytest
+
+from rollcall_runner.script import LAUNCHER, STOPPER, Launch, Stopped, command, interpreter
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (b"echo hello\n", (b"/bin/sh", b"")),
+        (b"", (b"/bin/sh", b"")),
+        (b"#!\n", (b"/bin/sh", b"")),
+        (b"#!/bin/bash", (b"/bin/bash", b"")),
+        (b"#! /bin/bash -eu \t\necho", (b"/bin/bash", b"-eu")),
+        (b"#!/usr/bin/env\t-S python3 -u\n", (b"/usr/bin/env", b"-S python3 -u")),
+        (b"\n#!/bin/bash\n", (b"/bin/sh", b"")),
+        (b"#!/bin/bash\0x\n", (b"/bin/bash", b"")),
+    ],
+)
+def test_the_interpreter_is_the_one_of_the_first_line(script: bytes, expected: tuple[bytes, bytes]) -> None:
+    assert interpreter(script) == expected
+
+
+@pytest.mark.parametrize("text", [LAUNCHER, STOPPER])
+def test_no_login_shell_changes_the_text(text: str) -> None:
+    assert not set("'!\\\n") & set(text)
+    assert command(text) == f"exec sh -c '{text}'"
+    assert text.isascii()
+
+
+def test_the_launcher_reads_a_header_and_the_script() -> None:
+    launch = Launch.of("#!/usr/bin/env python3\nprint('ä')\n")
+    assert launch.launcher_input == (
+        launch.directory.encode() + b"\n35\n/usr/bin/env\npython3\n" + "#!/usr/bin/env python3\nprint('ä')\n".encode()
+    )
+
+
+def test_no_two_launches_share_a_directory() -> None:
+    assert len({Launch.of("").directory for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize("stopped", Stopped)
+def test_only_what_is_known_is_confirmed(stopped: Stopped) -> None:
+    assert ("are confirmed gone" in stopped.sentence) == (stopped in (Stopped.GONE, Stopped.ABSENT))
