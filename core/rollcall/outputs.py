@@ -25,6 +25,7 @@ MAX_DATA_BYTES: Final = 8_192
 MAX_CHUNK_BYTES: Final = 180_000
 """The most compressed bytes of a stored chunk; in base64 they stay below 256 KiB."""
 
+_END_OF_TIME: Final = 253_402_300_800  # the year 10000
 _GZIP: Final = 31  # zlib's wbits for a gzip container with the largest window
 _UNFLUSHED_BYTES: Final = 60_000  # more than deflate holds back until it is flushed
 _MAX_UNPACKED_BYTES: Final = 4_194_304  # bounds what a reader of one chunk must hold
@@ -66,13 +67,12 @@ class Exit:
         """The inverse of `document`. Raises ValueError for anything else."""
         if not isinstance(document, dict):
             raise ValueError("an exit event carries an object")
-        reason = document.get("reason")
+        state, reason = HostState(document["state"]), document.get("reason")
+        code, message, start = document.get("exitCode"), document.get("message"), document.get("startTime")
+        if not state.ended or not isinstance(code, int | None) or not isinstance(message, str | None):
+            raise ValueError("not the end of a host")
         return cls(
-            state=HostState(document["state"]),
-            exit_code=document.get("exitCode"),
-            reason=Reason(reason) if reason is not None else None,
-            message=document.get("message"),
-            start_time=document.get("startTime"),
+            state, code, None if reason is None else Reason(reason), message, None if start is None else _time(start)
         )
 
 
@@ -124,12 +124,20 @@ def parse_line(line: bytes) -> Event:
         return Event(
             host=str(document["host"]),
             seq=int(document["seq"]),
-            time=float(document["time"]),
+            time=_time(document["time"]),
             stream=stream,
             data=_parse_data(stream, document),
         )
-    except (KeyError, TypeError, binascii.Error, UnicodeError) as error:
+    except (KeyError, TypeError, OverflowError, RecursionError, binascii.Error, UnicodeError) as error:
         raise ValueError(f"not an event: {error!r}") from error
+
+
+def _time(value: Any) -> float:
+    """Epoch seconds that a calendar has a date for."""
+    seconds = float(value)
+    if not 0 <= seconds < _END_OF_TIME:
+        raise ValueError(f"not a time: {seconds}")
+    return seconds
 
 
 def _parse_data(stream: Stream, document: dict[str, Any]) -> bytes | int | Exit:

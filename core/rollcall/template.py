@@ -8,9 +8,12 @@ import re
 import shlex
 from collections.abc import Mapping
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Final
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from rollcall.resources.host import Host
@@ -18,7 +21,10 @@ from rollcall.resources.jobtemplate import InputType, JobTemplate, TemplateInput
 
 MAX_SCRIPT_BYTES: Final = 262_144
 MAX_DESCRIPTION_LENGTH: Final = 255
+_MAX_NUMBER: Final = 2**64
+_MAX_EXPONENT: Final = 64
 _PLACEHOLDER: Final = re.compile(r"%\{([^}]*)\}")
+_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 
@@ -63,7 +69,7 @@ def _typed(entry: TemplateInput, value: Any) -> InputValue:
             return text
         case InputType.INTEGER if re.fullmatch(r"[+-]?\d{1,19}", text):
             return int(text)
-        case InputType.NUMBER if re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", text):
+        case InputType.NUMBER if _NUMBER.fullmatch(text) and isfinite(float(text)):
             return float(text)
         case InputType.BOOLEAN if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
@@ -85,8 +91,37 @@ def _insert(value: Any) -> str:
     return value if isinstance(value, _Raw) else shlex.quote(_plain(value))
 
 
+class _Values:
+    """Named values of a script. Not a dict: an input may be called `items` or `keys`."""
+
+    def __init__(self, values: Mapping[str, InputValue]) -> None:
+        self.__values = dict(values)
+
+    def __getitem__(self, name: str) -> InputValue:
+        return self.__values[name]
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """A sandbox that also bounds what an expression may compute: an author's `10 ** 10 ** 10` would stop everybody."""
+
+    intercepted_binops = frozenset({"**", "*", "%"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" and not (_small(left) and isinstance(right, int) and abs(right) <= _MAX_EXPONENT):
+            raise SecurityError("the power is too large")
+        if operator == "*" and not (_small(left) and _small(right)):
+            raise SecurityError("only numbers can be multiplied")
+        if operator == "%" and not (_small(left) and _small(right)):
+            raise SecurityError("% is for numbers; join texts with ~")
+        return super().call_binop(context, operator, left, right)
+
+
+def _small(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= _MAX_NUMBER
+
+
 def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+    environment = _Environment(
         undefined=StrictUndefined, finalize=_insert, keep_trailing_newline=True, autoescape=False
     )
     environment.filters["raw"] = lambda value: _Raw(_plain(value))
@@ -108,14 +143,15 @@ def render_script(template: JobTemplate, inputs: Mapping[str, InputValue], host:
     title = f"the script of template {template.metadata.name}"
     try:
         text = _compile(template.spec.ssh.script).render(
-            inputs=dict(inputs), host={"name": host.metadata.name, "address": host.address}
+            inputs=_Values(inputs), host=_Values({"name": host.metadata.name, "address": host.address})
         )
+        size = len(text.encode())
     except TemplateError as error:
         line = f" in line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
         raise RenderError(f"{title} cannot be rendered{line}: {error}") from None
     except Exception as error:  # an author's expression may raise anything, as 1 / 0 does
         raise RenderError(f"{title} cannot be rendered: {type(error).__name__}: {error}") from None
-    if len(text.encode()) > MAX_SCRIPT_BYTES:
+    if size > MAX_SCRIPT_BYTES:
         raise RenderError(f"{title} is over {MAX_SCRIPT_BYTES} bytes")
     return text
 

@@ -8,7 +8,7 @@ JOBS = "rollcall-demo"
 MACHINES = "rollcall-demo-hosts"
 """The namespace of the pods that play the hosts."""
 
-IMAGE = "rollcall:pkg"
+IMAGE = "rollcall:dev"
 MACHINE_IMAGE = "rollcall-sshhost:dev"
 
 CLIENT_KEY = "ops-key"

@@ -18,7 +18,7 @@ def tell() -> None:
     say(kubectl("get", "nodes").strip())
 
     heading(f"Images: building and loading {IMAGE} and {MACHINE_IMAGE}")
-    # BUILD
+    run_visibly("hack/cluster", "build", "--load", "-t", IMAGE, ".")
     run_visibly("hack/cluster", "build", "--load", "-t", MACHINE_IMAGE, "hack/sshhost")
 
     heading(f"Rollcall, by Helm: release {RELEASE} in namespace {SYSTEM}")

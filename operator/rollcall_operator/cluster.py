@@ -205,7 +205,7 @@ class Cluster:
         return answer.response  # type: ignore[no-any-return]
 
     async def _authorization(self) -> str:
-        return await self._configuration.get_api_key_with_prefix("authorization") or ""
+        return await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
 
 
 def _path(plural: str, namespace: str | None, name: str | None = None) -> str:

@@ -149,7 +149,8 @@ class Reconciler:
         mine = f"{LABEL_INVOCATION}={name}"
         if plan.discard_slices:
             await self._cluster.delete_all(_SLICES, namespace, mine)
-            self._store.drop_children(_SLICES, key, list(self._store.slices.get(key, {})))
+            for slice_ in list(self._store.slices.get(key, {})):
+                self._store.forget(_SLICES, namespace, slice_)
         await _all(self._create_slice(slice_) for slice_ in plan.create_slices)
         await _all(self._write_slice_status(key, slice_, status) for slice_, status in plan.slice_statuses)
         await _all(self._release_pod(key, slice_) for slice_ in plan.release_pods)
@@ -176,7 +177,7 @@ class Reconciler:
         try:
             self._store.put(_SLICES, await self._cluster.merge(_SLICES, key[0], name, patch, status=True))
         except NotFoundError:
-            self._store.drop_children(_SLICES, key, [name])
+            self._store.forget(_SLICES, key[0], name)
             raise
 
     async def _release_pod(self, key: Key, name: str) -> None:
@@ -185,7 +186,7 @@ class Reconciler:
         try:
             self._store.put("pods", await self._cluster.merge("pods", key[0], name, patch))
         except NotFoundError:
-            self._store.drop_children("pods", key, [name])
+            self._store.forget("pods", key[0], name)
 
     async def _delete_pod(self, key: Key, name: str) -> None:
         await self._cluster.delete("pods", key[0], name, uid=self._store.pods[key][name].uid)

@@ -126,14 +126,14 @@ def event(about: Resource, note: Note, instance: str, now: datetime) -> Manifest
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": f"{metadata.name}.{time.time_ns():x}", "namespace": metadata.namespace},
+        "metadata": {"name": f"{metadata.name[:200]}.{time.time_ns():x}", "namespace": metadata.namespace},
         "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": "rollcall.dev/operator",
         "reportingInstance": instance[:128],
         "action": "Reconcile",
         "reason": note.reason.value,
         "type": "Warning" if note.warning else "Normal",
-        "note": note.message[:1024],
+        "note": note.message.encode()[:1024].decode(errors="ignore"),
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": about.kind(),

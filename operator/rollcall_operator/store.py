@@ -9,11 +9,11 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-from rollcall.names import LABEL_INVOCATION, Kind
+from rollcall.names import Kind
 from rollcall.plan.pods import Pod, read_pod
 from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 Document = dict[str, Any]
 Key = tuple[str, str]
 """Namespace and name."""
+Identity = tuple[str, str, str]
+"""Plural, namespace and name."""
+MAX_GONE: Final = 10_000
 
 _MODELS: dict[str, type[Resource]] = {
     Kind.HOST.plural: Host,
@@ -48,8 +51,12 @@ class Store:
     slices: defaultdict[Key, dict[str, JobSlice]] = field(default_factory=lambda: defaultdict(dict))
     """By invocation, then by name."""
     pods: defaultdict[Key, dict[str, Pod]] = field(default_factory=lambda: defaultdict(dict))
-    """By invocation, then by slice."""
-    _versions: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """By invocation, then by name, which is their slice's."""
+    _versions: dict[Identity, int] = field(default_factory=dict)
+    _owners: dict[Identity, Key] = field(default_factory=dict)
+    """The invocation of each slice and pod."""
+    _gone: dict[Identity, int] = field(default_factory=dict)
+    """The versions at which objects went: the answer to an own write may come after the watch told of that."""
 
     def put(self, plural: str, document: Document) -> bool:
         """Take in an object; False when something newer is known already."""
@@ -57,7 +64,7 @@ class Store:
         identity = (plural, metadata["namespace"], metadata["name"])
         # Resource versions of one kind can be compared as numbers (KEP-5504).
         version = int(metadata["resourceVersion"])
-        if version <= self._versions.get(identity, 0):
+        if version <= max(self._versions.get(identity, 0), self._gone.get(identity, 0)):
             return False
         self._versions[identity] = version
         self._keep(plural, document)
@@ -67,17 +74,39 @@ class Store:
         """Forget an object that is gone."""
         metadata = document["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
-        known = self._versions.get((plural, namespace, name), 0)
-        if known > int(metadata["resourceVersion"]):
+        identity, version = (plural, namespace, name), int(metadata["resourceVersion"])
+        if self._versions.get(identity, 0) > version:
             return  # another object of that name has been made since
-        self._versions.pop((plural, namespace, name), None)
-        self._forget(plural, namespace, name, (metadata.get("labels") or {}).get(LABEL_INVOCATION, ""))
+        self._gone[identity] = version
+        while len(self._gone) > MAX_GONE:
+            del self._gone[next(iter(self._gone))]
+        self.forget(*identity)
 
-    def drop_children(self, plural: str, invocation: Key, names: Iterable[str]) -> None:
-        """Forget slices or pods of an invocation that are known to be gone."""
-        for name in names:
-            self._versions.pop((plural, invocation[0], name), None)
-            self._forget(plural, invocation[0], name, invocation[1])
+    def forget(self, plural: str, namespace: str, name: str) -> None:
+        """Forget an object that is known to be gone."""
+        identity = (plural, namespace, name)
+        self._versions.pop(identity, None)
+        match plural:
+            case Kind.JOB_INVOCATION.plural:
+                self.invocations.pop((namespace, name), None)
+                self.changed((namespace, name))
+            case Kind.JOB_TEMPLATE.plural:
+                self.templates.pop((namespace, name), None)
+            case Kind.HOST.plural:
+                self.hosts[namespace].pop(name, None)
+            case Kind.JOB_SLICE.plural:
+                self._forget_child(self.slices, identity)
+            case "pods":
+                self._forget_child(self.pods, identity)
+
+    def _forget_child(self, children: defaultdict[Key, dict[str, Any]], identity: Identity) -> None:
+        """Forget a slice or pod, whatever its labels said in the end."""
+        owner = self._owners.pop(identity, None)
+        if owner is not None:
+            children[owner].pop(identity[2], None)
+            if not children[owner]:
+                del children[owner]
+            self.changed(owner)
 
     def untold(self, plural: str, documents: Iterable[Document]) -> list[Document]:
         """Those of a full list's objects that are newer than what is known."""
@@ -92,11 +121,6 @@ class Store:
         """What is known, by namespace and name, but is not in a full list."""
         listed = {(document["metadata"]["namespace"], document["metadata"]["name"]) for document in documents}
         return [identity[1:] for identity in self._versions if identity[0] == plural and identity[1:] not in listed]
-
-    def forget(self, plural: str, namespace: str, name: str) -> None:
-        """Forget an object that is known to be gone."""
-        self._versions.pop((plural, namespace, name), None)
-        self._forget(plural, namespace, name, self._invocation_of(plural, namespace, name))
 
     def _keep(self, plural: str, document: Document) -> None:
         metadata = document["metadata"]
@@ -115,13 +139,16 @@ class Store:
             case Host():
                 self.hosts[namespace][name] = parsed
             case JobSlice():
-                owner = (namespace, parsed.spec.invocation_ref.name)
-                self.slices[owner][name] = parsed
-                self.changed(owner)
+                self._keep_child(self.slices, (plural, namespace, name), parsed.spec.invocation_ref.name, parsed)
             case Pod():
-                owner = (namespace, parsed.invocation)
-                self.pods[owner][parsed.slice] = parsed
-                self.changed(owner)
+                self._keep_child(self.pods, (plural, namespace, name), parsed.invocation, parsed)
+
+    def _keep_child(
+        self, children: defaultdict[Key, dict[str, Any]], identity: Identity, invocation: str, parsed: JobSlice | Pod
+    ) -> None:
+        owner = self._owners[identity] = (identity[1], invocation)
+        children[owner][identity[2]] = parsed
+        self.changed(owner)
 
     def _keep_broken(self, plural: str, namespace: str, name: str, error: ValueError) -> None:
         """Live on with an object that cannot be read: only those who need it are told."""
@@ -131,27 +158,6 @@ class Store:
             self.templates[namespace, name] = said
         elif plural == Kind.HOST.plural:
             self.hosts[namespace].pop(name, None)
-
-    def _forget(self, plural: str, namespace: str, name: str, invocation: str) -> None:
-        match plural:
-            case Kind.JOB_INVOCATION.plural:
-                self.invocations.pop((namespace, name), None)
-                self.changed((namespace, name))
-            case Kind.JOB_TEMPLATE.plural:
-                self.templates.pop((namespace, name), None)
-            case Kind.HOST.plural:
-                self.hosts[namespace].pop(name, None)
-            case Kind.JOB_SLICE.plural | "pods":
-                children = self.slices if plural == Kind.JOB_SLICE.plural else self.pods
-                owner = (namespace, invocation)
-                children[owner].pop(name, None)
-                if not children[owner]:
-                    del children[owner]
-                self.changed(owner)
-
-    def _invocation_of(self, plural: str, namespace: str, name: str) -> str:
-        children = self.slices if plural == Kind.JOB_SLICE.plural else self.pods
-        return next((key[1] for key, found in children.items() if key[0] == namespace and name in found), "")
 
 
 def _first_problem(error: ValueError) -> str:

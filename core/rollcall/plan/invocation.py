@@ -48,6 +48,8 @@ def tear_down(observed: Observed, now: datetime) -> Plan:
 
 def _begin(observed: Observed, now: datetime) -> Plan:
     """Examine the invocation; deal its hosts, wait for what is missing, or give up."""
+    if observed.pods or any(slice_.status.state for slice_ in observed.slices):
+        return _recover(observed, now)
     if observed.slices:
         # A dealing that was cut short. Hosts may have changed since: none of it is kept.
         return Plan(discard_slices=True, again_at=now)
@@ -56,6 +58,21 @@ def _begin(observed: Observed, now: datetime) -> Plan:
             return _reject(observed, problem, now)
         case Resolution() as resolution:
             return _deal(observed.invocation, resolution, now)
+
+
+def _recover(observed: Observed, now: datetime) -> Plan:
+    """Restore a status that somebody wiped: slices at work are no leftovers, and are not run again."""
+    total = sum(len(slice_.spec.hosts) for slice_ in observed.slices)
+    status = conclude(
+        observed.invocation.status,
+        observed.invocation,
+        now,
+        (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, f"{total} hosts, as the slices that exist say"),
+        state=InvocationState.RUNNING,
+        slices=max((slice_.spec.index + 1 for slice_ in observed.slices), default=0),
+        hosts=HostCounts(total=total, pending=total),
+    )
+    return Plan(status=status, again_at=now)
 
 
 def _reject(observed: Observed, problem: Problem, now: datetime) -> Plan:

@@ -72,7 +72,7 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
     """The pod in the API server's JSON. Raises ValueError when it is not one of our runner pods."""
     metadata = document["metadata"]
     labels = metadata.get("labels") or {}
-    if LABEL_SLICE not in labels or LABEL_INVOCATION not in labels:
+    if labels.get(LABEL_SLICE) != metadata["name"] or LABEL_INVOCATION not in labels:
         raise ValueError(f"pod {metadata['name']} is not a runner pod")
     status = document.get("status") or {}
     deleted = metadata.get("deletionTimestamp")
@@ -103,7 +103,7 @@ def _container(status: Mapping[str, Any], state: str) -> Mapping[str, Any] | Non
 def _phase(status: Mapping[str, Any], *, deleted: bool) -> Phase:
     if status.get("phase") in ("Succeeded", "Failed"):
         return Phase.ENDED
-    if _container(status, "running"):
+    if _container(status, "running") or _container(status, "terminated"):
         return Phase.WORKING
     if deleted and not status.get("containerStatuses") and not _scheduled(status):
         return Phase.ENDED  # no kubelet has it, so nobody will report its end

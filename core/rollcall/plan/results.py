@@ -49,11 +49,10 @@ def final_status(
 
 def with_failures(slice_: JobSlice, failures: dict[str, Trouble], now: datetime) -> JobSliceStatus:
     """The status of a slice of which some hosts cannot be started at all."""
-    hosts = tuple(
-        _failed(name, failures[name], now) if name in failures else HostResult(name=name, state=HostState.PENDING)
-        for name in slice_.spec.hosts
-    )
-    state = SliceState.DONE if len(failures) == len(slice_.spec.hosts) else SliceState.PENDING
+    known = {result.name: result for result in slice_.status.hosts if result.state.ended}
+    failed = {name: _failed(name, trouble, now) for name, trouble in failures.items()} | known
+    hosts = tuple(failed.get(name, HostResult(name=name, state=HostState.PENDING)) for name in slice_.spec.hosts)
+    state = SliceState.DONE if len(failed) == len(hosts) else SliceState.PENDING
     return _status(slice_, None, hosts, state, now)
 
 
@@ -75,8 +74,9 @@ def _status(
 def _progress(name: str, progress: HostProgress | None, *, working: bool) -> HostResult:
     if progress is None:
         return HostResult(name=name, state=HostState.RUNNING if working else HostState.PENDING)
-    if progress.exit is not None:
+    if progress.exit is not None and progress.exit.state != HostState.CANCELLED:
         return _from_exit(name, progress, progress.exit)
+    # A runner that was told to stop does not know why; the end of its pod will tell.
     return HostResult(
         name=name, state=HostState.RUNNING, start_time=_moment(progress.started), output=_output(progress)
     )

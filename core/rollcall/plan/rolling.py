@@ -10,7 +10,7 @@ from rollcall.plan.conditions import conclude, unless_same
 from rollcall.plan.observed import Note, Observed, Plan
 from rollcall.plan.pods import Phase, Pod, Trouble
 from rollcall.plan.results import final_status, progress_status
-from rollcall.plan.rollout import startable
+from rollcall.plan.rollout import slice_name, startable
 from rollcall.resources.jobinvocation import HostCounts, HostFailure, InvocationState, JobInvocationStatus
 from rollcall.resources.jobslice import JobSlice, JobSliceStatus, SliceState
 
@@ -61,19 +61,21 @@ class _RollOut:
     def plan(self) -> Plan:
         status = self._status()
         finished = status.completion_time is not None
+        change = unless_same(status, self.observed.invocation)
         urgent = finished or self.starting or status.state != self.observed.invocation.status.state
-        news = [view for view in self.views if view.news]
-        written = [view for view in news if view.done or self.due]
+        news = [view for view in self.views if view.news or self._ahead(view, status.started_slices)]
+        written = [view for view in news if view.done or self.due or self._ahead(view, status.started_slices)]
+        behind = len(written) < len(news) or not (change is None or urgent or self.due)
         return Plan(
             slice_statuses=tuple((view.name, view.status) for view in written),
             release_pods=tuple(pod.name for pod in self.observed.pods.values() if self._to_release(pod)),
             delete_pods=tuple(pod.name for pod in self.observed.pods.values() if self._to_stop(pod)),
             start_slices=self.starting,
             clean_up=finished,
-            status=unless_same(status, self.observed.invocation) if urgent or self.due else None,
+            status=change if urgent or self.due else None,
             progress=self.due and bool(news),
             notes=_closing_notes(status) if finished else (),
-            again_at=min(self._moments(behind=len(written) < len(news)), default=None),
+            again_at=min(self._moments(behind=behind), default=None),
             done=finished,
         )
 
@@ -85,8 +87,11 @@ class _RollOut:
 
     @cached_property
     def views(self) -> tuple[_View, ...]:
+        """The slices that were dealt, in their order; one that somebody made by hand is none of ours."""
+        invocation = self.observed.invocation
+        dealt = {slice_name(invocation, index) for index in range(invocation.status.slices or 0)}
         slices = sorted(self.observed.slices, key=lambda slice_: slice_.spec.index)
-        return tuple(_View(slice_, self._advanced(slice_)) for slice_ in slices)
+        return tuple(_View(slice_, self._advanced(slice_)) for slice_ in slices if slice_.metadata.name in dealt)
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -99,12 +104,7 @@ class _RollOut:
     @cached_property
     def pending(self) -> tuple[_View, ...]:
         """The slices that have not been started, in their order."""
-        started = self.observed.invocation.status.started_slices
-        return tuple(
-            view
-            for view in self.views
-            if view.slice.spec.index >= started and view.name not in self.observed.pods and not view.done
-        )
+        return tuple(view for view in self.views if not (view.done or self._begun(view.slice)))
 
     @cached_property
     def starting(self) -> tuple[JobSlice, ...]:
@@ -115,6 +115,19 @@ class _RollOut:
         busy = (view.unfinished for view in self.views if not view.done and view not in self.pending)
         concurrency = self.observed.invocation.spec.rollout.concurrency
         return startable((view.slice for view in self.pending), busy, concurrency)
+
+    def _begun(self, slice_: JobSlice) -> bool:
+        """Whether a pod was made for the slice, also if it is gone by now."""
+        started = slice_.spec.index < self.observed.invocation.status.started_slices
+        return started or slice_.metadata.name in self.observed.pods or slice_.status.pod_name is not None
+
+    def _ahead(self, view: _View, started: int) -> bool:
+        """Whether the slice's pod is known by nothing but itself: an earlier slice was refused, it was not.
+
+        Its status then remembers the pod at once, or the slice would be started again if the pod went away.
+        """
+        made = view.status.pod_name is not None and view.slice.status.pod_name is None
+        return made and view.slice.spec.index >= started
 
     def _advanced(self, slice_: JobSlice) -> JobSliceStatus:
         """The status that the slice should have now."""
@@ -132,7 +145,7 @@ class _RollOut:
             overdue = self.now >= refusal.since + self.observed.timing.pickup
             trouble = Trouble(Reason.POD_REFUSED, refusal.message)
             return final_status(slice_, None, None, trouble, self.now) if overdue else slice_.status
-        if slice_.spec.index < self.observed.invocation.status.started_slices:
+        if self._begun(slice_):
             return final_status(slice_, None, None, None, self.now)
         return slice_.status
 
@@ -171,14 +184,14 @@ class _RollOut:
                 "state": InvocationState.RUNNING if started else before.state,
             }
         )
-        return self._finished(status, counts) if len(self.done) == len(self.views) else status
+        waiting = any(pod.held and not self._to_release(pod) for pod in self.observed.pods.values())
+        return status if waiting or len(self.done) < len(self.views) else self._finished(status, counts)
 
     def _started(self) -> int:
         """The index of the first slice that this plan leaves unstarted."""
         starting = {slice_.metadata.name for slice_ in self.starting}
-        begun = (view.done or view.name in self.observed.pods or view.name in starting for view in self.views)
-        index = next((view.slice.spec.index for view, yes in zip(self.views, begun, strict=True) if not yes), None)
-        return (self.observed.invocation.status.slices or 0) if index is None else index
+        left = (view.slice.spec.index for view in self.pending if view.name not in starting)
+        return next(left, self.observed.invocation.status.slices or 0)
 
     def _counts(self) -> HostCounts:
         """How many hosts are in which state. Hosts whose slice somebody deleted count as failed."""
@@ -217,15 +230,19 @@ class _RollOut:
     def _moments(self, *, behind: bool) -> list[datetime]:
         """The moments at which time alone changes something."""
         timing = self.observed.timing
-        moments = [refusal.retry_at for refusal in self.observed.refused.values()]
-        if behind and self.observed.progress_written is not None:
-            moments.append(self.observed.progress_written + timing.progress)
+        soon = self.now + timing.progress
+        moments = [
+            self.observed.refused[view.name].retry_at for view in self.pending if view.name in self.observed.refused
+        ]
+        if behind:
+            moments.append((self.observed.progress_written or self.now) + timing.progress)
         for pod in self.observed.pods.values():
             if pod.deleting_since is not None and pod.phase != Phase.ENDED:
-                moments.append(self.now + timing.progress)
+                moments.append(soon)
             elif pod.phase == Phase.WAITING:
                 moments.append(pod.created + timing.pickup)
-        return moments
+        # What should have happened by now was asked for in this plan; it is asked for again if nothing comes of it.
+        return [moment if moment > self.now else soon for moment in moments]
 
 
 def _closing_notes(status: JobInvocationStatus) -> tuple[Note, ...]:

@@ -20,13 +20,18 @@ def slice_size(total: int, hosts_per_slice: int | Literal["auto"]) -> int:
     return hosts_per_slice
 
 
+def slice_name(invocation: JobInvocation, index: int) -> str:
+    """The name of a slice, which is also its pod's and its work Secret's."""
+    return f"{invocation.metadata.name}-{index}"
+
+
 def deal(invocation: JobInvocation, hosts: Sequence[str]) -> tuple[JobSlice, ...]:
     """The slices of the invocation; their names follow from the invocation's and their index."""
     size = slice_size(len(hosts), invocation.spec.rollout.hosts_per_slice)
     return tuple(
         JobSlice(
             metadata=Metadata(
-                name=f"{invocation.metadata.name}-{index}",
+                name=slice_name(invocation, index),
                 namespace=invocation.metadata.namespace,
                 labels={LABEL_INVOCATION: invocation.metadata.name, LABEL_MANAGED_BY: MANAGED_BY},
                 owner_references=(invocation.owner_reference(),),

@@ -54,7 +54,7 @@ def invocation(
     **spec: Any,
 ) -> JobInvocation:
     """An invocation on the named hosts; on all hosts when none is named."""
-    targeting = {"hosts": list(names)} if names else {"selector": {}}
+    targeting: dict[str, Any] = {"hosts": list(names)} if names else {"selector": {}}
     return JobInvocation.model_validate(
         {
             "metadata": {
@@ -128,7 +128,7 @@ def resolved(*slices: JobSlice, started: int, concurrency: int | None = None, **
     names = [name for entry in slices for name in entry.spec.hosts]
     moment = NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
     condition = {"status": "True", "observedGeneration": 1, "lastTransitionTime": moment, "message": ""}
-    rollout = {} if concurrency is None else {"rollout": {"concurrency": concurrency}}
+    rollout: dict[str, Any] = {} if concurrency is None else {"rollout": {"concurrency": concurrency}}
     return invocation(
         *names,
         status={

@@ -38,7 +38,10 @@ def test_nothing_is_wrong_with_a_host_with_good_keys(keys: list[str]) -> None:
             ["ssh-ed25519 AAA"],
             "spec.hostKeys: key 1 is not base64; copy a line of ssh-keyscan without its first word",
         ),
-        ([ED25519, "web1 ssh-ed25519 x"], "spec.hostKeys: key 2 is not base64; copy a line of ssh-keyscan without its first word"),
+        (
+            [ED25519, "web1 ssh-ed25519 x"],
+            "spec.hostKeys: key 2 is not base64; copy a line of ssh-keyscan without its first word",
+        ),
         (
             [f"ssh-rsa {key()}"],
             "spec.hostKeys: key 1 says ssh-rsa, but holds another kind of key, or is cut short",

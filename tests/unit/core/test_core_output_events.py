@@ -1,6 +1,7 @@
 """A line that a runner writes is read back as the same event, and whatever else stands in a log is told from one."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -123,7 +124,7 @@ def test_the_good_line_that_the_bad_ones_differ_from_is_good() -> None:
     ids=str,
 )
 def test_a_line_with_a_wrong_value_is_no_event(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - any ValueError: the collector shows none of them
+    with pytest.raises(ValueError):
         parse_line(json.dumps(GOOD | change).encode())
 
 
@@ -145,10 +146,8 @@ JSON = st.recursive(
 @example(b'{"host":"web1","seq":' + b"9" * 5_000 + b"}")
 @example(b"Traceback (most recent call last):")
 def test_whatever_else_stands_in_a_log_is_told_from_an_event(line: bytes) -> None:
-    try:
+    with suppress(ValueError):
         parse_line(line)
-    except ValueError:
-        pass
 
 
 @given(st.fixed_dictionaries({}, optional={**dict.fromkeys(GOOD, JSON), "stream": st.sampled_from(Stream)}))
@@ -161,7 +160,7 @@ def test_what_looks_like_an_event_is_one_or_a_value_error(document: dict[str, An
 
 
 def test_a_line_of_brackets_is_told_from_an_event() -> None:
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError, match="not an event"):
         parse_line(b"[" * 200_000)
 
 

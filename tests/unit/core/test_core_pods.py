@@ -163,7 +163,7 @@ def test_a_pod_tells_its_slice_times_and_finalizers() -> None:
 def test_a_pod_that_is_no_runner_is_refused(labels: dict[str, str] | None) -> None:
     other = document()
     other["metadata"]["labels"] = labels
-    with pytest.raises(ValueError, match="^pod job-0 is not a runner pod$"):
+    with pytest.raises(ValueError, match=r"^pod job-0 is not a runner pod$"):
         read_pod(other)
 
 

@@ -5,6 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
+from rollcall.names import Reason
+from rollcall.plan.invocation import reconcile
+from rollcall.plan.observed import Observed, Plan, Refusal
+from rollcall.plan.pods import Phase, Trouble
+from rollcall.resources.jobinvocation import JobInvocation, JobInvocationStatus
+from rollcall.resources.jobslice import JobSlice
 from unit.core.objects import (
     DELETED,
     FAILED,
@@ -23,13 +30,6 @@ from unit.core.objects import (
     template,
     written,
 )
-
-from rollcall.names import Reason
-from rollcall.plan.invocation import reconcile
-from rollcall.plan.observed import Observed, Plan, Refusal
-from rollcall.plan.pods import Phase, Trouble
-from rollcall.resources.jobinvocation import JobInvocation, JobInvocationStatus
-from rollcall.resources.jobslice import JobSlice
 
 FINE: dict[str, Any] = {"template": template(), "secrets": {KEY_SECRET: frozenset({"password"})}}
 
@@ -87,9 +87,7 @@ def test_what_is_missing_is_waited_for_and_said_once() -> None:
     plan = reconcile(observed, after(3))
     assert conditions(plan.status) == {"Valid": ("False", "TemplateNotFound")}
     assert [note.reason for note in plan.notes] == [Reason.TEMPLATE_NOT_FOUND]
-    assert plan.notes[0].message == (
-        "there is no JobTemplate run in this namespace; waiting for it until 12:00:30 UTC"
-    )
+    assert plan.notes[0].message == ("there is no JobTemplate run in this namespace; waiting for it until 12:00:30 UTC")
     assert (plan.done, plan.again_at) == (False, after(5))
     again = reconcile(written(observed, plan), after(5))
     assert asks_for_nothing(again)
@@ -145,9 +143,7 @@ def test_an_end_makes_room_for_the_next() -> None:
     assert [failure.host for failure in plan.status.failures] == ["a"]
 
 
-@pytest.mark.parametrize(
-    ("exit_", "end", "state"), [(SUCCEEDED, "Complete", "Complete"), (FAILED, "Failed", "Failed")]
-)
+@pytest.mark.parametrize(("exit_", "end", "state"), [(SUCCEEDED, "Complete", "Complete"), (FAILED, "Failed", "Failed")])
 def test_the_last_end_ends_the_invocation(exit_: Any, end: str, state: str) -> None:
     observed = running(
         slice_(0, "a"), pods={"job-0": pod(0, Phase.ENDED)}, collected={"job-0": collected(complete=True, a=exit_)}
@@ -230,7 +226,9 @@ def test_an_end_that_is_written_too_soon_for_the_invocation_s_status_is_counted_
         collected={"job-0": collected(complete=True, a=SUCCEEDED), "job-1": collected(complete=False, b=None)},
         progress_written=NOW,
     )
-    progress = reconcile(replace(observed, progress_written=None, collected={"job-1": observed.collected["job-1"]}), NOW)
+    progress = reconcile(
+        replace(observed, progress_written=None, collected={"job-1": observed.collected["job-1"]}), NOW
+    )
     observed = written(observed, progress)
     observed = written(observed, reconcile(observed, after(1)))
     plan = reconcile(observed, after(1))
@@ -241,7 +239,9 @@ def test_an_end_that_is_written_too_soon_for_the_invocation_s_status_is_counted_
 
 def test_an_edited_concurrency_is_acknowledged_soon() -> None:
     observed = running(slice_(0, "a"), pods={"job-0": pod(0)}, progress_written=NOW)
-    observed = replace(written(observed, reconcile(replace(observed, progress_written=None), NOW)), progress_written=NOW)
+    observed = replace(
+        written(observed, reconcile(replace(observed, progress_written=None), NOW)), progress_written=NOW
+    )
     edited = observed.invocation.metadata.model_copy(update={"generation": 2})
     observed = replace(observed, invocation=observed.invocation.model_copy(update={"metadata": edited}))
     plan = reconcile(observed, after(1))
@@ -293,7 +293,9 @@ def test_a_pod_that_goes_while_an_earlier_slice_is_refused_is_not_made_again() -
 
 def test_a_host_that_was_stopped_with_its_pod_counts_as_failed_whenever_that_is_seen() -> None:
     stopping = pod(0, deleting_since=after(30), trouble=DELETED)
-    observed = running(slice_(0, "a"), pods={"job-0": stopping}, collected={"job-0": collected(complete=False, a=STOPPED)})
+    observed = running(
+        slice_(0, "a"), pods={"job-0": stopping}, collected={"job-0": collected(complete=False, a=STOPPED)}
+    )
     observed = written(observed, reconcile(observed, NOW))
     over = replace(
         observed,

@@ -92,6 +92,6 @@ WHOLE = json.loads(gzip.decompress(work().dump()))
     ids=range(12),
 )
 def test_a_broken_work_file_is_refused_without_showing_it(data: bytes) -> None:
-    with pytest.raises(ValueError, match="^the work file is not what this runner understands$") as refused:
+    with pytest.raises(ValueError, match=r"^the work file is not what this runner understands$") as refused:
         Work.load(data)
     assert refused.value.__suppress_context__

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import yaml
-from unit.core.objects import NOW, host, invocation, slice_
 
 from rollcall.names import Reason
 from rollcall.outputs import Span
@@ -17,6 +16,7 @@ from rollcall.resources.joboutput import HostRange, JobOutput
 from rollcall.resources.jobslice import JobSlice
 from rollcall_operator import manifests
 from rollcall_operator.settings import RunnerSettings
+from unit.core.objects import NOW, host, invocation, slice_
 
 SETTINGS = RunnerSettings(
     image="registry.example/rollcall:1",
@@ -150,7 +150,11 @@ def said(note: Note, **changes: Any) -> dict[str, Any]:
 def test_an_event_is_about_its_object() -> None:
     document = said(Note(Reason.HOSTS_RESOLVED, "3 hosts in 3 slices"))
     assert (document["apiVersion"], document["kind"]) == ("events.k8s.io/v1", "Event")
-    assert (document["reason"], document["type"], document["note"]) == ("HostsResolved", "Normal", "3 hosts in 3 slices")
+    assert (document["reason"], document["type"], document["note"]) == (
+        "HostsResolved",
+        "Normal",
+        "3 hosts in 3 slices",
+    )
     assert document["eventTime"] == "2026-03-01T12:00:00.250000Z"
     assert document["regarding"] == {
         "apiVersion": "rollcall.dev/v1alpha1",

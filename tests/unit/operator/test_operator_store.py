@@ -149,10 +149,11 @@ def test_children_are_kept_by_invocation_and_leave_nothing_behind() -> None:
     for name in ("job-0", "job-1"):
         store.put("jobslices", document("jobslices", 5, name))
         store.put("pods", document("pods", 5, name))
-    store.drop_children("pods", ("fleet", "job"), ["job-0"])
+    store.forget("pods", "fleet", "job-0")
     assert set(store.pods["fleet", "job"]) == {"job-1"}
-    store.drop_children("pods", ("fleet", "job"), ["job-1"])
-    store.drop_children("jobslices", ("fleet", "job"), ["job-0", "job-1", "job-2"])
+    store.forget("pods", "fleet", "job-1")
+    for name in ("job-0", "job-1", "job-2"):
+        store.forget("jobslices", "fleet", name)
     assert not store.pods
     assert not store.slices
     assert store.put("pods", document("pods", 1, "job-0")), "a new pod of that name may have any version"
