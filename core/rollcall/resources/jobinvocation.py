@@ -96,7 +96,7 @@ class JobInvocationSpec(Model):
     """What to run, where and how fast."""
 
     template_ref: TemplateReference
-    """The template to run."""
+    """The JobTemplate that says what is run; it must be in the same namespace."""
     inputs: Annotated[dict[str, int | str], Field(max_length=64, json_schema_extra={"x-rollcall-scalars": True})] = {}
     """Values for the template's inputs, by name: text or whole numbers. Write other values as text: "true", "1.5"."""
     targeting: Annotated[
@@ -109,7 +109,8 @@ class JobInvocationSpec(Model):
             }
         ),
     ]
-    """Which hosts the job runs on."""
+    """Which hosts the job runs on: exactly one of `hosts`, which names them, and `selector`, which asks for
+    labels. They are chosen once, when the invocation is resolved; later changes of labels do not matter."""
     credentials_ref: LocalReference | None = None
     """A Secret to log in with on every host, with the keys of a Host's own; what it holds comes before what
     the Host's own Secret holds."""
