@@ -1,6 +1,7 @@
 # `make demo` shows Rollcall at work, `make test` runs everything that a change must pass. Both bring up all they need.
 # `make help` lists the targets. CLUSTER=auto|kind|bare|current says which cluster (see hack/cluster --help).
 
+CLUSTER ?= auto
 export CLUSTER
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c

@@ -32,8 +32,8 @@ from support.load import Load, Server, bare_server, drive
 INVOCATIONS = 10_000
 FINISHED = 20
 """The newest, which the list shows, have ended; the others wait for an operator that is not there."""
-ROUNDS = 5
-SECONDS = 2.0
+ROUNDS = 9
+SECONDS = 1.0
 WRITERS = 16
 ROOT = "/api/job_invocations"
 MIB = 1024.0
