@@ -26,6 +26,7 @@ from rollcall_operator.store import Key, Store
 logger = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 0.5
+RESTART_SECONDS = 5.0
 STORE_AFTER_SECONDS = 30.0
 """How long output may wait in memory: the kubelet rotates a log away, and what only memory held dies with us."""
 
@@ -116,6 +117,7 @@ class Collector:
         self._nudge = nudge
         self._collections: defaultdict[Key, dict[str, Collection]] = defaultdict(dict)
         self._stored_bytes: defaultdict[Key, int] = defaultdict(int)
+        self._restarted: set[tuple[str, str, str]] = set()
 
     def collected(self, invocation: Key) -> dict[str, Collected]:
         """What is known of each slice of the invocation that is or was at work in this life of the operator."""
@@ -125,9 +127,25 @@ class Collector:
         """See to it that the pod's output is collected. `fresh`: nothing of it can have been stored before."""
         invocation = (pod.namespace, pod.invocation)
         known = self._collections[invocation]
+        fresh = fresh and (*invocation, slice_.metadata.name) not in self._restarted
         if slice_.metadata.name not in known and (pod.container_started or pod.over(datetime.now(UTC))):
             collection = known[slice_.metadata.name] = Collection(slice_)
             collection.task = asyncio.create_task(self._collect(invocation, collection, fresh=fresh))
+            collection.task.add_done_callback(lambda task: self._ended(invocation, collection, task))
+
+    def _ended(self, invocation: Key, collection: Collection, task: asyncio.Task[None]) -> None:
+        """Begin again, from what is stored, after a failure that nobody foresaw."""
+        if task.cancelled() or task.exception() is None:
+            return
+        name = collection.slice.metadata.name
+        logger.error("collecting the output of %s failed, beginning again", name, exc_info=task.exception())
+        if self._collections.get(invocation, {}).get(name) is collection:
+            asyncio.get_running_loop().call_later(RESTART_SECONDS, self._begin_again, invocation, name)
+
+    def _begin_again(self, invocation: Key, name: str) -> None:
+        self._collections.get(invocation, {}).pop(name, None)
+        self._restarted.add((*invocation, name))
+        self._nudge(invocation)
 
     def forget(self, invocation: Key) -> None:
         """Stop collecting for an invocation."""
@@ -135,6 +153,7 @@ class Collector:
             if collection.task is not None:
                 collection.task.cancel()
         self._stored_bytes.pop(invocation, None)
+        self._restarted = {entry for entry in self._restarted if entry[:2] != invocation}
 
     async def _collect(self, invocation: Key, collection: Collection, *, fresh: bool) -> None:
         """Collect until nothing more can come."""
@@ -229,6 +248,9 @@ class Collector:
         collection.hosts.clear()
         for sequence in sorted(chunks):
             self._stored_bytes[invocation] += len(chunks[sequence])
-            for event in unpack(base64.b64decode(chunks[sequence])):
-                collection.take(event)
+            try:
+                for event in unpack(base64.b64decode(chunks[sequence])):
+                    collection.take(event)
+            except ValueError as error:
+                logger.error("chunk %d of %s cannot be read: %s", sequence, collection.slice.metadata.name, error)
         collection.sequence = max(chunks, default=-1) + 1

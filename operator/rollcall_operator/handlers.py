@@ -7,6 +7,8 @@ import kopf
 from rollcall.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, VERSION, ConditionType, Kind
 from rollcall_operator.application import Application
 
+RETRY_SECONDS = 5.0
+"""When a daemon that failed for a reason nobody foresaw begins again; kopf logs what it was."""
 FINISHED = frozenset({ConditionType.COMPLETE.value, ConditionType.FAILED.value})
 
 
@@ -40,6 +42,6 @@ def register(registry: kopf.OperatorRegistry, application: Application) -> None:
     async def invocation_event(event: kopf.RawEvent, **_: Any) -> None:
         application.invocation_event(event)
 
-    @kopf.daemon(GROUP, VERSION, Kind.JOB_INVOCATION.plural, when=unfinished, registry=registry)
+    @kopf.daemon(GROUP, VERSION, Kind.JOB_INVOCATION.plural, when=unfinished, backoff=RETRY_SECONDS, registry=registry)
     async def invocation_daemon(namespace: str | None, name: str, stopped: kopf.DaemonStopped, **_: Any) -> None:
         await application.reconciler.run((namespace or "", name), stopped)

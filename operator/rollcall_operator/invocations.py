@@ -181,7 +181,9 @@ class Reconciler:
             raise
 
     async def _release_pod(self, key: Key, name: str) -> None:
-        pod = self._store.pods[key][name]
+        pod = self._store.pods.get(key, {}).get(name)
+        if pod is None:
+            return
         patch = {"metadata": {"finalizers": [entry for entry in pod.finalizers if entry != FINALIZER_COLLECT]}}
         try:
             self._store.put("pods", await self._cluster.merge("pods", key[0], name, patch))
@@ -189,7 +191,9 @@ class Reconciler:
             self._store.forget("pods", key[0], name)
 
     async def _delete_pod(self, key: Key, name: str) -> None:
-        await self._cluster.delete("pods", key[0], name, uid=self._store.pods[key][name].uid)
+        pod = self._store.pods.get(key, {}).get(name)
+        if pod is not None:
+            await self._cluster.delete("pods", key[0], name, uid=pod.uid)
 
     async def _start_slices(
         self, key: Key, invocation: JobInvocation, slices: Sequence[JobSlice], memory: _Memory

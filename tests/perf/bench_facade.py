@@ -24,10 +24,10 @@ from integration.api.facade_world import (
     service_account,
     write_kubeconfig,
 )
-from perf.conftest import Report
 from support.jobs import invocation
 from support.kube import Kube
 from support.load import Load, Server, bare_server, drive
+from support.report import Report
 
 INVOCATIONS = 10_000
 FINISHED = 20
@@ -77,6 +77,8 @@ def compare(report: Report, facade: FacadeProcess, what: str, paths: Sequence[st
             print(f"{what}, round {number + 1}: {said(theirs[-1])} bare, {said(ours[-1])} facade", flush=True)
     ratio = statistics.median(mine.per_second / bare.per_second for mine, bare in zip(ours, theirs, strict=True))
     report.add(f"facade, {what} / bare route of {len(body):,} bytes", ratio, "x", at_least=at_least)
+    ratio = statistics.median(bare.cpu_us / mine.cpu_us for mine, bare in zip(ours, theirs, strict=True))
+    report.add(f"facade, {what} / bare route, by CPU time", ratio, "x")
     for name, loads in (("bare route", theirs), ("facade", ours)):
         tell(report, f"{name}, {what}", loads)
     report.add(f"load client, {what}", max(load.client_share for load in ours + theirs), "cores")

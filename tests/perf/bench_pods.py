@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from conftest import Report
 from rollcall.work import WORK_KEY, Credentials, HostWork, Work
 from support.jobs import end_of, furnish, invocation
 from support.kube import Kube, Object, condition
 from support.operator import IMAGE, Operator
+from support.report import Report
 from support.sshhosts import KeyPair, SshHost
 
 HOSTS = 40

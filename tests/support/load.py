@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import uvicorn
 import uvloop
 
 CONNECTIONS: Final = 16
@@ -86,6 +85,8 @@ def drive(server: Server, paths: Sequence[str], headers: Mapping[str, str], seco
 
 
 def _serve(descriptor: int) -> None:
+    import uvicorn  # here, because the client starts many times without it
+
     body = sys.stdin.buffer.read()
     headers = [(b"content-type", b"application/json; charset=utf-8"), (b"content-length", b"%d" % len(body))]
 

@@ -5,7 +5,7 @@ import json
 import socket
 import subprocess
 import threading
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import yaml
 from argon2 import PasswordHasher
 
 from rollcall.outputs import Chunk, Event
+from rollcall.resources.joboutput import HostRange
 from support.kube import Kube, Object
 
 NOW = "2024-05-04T10:00:00Z"
@@ -260,7 +261,7 @@ class World:
         chunk = Chunk()
         for event in events:
             chunk.add(event)
-        hosts = {host: found.wire() for host, found in chunk.hosts.items()}
+        hosts = {host: HostRange(**asdict(span)).wire() for host, span in chunk.hosts.items()}
         labels = {"rollcall.dev/slice": f"job-{id_}-0", "rollcall.dev/invocation": f"job-{id_}"}
         metadata = {"name": f"job-{id_}-0-{sequence}", "labels": labels, "ownerReferences": [owner(slice_)]}
         self.kube.create(

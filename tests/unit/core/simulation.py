@@ -173,6 +173,10 @@ class Simulation:
         self._uids = 0
         # what is remembered for the checks
         self.made: Counter[str] = Counter()
+        self.ran: set[str] = set()
+        """The hosts that a runner began with."""
+        self.writes = 0
+        """How many writes the last step took."""
         self.promised: dict[str, dict[str, Exit]] = {}
         self.forced: set[str] = set()
         """Slices whose pod was removed by force before they were done."""
@@ -224,7 +228,7 @@ class Simulation:
             self._follow(name)
         plan = reconcile(self.observe(), self.now)
         made_before = set(self.made.elements())
-        self._stop_at, self._stop = stop_at, stop
+        self._stop_at, self._stop, self.writes = stop_at, stop, 0
         try:
             self._carry_out(plan)
         except Died:
@@ -246,6 +250,7 @@ class Simulation:
     def _write(self, effect: Callable[[], None], answer: Callable[[], None] = lambda: None) -> None:
         """One API call: its effect in the cluster, and what the operator learns from the answer."""
         stopped = None
+        self.writes += 1
         if self._stop_at is not None:
             stopped = self._stop if self._stop_at == 0 else None
             self._stop_at -= 1
@@ -282,7 +287,7 @@ class Simulation:
             self._write(self._delete_all)
             self._write(self.work_secrets.clear)
         if plan.status is not None:
-            self._write(lambda: self._store_status(plan.status), self._see_invocation)
+            self._write(lambda: self._store_status(plan.status), self.deliver_invocation)
         for _ in plan.notes:
             try:
                 self._write(lambda: None)
@@ -392,7 +397,8 @@ class Simulation:
         document = self.slices[name]
         return JobSlice.model_validate(document)
 
-    def _see_invocation(self) -> None:
+    def deliver_invocation(self) -> None:
+        """The watch tells how the invocation is now."""
         self.view_invocation = self._stored_invocation()
 
     def _see_slice(self, name: str) -> None:
@@ -478,7 +484,7 @@ class Simulation:
 
     def deliver(self) -> None:
         """The watches tell everything."""
-        self._see_invocation()
+        self.deliver_invocation()
         for name in {*self.slices, *self.view_slices}:
             self._see_slice(name)
         for name in {*self.pods, *self.view_pods}:
@@ -518,6 +524,7 @@ class Simulation:
         if pod.phase == Phase.WORKING and pod.deleting is None and len(pod.at_work) < pod.work.parallelism:
             for entry in pod.waiting_hosts[:1]:
                 pod.at_work.append(entry)
+                self.ran.add(entry)
                 pod.say(entry, Stream.STDOUT, b"hello\n", self.now)
 
     def end_host(self, name: str, *, well: bool = True) -> None:
@@ -626,9 +633,10 @@ class Simulation:
         assert len({result.name for result in results}) == len(results)
         assert counts.succeeded <= counts.total
         if not self.orphaned:
-            assert states[HostState.SUCCEEDED] == counts.succeeded
-            assert states[HostState.FAILED] == counts.failed
-            assert len(results) == counts.total
+            assert len(results) == counts.total, f"{len(results)} hosts have an end, {counts.total} were chosen"
+            shown = (counts.succeeded, counts.failed, counts.cancelled)
+            found_ = (states[HostState.SUCCEEDED], states[HostState.FAILED], states[HostState.CANCELLED])
+            assert shown == found_, f"the counts are {shown}, but those of the hosts {found_}"
             assert {c.type for c in stored.status.conditions if c.status == "True"} >= {
                 "Complete" if counts.succeeded == counts.total else "Failed"
             }
@@ -652,7 +660,7 @@ class Simulation:
             self.deliver()
             self.step()
             for name in list(self.pods):
-                self._behave(name)
+                self.behave(name)
             self.deliver()
             for name in list(self.heard):
                 self.collect(name)
@@ -661,12 +669,12 @@ class Simulation:
     def _ended(self) -> bool:
         if self.invocation is None:
             for name in list(self.pods):
-                self._behave(name)
+                self.behave(name)
             return not any(pod.phase != Phase.ENDED for pod in self.pods.values())
         stored = self._stored_invocation()
         return stored is not None and stored.finished and stored.metadata.deletion_timestamp is None
 
-    def _behave(self, name: str) -> None:
+    def behave(self, name: str) -> None:
         """Nodes and hosts do what they should."""
         pod = self.pods[name]
         self.begin_pod(name)

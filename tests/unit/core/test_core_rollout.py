@@ -25,7 +25,7 @@ def test_auto_packs_above_a_hundred_hosts(total: int, hosts_per_slice: int, size
 
 
 @given(st.integers(0, 400), PER_SLICE)
-def test_every_host_is_dealt_once_and_in_order(total: int, hosts_per_slice: int) -> None:
+def test_every_host_is_dealt_once_and_in_order(total: int, hosts_per_slice: int | str) -> None:
     names = [f"web{number}" for number in range(total)]
     slices = deal(invocation(rollout={"hostsPerSlice": hosts_per_slice}), names)
     assert [name for dealt in slices for name in dealt.spec.hosts] == names

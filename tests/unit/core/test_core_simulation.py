@@ -121,7 +121,7 @@ class Invocations(RuleBasedStateMachine):
     @rule()
     def nodes_and_hosts_do_what_they_should(self) -> None:
         for name in list(self.sim.pods):
-            self.sim._behave(name)
+            self.sim.behave(name)
 
     @rule(pick=PICK)
     def a_pod_ends(self, pick: int) -> None:
@@ -203,4 +203,4 @@ class Invocations(RuleBasedStateMachine):
 
 
 TestInvocations = Invocations.TestCase
-TestInvocations.settings = settings(max_examples=25, stateful_step_count=35)
+TestInvocations.settings = settings(max_examples=20, stateful_step_count=35)
