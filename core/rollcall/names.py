@@ -129,5 +129,7 @@ class Reason(StrEnum):
     """Somebody deleted the runner pod while it worked."""
     RUNNER_CRASHED = "RunnerCrashed"
     """The runner ended without a result for the host."""
+    REFUSED = "Refused"
+    """The API server refuses an object that the invocation needs (quota, admission, rights)."""
     POD_REFUSED = "PodRefused"
     """The API server refuses the runner pod (quota, admission)."""

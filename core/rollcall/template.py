@@ -1,17 +1,18 @@
 """Typed inputs, script rendering and descriptions.
 
-A script is a sandboxed Jinja template in which every inserted value is quoted for the shell; only `| raw` inserts a
-value as it is. (`{{ input }}` pasted into a script unquoted is how shell injection happens.)
+A script is a Jinja template in which every inserted value is quoted for the shell; only `| raw` inserts a value as it
+is. (`{{ input }}` pasted into a script unquoted is how shell injection happens.) Templates insert, compare and choose;
+they do not loop, call or assign: the shell does that, and no author can make the operator compute without end.
 """
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -21,6 +22,13 @@ from rollcall.resources.jobtemplate import InputType, JobTemplate, TemplateInput
 
 MAX_SCRIPT_BYTES: Final = 262_144
 MAX_DESCRIPTION_LENGTH: Final = 255
+_FILTERS: Final = ("default", "d", "lower", "upper", "trim", "length", "int", "float", "abs")
+_ALLOWED: Final = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.CondExpr, nodes.Name, nodes.Getattr),
+    *(nodes.Getitem, nodes.Const, nodes.Filter, nodes.Test, nodes.Compare, nodes.Operand, nodes.And, nodes.Or),
+    *(nodes.Not, nodes.Neg, nodes.Pos, nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod),
+    *(nodes.Pow, nodes.Concat, nodes.List, nodes.Tuple, nodes.Keyword, nodes.EvalContextModifier),
+)
 _MAX_NUMBER: Final = 2**64
 _MAX_EXPONENT: Final = 64
 _PLACEHOLDER: Final = re.compile(r"%\{([^}]*)\}")
@@ -124,6 +132,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     environment = _Environment(
         undefined=StrictUndefined, finalize=_insert, keep_trailing_newline=True, autoescape=False
     )
+    environment.filters = {name: environment.filters[name] for name in _FILTERS}
     environment.filters["raw"] = lambda value: _Raw(_plain(value))
     environment.globals.clear()
     return environment
@@ -134,6 +143,11 @@ _ENVIRONMENT: Final = _environment()
 
 @lru_cache(maxsize=256)
 def _compile(script: str) -> Template:
+    """The template. Raises TemplateError for what is no template, or uses more of the language than is allowed."""
+    tree = _ENVIRONMENT.parse(script)
+    for node in tree.find_all(nodes.Node):
+        if not isinstance(node, _ALLOWED):
+            raise TemplateSyntaxError(f"{type(node).__name__.lower()} is not allowed here", node.lineno)
     return _ENVIRONMENT.from_string(script)
 
 
@@ -142,18 +156,30 @@ def render_script(template: JobTemplate, inputs: Mapping[str, InputValue], host:
     assert template.spec.ssh is not None, "admission demands spec.ssh for provider SSH"
     title = f"the script of template {template.metadata.name}"
     try:
-        text = _compile(template.spec.ssh.script).render(
+        pieces = _compile(template.spec.ssh.script).generate(
             inputs=_Values(inputs), host=_Values({"name": host.metadata.name, "address": host.address})
         )
-        size = len(text.encode())
+        text = _join(pieces, f"{title} is over {MAX_SCRIPT_BYTES} bytes")
+    except RenderError:
+        raise
     except TemplateError as error:
         line = f" in line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
-        raise RenderError(f"{title} cannot be rendered{line}: {error}") from None
+        raise RenderError(f"{title} cannot be rendered{line}: {error.message or error}") from None
     except Exception as error:  # an author's expression may raise anything, as 1 / 0 does
         raise RenderError(f"{title} cannot be rendered: {type(error).__name__}: {error}") from None
-    if size > MAX_SCRIPT_BYTES:
-        raise RenderError(f"{title} is over {MAX_SCRIPT_BYTES} bytes")
     return text
+
+
+def _join(pieces: Iterable[str], too_long: str) -> str:
+    """The rendered text; stops as soon as it is too long."""
+    text: list[str] = []
+    size = 0
+    for piece in pieces:
+        size += len(piece.encode())
+        if size > MAX_SCRIPT_BYTES:
+            raise RenderError(too_long)
+        text.append(piece)
+    return "".join(text)
 
 
 def describe(template: JobTemplate, inputs: Mapping[str, InputValue], override: str | None = None) -> str:

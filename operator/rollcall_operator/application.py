@@ -64,7 +64,7 @@ class Application:
     def _number(self, kind: Kind, event: kopf.RawEvent) -> None:
         document: Any = event["object"]
         if event["type"] == "DELETED":
-            self.numbering.forget(document)
+            self.numbering.forget(kind, document)
         else:
             self.numbering.notice(kind, document)
 

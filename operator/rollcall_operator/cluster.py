@@ -151,9 +151,9 @@ class Cluster:
         parameters = {"container": container, "follow": "true"} | ({"sinceTime": since} if since else {})
         path = _path("pods", namespace, pod) + "/log"
         async with await self._send("GET", path, parameters=parameters, patience=FOLLOW_TIMEOUT) as response:
-            await _raise_for_status(response)
             rest = b""
             try:
+                await _raise_for_status(response)
                 async for data in response.content.iter_any():
                     *lines, rest = (rest + data).split(b"\n")
                     for line in lines:

@@ -20,13 +20,15 @@ from rollcall.plan.observed import Collected, HostProgress
 from rollcall.plan.pods import Pod
 from rollcall.resources.jobslice import TAIL_BYTES, JobSlice
 from rollcall_operator import manifests
-from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotFoundError
+from rollcall_operator.cluster import Cluster, ClusterError, ConflictError
 from rollcall_operator.store import Key, Store
 
 logger = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 0.5
 RESTART_SECONDS = 5.0
+LAST_ATTEMPTS = 20
+"""How often the log of a pod that has ended is asked for while its node does not give it."""
 STORE_AFTER_SECONDS = 30.0
 """How long output may wait in memory: the kubelet rotates a log away, and what only memory held dies with us."""
 
@@ -165,21 +167,23 @@ class Collector:
                 logger.warning("cannot read the stored output of %s yet: %s", collection.slice.metadata.name, error)
                 await asyncio.sleep(RECONNECT_SECONDS)
         since = collection.resume_time() if collection.hosts else None
+        attempts = 0
         while not collection.all_exited:
             over = self._is_over(invocation, collection)  # asked before reading: what follows then is all there is
             try:
                 await self._read(invocation, collection, since)
-            except NotFoundError:
-                break
             except ClusterError as error:
-                if over and error.status == 400:
-                    break  # the container never ran, there is no log
+                attempts = attempts + 1 if over and error.status else 0  # 0: the API server itself is away
+                # 400: the container never ran. 404 means nothing before the end: a kubelet says so while it starts.
+                if over and (error.status in (400, 404) or attempts >= LAST_ATTEMPTS):
+                    break
                 logger.info("the log of %s broke off, reading on: %s", collection.slice.metadata.name, error)
                 over = False
             if over:
                 break
             since = collection.resume_time()
-            await asyncio.sleep(0 if self._is_over(invocation, collection) else RECONNECT_SECONDS)
+            if not self._is_over(invocation, collection) or attempts:
+                await asyncio.sleep(RECONNECT_SECONDS)
         await self._store_chunk(invocation, collection)
         collection.complete = True
         self._nudge(invocation)
@@ -230,7 +234,8 @@ class Collector:
                 await self._cluster.create(Kind.JOB_OUTPUT.plural, document)
                 break
             except ConflictError:
-                break  # an answer was lost, the chunk was not: nobody else makes chunks of this slice
+                await self._make_sure(invocation[0], document)
+                break
             except ClusterError as error:
                 if error.status == 404 or "being terminated" in error.message:
                     break  # the namespace goes away, and all output with it
@@ -238,6 +243,16 @@ class Collector:
                 await asyncio.sleep(RECONNECT_SECONDS)
         self._stored_bytes[invocation] += len(document["data"])
         collection.sequence += 1
+
+    async def _make_sure(self, namespace: str, document: manifests.Manifest) -> None:
+        """See that the chunk of that name is this one, whose answer was lost. Raises ValueError for another's."""
+        name, labels = document["metadata"]["name"], document["metadata"]["labels"]
+        async for found in self._cluster.list(
+            Kind.JOB_OUTPUT.plural, namespace, f"{LABEL_SLICE}={labels[LABEL_SLICE]}"
+        ):
+            if found["metadata"]["name"] == name and found.get("data") == document["data"]:
+                return
+        raise ValueError(f"the output chunk {name} was written by somebody else")
 
     async def _load_stored(self, invocation: Key, collection: Collection) -> None:
         """Learn what an earlier life of the operator has stored."""

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rollcall.names import Kind
 from rollcall.plan.expiry import expires_at
@@ -55,5 +55,4 @@ class Expiry:
             await self._cluster.delete(Kind.JOB_INVOCATION.plural, *key, uid=invocation.metadata.uid)
         except ClusterError as error:
             logger.warning("cannot delete the finished invocation %s/%s yet: %s", *key, error)
-            await asyncio.sleep(RETRY_SECONDS)
-            self.notice(invocation)
+            heapq.heappush(self._heap, (now + timedelta(seconds=RETRY_SECONDS), key))

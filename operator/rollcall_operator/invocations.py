@@ -19,6 +19,7 @@ from rollcall.names import (
     FINALIZER_COLLECT,
     LABEL_INVOCATION,
     LABEL_MANAGED_BY,
+    LABEL_SLICE,
     MANAGED_BY,
     ConditionType,
     Kind,
@@ -55,6 +56,8 @@ class _Memory:
     progress_written: datetime | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
     made_pods: set[str] = field(default_factory=set)
+    told: str = ""
+    """The last refusal that an Event told."""
 
 
 class Reconciler:
@@ -81,16 +84,47 @@ class Reconciler:
             memory.nudge.clear()
             try:
                 plan = await self._step(invocation, memory)
-                failures = 0
+                failures = failures if plan.discard_slices else 0
             except ClusterError as error:
                 plan = Plan(again_at=datetime.now(UTC) + _delay(failures))
                 failures += 1
                 logger.warning("invocation %s/%s, trying again: %s", *invocation, error)
+                await self._tell_refusal(invocation, error, memory)
             if plan.done:
                 break
             await _wait(memory.nudge, stopped, plan.again_at)
         self._collector.forget(invocation)
         self._memories.pop(invocation, None)
+
+    async def _tell_refusal(self, key: Key, error: ClusterError, memory: _Memory) -> None:
+        """Say once on the invocation what the API server will not take: only a person can change that."""
+        invocation = self._store.invocations.get(key)
+        if invocation is not None and isinstance(error, RefusedError) and error.message != memory.told:
+            memory.told = error.message
+            await self._tell(invocation, Note(Reason.REFUSED, error.message, warning=True))
+
+    async def release_orphans(self) -> None:
+        """Let pods go that nobody looks after: their invocation, or their slice, is gone or has ended.
+
+        kopf begins no daemon for an object that is being deleted already when the operator starts.
+        """
+        now = datetime.now(UTC)
+        for key, pods in list(self._store.pods.items()):
+            invocation = self._store.invocations.get(key)
+            slices = self._store.slices.get(key, {})
+            for name, pod in list(pods.items()):
+                owned = name in slices and slices[name].metadata.uid == pod.owner
+                if not pod.held or (owned and invocation is not None and not invocation.finished):
+                    continue
+                if owned and key in self._memories:
+                    continue
+                try:
+                    if pod.over(now):
+                        await self._release_pod(key, name)
+                    elif pod.deleting_since is None:
+                        await self._delete_pod(key, name)
+                except ClusterError as error:
+                    logger.warning("pod %s/%s cannot be let go yet: %s", key[0], name, error)
 
     async def _step(self, key: Key, memory: _Memory) -> Plan:
         """One look and what follows from it."""
@@ -111,19 +145,28 @@ class Reconciler:
         """See to it that the output of every pod at work is collected."""
         slices = self._store.slices.get(key, {})
         for name, pod in self._store.pods.get(key, {}).items():
-            if name in slices and not slices[name].done:
+            if name in slices and not slices[name].done and slices[name].metadata.uid == pod.owner:
                 self._collector.follow(slices[name], pod, fresh=name in memory.made_pods)
 
     async def _observe(self, key: Key, invocation: JobInvocation, memory: _Memory) -> Observed:
-        namespace, _ = key
+        namespace, uid = key[0], invocation.metadata.uid
+        # What an earlier invocation of the same name left behind is none of ours: the garbage collector takes it.
+        slices = [
+            slice_
+            for slice_ in self._store.slices.get(key, {}).values()
+            if any(owner.uid == uid for owner in slice_.metadata.owner_references)
+        ]
+        owners = {slice_.metadata.name: slice_.metadata.uid for slice_ in slices}
+        pods = self._store.pods.get(key, {}).items()
         observed = Observed(
             invocation=invocation,
-            slices=tuple(self._store.slices.get(key, {}).values()),
-            pods=dict(self._store.pods.get(key, {})),
+            slices=slices,
+            pods={name: pod for name, pod in pods if owners.get(name, pod.owner) == pod.owner},
             collected=self._collector.collected(key),
             refused=dict(memory.refused),
             hosts=self._store.hosts[namespace],
             template=self._store.templates.get((namespace, invocation.spec.template_ref.name)),
+            made=frozenset(memory.made_pods),
             timing=self._settings.timing,
             progress_written=memory.progress_written,
         )
@@ -148,6 +191,7 @@ class Reconciler:
         namespace, name = key
         mine = f"{LABEL_INVOCATION}={name}"
         if plan.discard_slices:
+            await self._make_sure(key)
             await self._cluster.delete_all(_SLICES, namespace, mine)
             for slice_ in list(self._store.slices.get(key, {})):
                 self._store.forget(_SLICES, namespace, slice_)
@@ -164,6 +208,14 @@ class Reconciler:
             self._store.put(_INVOCATIONS, await self._cluster.merge(_INVOCATIONS, namespace, name, patch, status=True))
         for note in plan.notes:
             await self._tell(invocation, note)
+
+    async def _make_sure(self, key: Key) -> None:
+        """Read the invocation anew. Raises ConflictError when it is not as the plan took it to be.
+
+        The answer to the write that committed its slices may have been lost, and the watch may be late.
+        """
+        if self._store.put(_INVOCATIONS, await self._cluster.get(_INVOCATIONS, *key)):
+            raise ConflictError(409, "Conflict", f"invocation {key[0]}/{key[1]} has changed")
 
     async def _create_slice(self, slice_: JobSlice) -> None:
         """Create a slice. Raises ConflictError while a leftover of that name has other hosts."""
@@ -216,7 +268,7 @@ class Reconciler:
         if prepared.work is None:
             return
         try:
-            await self._create_own("secrets", manifests.work_secret(slice_, prepared.work))
+            await self._create_work(slice_, prepared.work)
             pod = await self._create_own("pods", manifests.runner_pod(slice_, self._settings.runner))
         except (RefusedError, ConflictError) as error:
             now = datetime.now(UTC)
@@ -224,10 +276,23 @@ class Reconciler:
                 await self._tell(slice_, Note(Reason.POD_REFUSED, error.message, warning=True))
             since = memory.refused[name].since if name in memory.refused else now
             memory.refused[name] = Refusal(since, now + REFUSED_RETRY, error.message)
+            await self._delete_work(slice_)  # it would be out of date when the pod is taken
             raise
         self._store.put("pods", pod)
         memory.refused.pop(name, None)
         memory.made_pods.add(name)
+
+    async def _create_work(self, slice_: JobSlice, work: bytes) -> None:
+        """Create the slice's Secret. Raises ConflictError after removing one with other work, from an earlier try."""
+        manifest = manifests.work_secret(slice_, work)
+        found = await self._create_own("secrets", manifest)
+        if found.get("data") != manifest["data"]:
+            await self._delete_work(slice_)
+            raise ConflictError(409, "Conflict", f"the work of slice {slice_.metadata.name} has changed")
+
+    async def _delete_work(self, slice_: JobSlice) -> None:
+        selector = f"{LABEL_SLICE}={slice_.metadata.name},{LABEL_MANAGED_BY}={MANAGED_BY}"
+        await self._cluster.delete_all("secrets", slice_.metadata.namespace, selector)
 
     async def _create_own(self, plural: str, manifest: manifests.Manifest) -> manifests.Manifest:
         """Create an object, or find that it was created before. Raises ConflictError when the name is another's."""

@@ -6,6 +6,7 @@ its pod's name, goes on at once: its predecessor in that pod is dead.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Lease:
         """Let the next candidate begin at once."""
         try:
             lease = await self._cluster.get(LEASES, self._namespace, self._name)
-            if lease["spec"].get("holderIdentity") == self._identity:
+            if (lease.get("spec") or {}).get("holderIdentity") == self._identity:
                 lease["spec"]["holderIdentity"] = ""
                 await self._cluster.replace(LEASES, lease)
         except ClusterError as error:
@@ -67,10 +68,12 @@ class Lease:
         """Renew until it has failed for two thirds of the lease's duration."""
         loop = asyncio.get_running_loop()
         last = loop.time()
-        while loop.time() - last < self._seconds * 2 / 3:
-            await asyncio.sleep(self._seconds / 7)
-            if await self._try():
-                last = loop.time()
+        with contextlib.suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout_at(last + self._seconds * 2 / 3):
+                    await asyncio.sleep(self._seconds / 7)
+                    if await self._try():
+                        last = loop.time()
 
     async def _try(self) -> bool:
         """Take or renew the Lease; False when it is another's, or the API server does not answer."""
@@ -90,7 +93,7 @@ class Lease:
         except NotFoundError:
             await self._cluster.create(LEASES, self._document(mine | {"acquireTime": now}))
             return True
-        spec: dict[str, Any] = lease["spec"]
+        spec: dict[str, Any] = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
         if holder not in ("", self._identity) and not self._expired(spec):
             return False

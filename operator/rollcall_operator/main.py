@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 LEASE: Final = "rollcall-operator"
 START_RETRY_SECONDS: Final = 2.0
+ORPHAN_SECONDS: Final = 5.0
 
 
 def main() -> int:
@@ -43,7 +44,9 @@ async def _run(settings: Settings) -> int:
         await asyncio.wait({leading, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for task in (leading, stopping):
             task.cancel()
-        await asyncio.gather(leading, stopping, return_exceptions=True)
+        for result in await asyncio.gather(leading, stopping, return_exceptions=True):
+            if isinstance(result, Exception):
+                logger.error("the operator failed", exc_info=result)
         if stop.is_set():
             await lease.release()
     await server.cleanup()
@@ -62,6 +65,7 @@ async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyn
         application.numbering.run(),
         application.expiry.run(),
         health.watch_the_watches(application),
+        _release_orphans(application),
         _take_signals_back(ready, stop),
         kopf.operator(
             registry=registry,
@@ -83,6 +87,12 @@ async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyn
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _release_orphans(application: Application) -> None:
+    while True:
+        await asyncio.sleep(ORPHAN_SECONDS)
+        await application.reconciler.release_orphans()
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

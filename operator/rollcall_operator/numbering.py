@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rollcall.ids import IDS_CONFIG_MAP, read, take
 from rollcall.names import LABEL_ID, LABEL_MANAGED_BY, MANAGED_BY, Kind
-from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotFoundError
+from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotFoundError, RefusedError
 
 logger = logging.getLogger(__name__)
 
@@ -42,20 +42,27 @@ class Numbering:
             self._waiting[uid] = (kind, document)
             self._arrived.set()
 
-    def forget(self, document: Document) -> None:
+    def forget(self, kind: Kind, document: Document) -> None:
         """Forget an object that is gone; its id stays used."""
-        self._waiting.pop(document["metadata"]["uid"], None)
+        metadata = document["metadata"]
+        self._waiting.pop(metadata["uid"], None)
+        number = read(metadata.get("labels") or {})
+        if number is not None and self._owners[kind].get(number) == metadata["uid"]:
+            del self._owners[kind][number]
 
     async def run(self) -> None:
         """Number objects as they come, for ever."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            try:
-                for kind in NUMBERED:
+            failed = False
+            for kind in NUMBERED:
+                try:
                     await self._number(kind)
-            except ClusterError as error:
-                logger.warning("cannot give ids yet: %s", error)
+                except ClusterError as error:
+                    logger.warning("cannot give ids to all %s yet: %s", kind.plural, error)
+                    failed = True
+            if failed:
                 await asyncio.sleep(RETRY_SECONDS)
                 self._arrived.set()
 
@@ -114,6 +121,9 @@ class Numbering:
         try:
             await self._cluster.merge(kind.plural, metadata["namespace"], metadata["name"], patch)
         except (NotFoundError, ConflictError):
+            return
+        except RefusedError as error:
+            logger.warning("%s %s/%s gets no id: %s", kind, metadata["namespace"], metadata["name"], error)
             return
         except ClusterError:
             self._waiting[uid] = (kind, document)

@@ -10,4 +10,7 @@ def expires_at(invocation: JobInvocation) -> datetime | None:
     ttl, finished = invocation.spec.ttl_seconds_after_finished, invocation.status.completion_time
     if ttl is None or finished is None or not invocation.finished:
         return None
-    return finished + timedelta(seconds=ttl)
+    try:
+        return finished + timedelta(seconds=ttl)
+    except OverflowError:
+        return None  # the calendar ends before

@@ -6,6 +6,7 @@ until every slice is Done; then it is finished and never changes again. Slices s
 `status.startedSlices` remembers how far that has come, so that a pod that vanished is told from one never made.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from rollcall.names import ConditionType, Reason
@@ -29,7 +30,8 @@ def reconcile(observed: Observed, now: datetime) -> Plan:
             done=not any(pod.held for pod in observed.pods.values()),
         )
     resolved = invocation.condition(ConditionType.RESOLVED)
-    if resolved is None or resolved.status != ConditionStatus.TRUE:
+    committed = resolved is not None and resolved.status == ConditionStatus.TRUE
+    if not committed or invocation.status.hosts is None or invocation.status.slices is None:
         return _begin(observed, now)
     return roll_out(observed, now)
 
@@ -48,6 +50,8 @@ def tear_down(observed: Observed, now: datetime) -> Plan:
 
 def _begin(observed: Observed, now: datetime) -> Plan:
     """Examine the invocation; deal its hosts, wait for what is missing, or give up."""
+    if observed.pods and not observed.slices:
+        return _clear(observed, now)
     if observed.pods or any(slice_.status.state for slice_ in observed.slices):
         return _recover(observed, now)
     if observed.slices:
@@ -58,6 +62,12 @@ def _begin(observed: Observed, now: datetime) -> Plan:
             return _reject(observed, problem, now)
         case Resolution() as resolution:
             return _deal(observed.invocation, resolution, now)
+
+
+def _clear(observed: Observed, now: datetime) -> Plan:
+    """Let pods go whose slices are gone, deleted by somebody or with an earlier invocation of the same name."""
+    plan = tear_down(observed, now)
+    return replace(plan, done=False, again_at=now + observed.timing.progress)
 
 
 def _recover(observed: Observed, now: datetime) -> Plan:

@@ -69,6 +69,8 @@ class Observed:
     """The template; a sentence when it cannot be read; None when there is none."""
     secrets: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     """The keys of each Secret that the hosts' credentials come from; None for one that does not exist."""
+    made: frozenset[str] = frozenset()
+    """Slices whose pod this operator has made, also if it is gone by now."""
     timing: Timing = Timing()
     progress_written: datetime | None = None
     """When progress was last written for this invocation; None: never in this life of the operator."""

@@ -53,6 +53,8 @@ class Pod:
     finalizers: tuple[str, ...]
     trouble: Trouble | None
     container_started: bool
+    owner: str = ""
+    """The uid of the slice that it was made for; a slice of another life of the invocation may have the same name."""
 
     @property
     def held(self) -> bool:
@@ -83,6 +85,7 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         resource_version=metadata["resourceVersion"],
         invocation=labels[LABEL_INVOCATION],
         slice=labels[LABEL_SLICE],
+        owner=next((reference["uid"] for reference in metadata.get("ownerReferences") or ()), ""),
         phase=_phase(status, deleted=deleted is not None),
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         deleting_since=datetime.fromisoformat(deleted) if deleted else None,

@@ -60,7 +60,10 @@ def prepare(
     scripts: dict[str, int] = {}
     credentials: dict[Credentials, int] = {}
     entries: list[HostWork] = []
+    ended = {result.name for result in slice_.status.hosts if result.state.ended}
     for name in slice_.spec.hosts:
+        if name in ended:
+            continue  # it failed when the slice was offered before
         try:
             host = _host(hosts, name)
             login = _credentials(invocation, host, secrets)

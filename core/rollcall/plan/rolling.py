@@ -13,7 +13,9 @@ from rollcall.plan.results import final_status, progress_status
 from rollcall.plan.rollout import slice_name, startable
 from rollcall.resources.jobinvocation import HostCounts, HostFailure, InvocationState, JobInvocationStatus
 from rollcall.resources.jobslice import JobSlice, JobSliceStatus, SliceState
+from rollcall.resources.meta import ConditionStatus
 
+_ENDS: Final = (ConditionType.COMPLETE, ConditionType.FAILED)
 MAX_FAILURES: Final = 20
 """How many failed hosts the invocation's status shows."""
 
@@ -112,14 +114,17 @@ class _RollOut:
         refusal = self.observed.refused.get(self.pending[0].name) if self.pending else None
         if refusal is not None and self.now < refusal.retry_at:
             return ()
-        busy = (view.unfinished for view in self.views if not view.done and view not in self.pending)
+        waiting = {view.name for view in self.pending}
+        busy = (view.unfinished for view in self.views if not view.done and view.name not in waiting)
         concurrency = self.observed.invocation.spec.rollout.concurrency
         return startable((view.slice for view in self.pending), busy, concurrency)
 
     def _begun(self, slice_: JobSlice) -> bool:
         """Whether a pod was made for the slice, also if it is gone by now."""
+        name = slice_.metadata.name
         started = slice_.spec.index < self.observed.invocation.status.started_slices
-        return started or slice_.metadata.name in self.observed.pods or slice_.status.pod_name is not None
+        made = name in self.observed.made or name in self.observed.pods
+        return started or made or slice_.status.pod_name is not None
 
     def _ahead(self, view: _View, started: int) -> bool:
         """Whether the slice's pod is known by nothing but itself: an earlier slice was refused, it was not.
@@ -246,5 +251,5 @@ class _RollOut:
 
 
 def _closing_notes(status: JobInvocationStatus) -> tuple[Note, ...]:
-    end = status.conditions[-1]
+    end = next(c for c in status.conditions if c.type in _ENDS and c.status == ConditionStatus.TRUE)
     return (Note(Reason(end.reason), end.message, warning=end.type == ConditionType.FAILED),)

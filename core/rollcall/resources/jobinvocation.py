@@ -122,7 +122,7 @@ class JobInvocationSpec(Model):
     """Takes the place of the template's `descriptionFormat`."""
     execution_timeout_seconds: Annotated[int, Field(ge=1, le=31536000)] | None = None
     """How long the script may run on one host; takes the place of the template's value."""
-    ttl_seconds_after_finished: Annotated[int, Field(ge=0)] | None = None
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=3_153_600_000)] | None = None
     """How long the invocation, with its output, is kept after it has finished. For ever when absent."""
     requested_by: Requester | None = None
     """Who asked for the run."""

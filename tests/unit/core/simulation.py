@@ -196,6 +196,7 @@ class Simulation:
         self.view_slices = {name: self._stored_slice(name) for name in self.slices}
         self.view_pods = {name: pod.seen() for name, pod in self.pods.items()}
         self.refused: dict[str, Refusal] = {}
+        self.made_here: set[str] = set()
         self.progress_written: datetime | None = None
         self.heard: dict[str, Heard] = {}
         self.done = False
@@ -212,6 +213,7 @@ class Simulation:
             pods=dict(self.view_pods),
             collected={name: heard.snapshot() for name, heard in self.heard.items()},
             refused=dict(self.refused),
+            made=frozenset(self.made_here),
             hosts=self.hosts,
             template=self.template if self.has_template else None,
             timing=TIMING,
@@ -276,6 +278,10 @@ class Simulation:
 
     def _carry_out(self, plan: Plan) -> None:
         if plan.discard_slices:
+            stale = self.view_invocation
+            self.deliver_invocation()
+            if self.view_invocation != stale:
+                raise Unanswered  # the commit was written, its answer was lost
             self._write(self.slices.clear)
             self.view_slices.clear()
         self._all([lambda s=s: self._create_slice(s) for s in plan.create_slices])  # type: ignore[misc]
@@ -331,8 +337,10 @@ class Simulation:
             self._delete(name)
 
     def _make_secret(self, name: str, work: bytes) -> None:
-        """Work Secrets are immutable: one that exists stays as it was made."""
-        self.work_secrets.setdefault(name, work)
+        """Work Secrets are immutable: one with other work is removed, and made anew in the next step."""
+        if self.work_secrets.setdefault(name, work) != work:
+            del self.work_secrets[name]
+            raise Unanswered
 
     def _start(self, slices: Iterable[JobSlice]) -> None:
         secrets = {KEY_SECRET: self.secret}
@@ -354,8 +362,10 @@ class Simulation:
         if chosen.spec.index in self.refusing and name not in self.pods:
             since = self.refused[name].since if name in self.refused else self.now
             self.refused[name] = Refusal(since, self.now + REFUSED_RETRY, "exceeded quota")
+            self._write(lambda: self.work_secrets.pop(name, None) and None)
             raise Unanswered
         self._write(lambda: self._make_pod(name), lambda: self.deliver_pod(name))
+        self.made_here.add(name)
         self.refused.pop(name, None)
 
     # ---- the collector -----------------------------------------------------------------------------------------
@@ -466,6 +476,12 @@ class Simulation:
         self.work_secrets.clear()
         for name in list(self.pods):
             self._delete(name)
+
+    def _release_orphans(self) -> None:
+        """The operator's look after pods whose invocation is gone."""
+        for pod in self.pods.values():
+            if self.invocation is None and pod.phase == Phase.ENDED:
+                pod.held = False
 
     def check_release(self, name: str) -> None:
         """A pod's results are in its slice's status before it may go."""
@@ -670,6 +686,9 @@ class Simulation:
         if self.invocation is None:
             for name in list(self.pods):
                 self.behave(name)
+            self._release_orphans()
+            for name in list(self.pods):
+                self.tidy(name)
             return not any(pod.phase != Phase.ENDED for pod in self.pods.values())
         stored = self._stored_invocation()
         return stored is not None and stored.finished and stored.metadata.deletion_timestamp is None

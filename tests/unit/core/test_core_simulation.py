@@ -100,61 +100,77 @@ class Invocations(RuleBasedStateMachine):
     def the_clock_is_set_back(self, seconds: float) -> None:
         self.sim.now -= timedelta(seconds=seconds)
 
-    # nodes and runners
-
-    @rule(pick=PICK)
-    def a_pod_begins(self, pick: int) -> None:
-        if name := self.pod(pick):
-            self.sim.begin_pod(name)
-            self.sim.begin_host(name)
-
-    @rule(pick=PICK)
-    def a_host_begins(self, pick: int) -> None:
-        if name := self.pod(pick):
-            self.sim.begin_host(name)
-
-    @rule(pick=PICK, well=st.booleans())
-    def a_host_ends(self, pick: int, well: bool) -> None:
-        if name := self.pod(pick):
-            self.sim.end_host(name, well=well)
+    # nodes, runners and people
 
     @rule()
-    def nodes_and_hosts_do_what_they_should(self) -> None:
+    def all_do_what_they_should(self) -> None:
+        """Time passes, and the operator, the nodes, the hosts and the watches do their part."""
+        self.sim.now += timedelta(seconds=1)
+        self.sim.step()
         for name in list(self.sim.pods):
             self.sim.behave(name)
+        for name in list(self.sim.heard):
+            self.sim.collect(name)
+        self.sim.deliver()
 
-    @rule(pick=PICK)
-    def a_pod_ends(self, pick: int) -> None:
-        if name := self.pod(pick):
-            self.sim.end_pod(name)
-            self.sim.tidy(name)
+    @rule(what=st.sampled_from(["begins", "begins a host", "ends a host well", "ends a host badly", "ends"]), pick=PICK)
+    def a_runner(self, what: str, pick: int) -> None:
+        if (name := self.pod(pick)) is None:
+            return
+        match what:
+            case "begins":
+                self.sim.begin_pod(name)
+                self.sim.begin_host(name)
+            case "begins a host":
+                self.sim.begin_host(name)
+            case "ends a host well" | "ends a host badly":
+                self.sim.end_host(name, well=what == "ends a host well")
+            case _:
+                self.sim.end_pod(name)
+                self.sim.tidy(name)
 
-    @rule(pick=PICK, trouble=st.sampled_from([OOM, EVICTED]))
-    def a_runner_is_killed(self, pick: int, trouble: Trouble) -> None:
-        if name := self.pod(pick):
-            self.sim.end_pod(name, trouble)
+    @rule(
+        what=st.sampled_from(["is out of memory", "is evicted", "finds no node", "is deleted", "is removed by force"]),
+        pick=PICK,
+    )
+    def a_pod(self, what: str, pick: int) -> None:
+        if (name := self.pod(pick)) is None:
+            return
+        match what:
+            case "is out of memory" | "is evicted":
+                self.sim.end_pod(name, OOM if what == "is out of memory" else EVICTED)
+            case "finds no node" if self.sim.pods[name].phase == Phase.WAITING:
+                self.sim.pods[name].trouble = UNSCHEDULABLE
+            case "is deleted":
+                self.sim.delete_pod(name)
+            case "is removed by force":
+                self.sim.vanish(name)
 
-    @rule(pick=PICK)
-    def no_node_takes_a_pod(self, pick: int) -> None:
-        if (name := self.pod(pick)) and self.sim.pods[name].phase == Phase.WAITING:
-            self.sim.pods[name].trouble = UNSCHEDULABLE
+    @rule(
+        what=st.sampled_from(
+            ["a slice", "a host", "the template", "the secret", "the key in the secret", "the invocation"]
+        ),
+        pick=PICK,
+    )
+    def somebody_deletes(self, what: str, pick: int) -> None:
+        match what:
+            case "a slice" if self.sim.slices and self.running():
+                self.sim.delete_slice(sorted(self.sim.slices)[pick % len(self.sim.slices)])
+            case "a host":
+                self.sim.hosts = {name: known for name, known in self.sim.hosts.items() if name != f"web{pick}"}
+            case "the template":
+                self.sim.has_template = False
+            case "the secret":
+                self.sim.secret = None
+            case "the key in the secret":
+                self.sim.secret = {"passphrase": b"x"}
+            case "the invocation" if pick == 0 and self.sim.invocation is not None:
+                self.sim.delete_invocation()
 
-    # people
-
-    @rule(pick=PICK)
-    def somebody_deletes_a_pod(self, pick: int) -> None:
-        if name := self.pod(pick):
-            self.sim.delete_pod(name)
-
-    @rule(pick=PICK)
-    def somebody_removes_a_pod_by_force(self, pick: int) -> None:
-        if name := self.pod(pick):
-            self.sim.vanish(name)
-
-    @rule(pick=PICK)
-    def somebody_deletes_a_slice(self, pick: int) -> None:
-        if self.sim.slices and self.running():
-            self.sim.delete_slice(sorted(self.sim.slices)[pick % len(self.sim.slices)])
+    @rule(number=st.integers(0, 6), port=st.integers(22, 23))
+    def what_is_missing_comes_and_a_host_changes(self, number: int, port: int) -> None:
+        self.sim.has_template, self.sim.secret = True, {"ssh-privatekey": b"key"}
+        self.sim.hosts = {**self.sim.hosts, f"web{number}": host(f"web{number}", port=port)}
 
     @precondition(lambda self: self.sim.invocation is not None)
     @rule(value=st.none() | st.integers(1, 4))
@@ -164,28 +180,6 @@ class Invocations(RuleBasedStateMachine):
     @rule(indexes=st.frozensets(st.integers(0, 4)))
     def a_quota_refuses_pods(self, indexes: frozenset[int]) -> None:
         self.sim.refusing = indexes
-
-    @rule(number=st.integers(0, 6), port=st.integers(22, 23))
-    def a_host_is_added_or_changed(self, number: int, port: int) -> None:
-        self.sim.hosts = {**self.sim.hosts, f"web{number}": host(f"web{number}", port=port)}
-
-    @rule(number=st.integers(0, 6))
-    def a_host_is_deleted(self, number: int) -> None:
-        self.sim.hosts = {name: known for name, known in self.sim.hosts.items() if name != f"web{number}"}
-
-    @rule(there=st.booleans())
-    def the_template_goes_or_comes(self, there: bool) -> None:
-        self.sim.has_template = there
-
-    @rule(secret=st.sampled_from([None, {"ssh-privatekey": b"key"}, {"passphrase": b"x"}]))
-    def the_secret_goes_or_comes(self, secret: Any) -> None:
-        self.sim.secret = secret
-
-    @precondition(lambda self: self.sim.invocation is not None)
-    @rule(sure=st.integers(0, 3))
-    def somebody_deletes_the_invocation(self, sure: int) -> None:
-        if sure == 0:
-            self.sim.delete_invocation()
 
     def running(self) -> bool:
         """Whether the hosts have been dealt, and not all have ended."""
@@ -203,4 +197,4 @@ class Invocations(RuleBasedStateMachine):
 
 
 TestInvocations = Invocations.TestCase
-TestInvocations.settings = settings(max_examples=20, stateful_step_count=35)
+TestInvocations.settings = settings(max_examples=40, stateful_step_count=30)
