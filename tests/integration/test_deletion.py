@@ -1,0 +1,44 @@
+"""Deleting an invocation, whatever else happens at that moment."""
+
+import subprocess
+from pathlib import Path
+
+from support.jobs import invocation, results, run
+from support.kube import Kube, condition
+from support.operator import Operator
+from support.sshhosts import HOSTS_NAMESPACE
+
+MINE = "rollcall.dev/invocation"
+
+
+def at_work(kube: Kube, host: str, mark: str) -> bool:
+    """Whether a process with that mark in its arguments runs on the host."""
+    command = ["kubectl", "--kubeconfig", str(kube.kubeconfig), "-n", HOSTS_NAMESPACE, "exec", host, "--"]
+    check = f"ps -eo args | grep -v grep | grep -c 'sleep {mark}'; true"
+    found = subprocess.run([*command, "sh", "-c", check], check=True, capture_output=True, text=True)
+    return int(found.stdout) > 0
+
+
+def test_an_invocation_made_again_under_the_same_name_runs_again(
+    kube: Kube, namespace: str, operator: Operator
+) -> None:
+    first = run(kube, invocation(namespace, "again", "echo first", ["host-1"]))
+    kube.delete("jobinvocations", namespace, "again")
+    second = run(kube, invocation(namespace, "again", "echo second", ["host-1"]))
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+    assert condition(second, "Complete")
+    assert results(kube, namespace, "again")["host-1"]["output"]["tail"] == "second\n"
+
+
+def test_nothing_stays_behind_when_the_operator_dies_while_an_invocation_is_being_deleted(
+    kube: Kube, namespace: str, operator: Operator, tmp_path: Path
+) -> None:
+    kube.create(invocation(namespace, "doomed", "sleep 7531", ["host-2", "host-3"], rollout={"hostsPerSlice": 2}))
+    kube.wait("remote process", lambda: at_work(kube, "host-2", "7531"))
+    operator.kill()
+    kube.delete("jobinvocations", namespace, "doomed")
+    operator.start().wait_until_leading(kube)
+    kube.wait("end of the remote process", lambda: not at_work(kube, "host-2", "7531"), 90)
+    for plural in ("pods", "secrets", "jobslices", "joboutputs"):
+        kube.wait(f"{plural} to go", lambda p=plural: not kube.list(p, namespace, labelSelector=f"{MINE}=doomed"), 90)
+    assert kube.find("jobinvocations", namespace, "doomed") is None
