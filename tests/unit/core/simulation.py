@@ -342,6 +342,9 @@ class Simulation:
             del self.work_secrets[name]
             raise Unanswered
 
+    def _delete_secret(self, name: str) -> None:
+        self.work_secrets.pop(name, None)
+
     def _start(self, slices: Iterable[JobSlice]) -> None:
         secrets = {KEY_SECRET: self.secret}
         prepared = []
@@ -362,7 +365,7 @@ class Simulation:
         if chosen.spec.index in self.refusing and name not in self.pods:
             since = self.refused[name].since if name in self.refused else self.now
             self.refused[name] = Refusal(since, self.now + REFUSED_RETRY, "exceeded quota")
-            self._write(lambda: self.work_secrets.pop(name, None) and None)
+            self._write(lambda: self._delete_secret(name))
             raise Unanswered
         self._write(lambda: self._make_pod(name), lambda: self.deliver_pod(name))
         self.made_here.add(name)

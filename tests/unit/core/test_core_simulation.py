@@ -11,7 +11,6 @@ No trace of the pod is left then. Likewise, what a pod said is lost only if its 
 """
 
 from datetime import timedelta
-from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
