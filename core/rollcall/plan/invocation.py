@@ -44,7 +44,8 @@ def tear_down(observed: Observed, now: datetime) -> Plan:
         delete_pods=tuple(pod.name for pod in pods if pod.deleting_since is None),
         release_pods=tuple(pod.name for pod in pods if pod.held and pod.over(now)),
         again_at=now + observed.timing.progress if overdue else None,
-        done=not pods,
+        # A pod whose node is lost stays listed until somebody gives the node up: nothing waits for that.
+        done=all(pod.over(now) and not pod.held for pod in pods),
     )
 
 
