@@ -190,9 +190,11 @@ class Gate:
         if isinstance(user, Refusal):
             await self._refuse(user)(scope, receive, send)
             return
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        passed = {**scope, "user": user, "path": self._canonical(scope["path"]), "method": method}
-        await self._app(passed, receive, send)
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # the server looks at its own scope to leave the body out
+        scope["user"] = user
+        scope["path"] = self._canonical(scope["path"])
+        await self._app(scope, receive, send)
 
 
 def probe(healthy: bool) -> Response:
