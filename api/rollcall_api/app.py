@@ -1,5 +1,6 @@
 """Puts the facade together: the connection to the cluster, the shared parts, the dialects, and the gate before all."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rollcall.outputkeys import StoreAddress
+from rollcall_api import metrics
 from rollcall_api.access import Access
 from rollcall_api.auth import Authenticator, Gate, probe
 from rollcall_api.cache import Cache
@@ -20,7 +23,9 @@ from rollcall_api.foreman import errors as foreman_errors
 from rollcall_api.foreman import routes as foreman_routes
 from rollcall_api.jobs import Jobs
 from rollcall_api.output import Outputs
+from rollcall_api.output_store import open_stores
 from rollcall_api.sequences import Sequences
+from rollcall_api.traffic import BEGAN, Traffic
 from rollcall_api.users import Users
 
 
@@ -34,6 +39,10 @@ class Settings:
     """Where the ConfigMap with the id sequences is."""
     users_dir: Path | None = None
     """The accounts that may log in with a password; none when absent."""
+    output_stores: tuple[StoreAddress, ...] = ()
+    """Where output may be, besides the cluster."""
+    metrics_address: tuple[str, int] | None = None
+    """Where `/metrics` is answered, an address and a port; nowhere when absent."""
 
 
 class Facade:
@@ -45,27 +54,32 @@ class Facade:
         self.access = Access(self.cluster, settings.namespace)
         sequences = Sequences(self.cluster, settings.ids_namespace)
         self.jobs = Jobs(self.cluster, self.cache, sequences, settings.namespace)
-        self.outputs = Outputs(self.cluster, settings.namespace)
+        stores = open_stores(settings.output_stores, self.cluster, settings.namespace)
+        self.outputs = Outputs(self.cluster, settings.namespace, stores)
         self.authenticator = Authenticator(self.cluster, Users(settings.users_dir))
         foreman = foreman_routes.router(foreman_routes.Backend(self.jobs, self.outputs, self.access))
         self.api = self._api(foreman)
+        self._metrics_address = settings.metrics_address
+        self.traffic = Traffic()
         self._app: ASGIApp = Gate(
-            Dispatch(foreman.routes, self.api),
+            Dispatch(foreman.routes, self.api, self.traffic),
             self.authenticator,
             canonical=foreman_routes.canonical,
-            refuse=foreman_errors.refused,
-            away=foreman_errors.away,
+            refuse=self.traffic.refusing(foreman_errors.refused),
+            away=self.traffic.refusing(foreman_errors.away),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""
+        scope[BEGAN] = time.perf_counter()
         await self._app(scope, receive, send)
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         await self.cluster.open()
         self.cache.start()
-        yield
+        async with metrics.serving(self._metrics_address, self.traffic, self.cache):
+            yield
         await self.cache.stop()
         await self.cluster.close()
 

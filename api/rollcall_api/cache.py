@@ -15,6 +15,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
 from rollcall.names import Kind
 from rollcall_api import records
 from rollcall_api.cluster import Cluster, Object, custom
@@ -145,11 +148,13 @@ class Slices(Table[Slice]):
         self._changes = itertools.count(1)
 
     def of(self, job: Job) -> list[Slice]:
-        """The invocation's slices in the order of their index."""
+        """The invocation's slices in the order of their attempt, then of their index."""
         found = self._by_invocation.get(job.name)
         if not found:
             return []
-        return sorted((s for s in found.values() if s.invocation_uid in ("", job.uid)), key=lambda s: s.index)
+        return sorted(
+            (s for s in found.values() if s.invocation_uid in ("", job.uid)), key=lambda s: (s.attempt, s.index)
+        )
 
     def revision(self, job: Job) -> int:
         """A number that changes with every change of the invocation's slices."""
@@ -167,7 +172,7 @@ class Slices(Table[Slice]):
             del self._by_invocation[old.invocation], self._revisions[old.invocation]
 
 
-class Cache:
+class Cache(Collector):
     """The four tables, and the tasks that keep them."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
@@ -210,6 +215,21 @@ class Cache:
         """Whether every watch has shown a sign of life lately."""
         return all(time.monotonic() - feed.last_sign < STALE_SECONDS for feed in self._feeds)
 
+    def collect(self) -> Iterator[Metric]:
+        """How much is in the tables and how fresh it is, for Prometheus."""
+        objects = GaugeMetricFamily("rollcall_cache_objects", "Objects in the cache.", labels=("resource",))
+        age = GaugeMetricFamily(
+            "rollcall_watch_age_seconds",
+            "How long ago the watch of a resource was seen to work, by an event, a bookmark or a list.",
+            labels=("resource",),
+        )
+        now = time.monotonic()
+        for feed in self._feeds:
+            objects.add_metric((feed.resource,), feed.objects)
+            age.add_metric((feed.resource,), now - feed.last_sign)
+        yield objects
+        yield age
+
     def require_sync(self) -> None:
         """Raises Unavailable until every table has been listed once: half a picture is a wrong answer."""
         if not self.synced:
@@ -224,8 +244,14 @@ class Feed:
         self._path = path
         self._table = table
         self._version = ""
+        self.resource = path.rpartition("/")[2]
         self.synced = False
         self.last_sign = time.monotonic()
+
+    @property
+    def objects(self) -> int:
+        """How many objects the table holds."""
+        return len(self._table)
 
     async def run(self) -> None:
         """Lists and watches until cancelled; a failure is logged and tried again, later and later."""

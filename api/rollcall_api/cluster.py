@@ -17,6 +17,7 @@ from kubernetes.aio.config import load_incluster_config, load_kube_config
 from multidict import CIMultiDict
 
 from rollcall.names import GROUP, VERSION, Kind
+from rollcall_api.metrics import counted
 from rollcall_api.problems import Conflict, Expired, Forbidden, NotFound, Problem, Rejected, Unavailable
 
 Object = dict[str, Any]
@@ -201,9 +202,11 @@ class Cluster:
         if authorization:
             sent["Authorization"] = authorization
         try:
-            response = await self._client.rest_client.request(
-                method, url, headers=sent, body=body, _request_timeout=timeout
-            )
+            with counted(method, path, query or {}) as count:
+                response = await self._client.rest_client.request(
+                    method, url, headers=sent, body=body, _request_timeout=timeout
+                )
+                count.code = response.status
             async with response.response as answer:
                 if answer.status >= 400:
                     raise _problem(answer.status, await answer.read())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rollcall import template as templates
+from rollcall.inputs import CONCEALED, InputValue, concealed_inputs, plain
 from rollcall.names import (
     API_VERSION,
     GROUP,
@@ -35,12 +36,15 @@ _LABEL_LENGTH: Final = 63
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """A valid wish for a job. `credentials` are a Secret's keys and values and never appear in its text form."""
+    """A valid wish for a job. `credentials` and `secret_inputs` are keys and values of Secrets and never appear in its
+    text form."""
 
     template: Template
-    inputs: Mapping[str, templates.InputValue]
+    inputs: Mapping[str, InputValue]
+    secret_inputs: Mapping[str, str] = field(default_factory=dict, repr=False)
     hosts: Sequence[str]
     user: str | None = None
+    effective_user: str | None = None
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     concurrency: int | None = None
     execution_timeout: int | None = None
@@ -87,19 +91,24 @@ class View:
         if self.job.description is not None or self.template is None:
             return self.job.description
         inputs = {key: value for key, value in self.job.inputs.items() if isinstance(value, (str, int, float))}
+        if self.job.has_secret_inputs:
+            inputs |= dict.fromkeys(concealed_inputs(self.template.resource), CONCEALED)
         return templates.describe(self.template.resource, inputs, self.job.description_format)
 
     @property
     def inputs(self) -> dict[str, str]:
-        """The value of each of the template's inputs that has one, as text, in the template's order."""
+        """The value of each of the template's inputs that has one, as text, in the template's order; a hidden one as
+        asterisks."""
         if self.template is None:
             return {}
-        given = ((entry.name, self.job.inputs.get(entry.name)) for entry in self.template.resource.spec.inputs)
-        return {name: _text(value) for name, value in given if value is not None}
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        values: dict[str, str] = {}
+        for entry in self.template.resource.spec.inputs:
+            value = self.job.inputs.get(entry.name)
+            if value is not None:
+                values[entry.name] = CONCEALED if entry.concealed else plain(value)
+            elif entry.concealed and self.job.has_secret_inputs:
+                values[entry.name] = CONCEALED
+        return values
 
 
 class Jobs:
@@ -126,26 +135,26 @@ class Jobs:
         return job.version, cache.slices.revision(job), cache.hosts.generation, cache.templates.generation
 
     def _members(self, job: Job) -> tuple[Member, ...]:
-        """The job's hosts: in the order of the targeting if it names them, else of the slices."""
+        """The job's hosts: in the order of the targeting if it names them, else of the slices; each with its latest."""
         slices = self._cache.slices.of(job)
         dealt = {name: slice_ for slice_ in slices for name in slice_.hosts}
         names = dealt if job.hosts is None else job.hosts
         return tuple(Member(name, self._cache.hosts.named(name), dealt.get(name)) for name in names)
 
     async def create(self, request: JobRequest, user: Identity) -> Job:
-        """Stores a new JobInvocation, with its credentials, and returns it.
+        """Stores a new JobInvocation, with its Secrets, and returns it.
 
-        The invocation comes first, because its uid makes the Secret go away with it; the operator waits for the
-        Secret. When the Secret cannot be stored the invocation is taken back.
+        The invocation comes first, because its uid makes the Secrets go away with it; the operator waits for them.
+        When one cannot be stored the invocation is taken back.
         Raises Forbidden, Rejected or Unavailable; then there is no new job.
         """
         stored = await self._create_invocation(request, user)
-        if request.credentials:
-            try:
-                await self._create_secret(stored, request.credentials)
-            except Problem:
-                await self._take_back(stored["metadata"]["name"], stored["metadata"]["uid"])
-                raise
+        try:
+            for secret in secrets(stored, request):
+                await self._create_secret(secret)
+        except Problem:
+            await self._take_back(stored["metadata"]["name"], stored["metadata"]["uid"])
+            raise
         self._cache.jobs.put_written(stored)
         job = self._cache.jobs.named(stored["metadata"]["name"])
         if job is None:
@@ -169,12 +178,12 @@ class Jobs:
                 raise
         raise Unavailable("no free name for a job was found")
 
-    async def _create_secret(self, stored: Object, credentials: Mapping[str, str]) -> None:
+    async def _create_secret(self, secret: Object) -> None:
         try:
-            await self._cluster.create(core("secrets", self._namespace), credentials_secret(stored, credentials))
+            await self._cluster.create(core("secrets", self._namespace), secret)
         except (Conflict, Forbidden, Rejected) as problem:
             # A quota, or a right that the facade lacks: nothing that the requester could change.
-            raise Unavailable(f"the credentials cannot be stored: {problem}") from problem
+            raise Unavailable(f"the job's Secrets cannot be stored: {problem}") from problem
 
     async def _take_back_unanswered(self, body: Object) -> None:
         """After a create without an answer: if the object was stored after all, deletes it.
@@ -206,13 +215,15 @@ def invocation(request: JobRequest, id_: int, user: Identity) -> Object:
     name = f"job-{id_}"
     spec: Object = {
         "templateRef": {"name": request.template.name},
-        "inputs": {name: _text(value) for name, value in request.inputs.items()},
+        "inputs": {name: plain(value) for name, value in request.inputs.items()},
         "targeting": {"hosts": list(request.hosts)},
         "requestedBy": {"username": user.username},
     }
     optional = {
         "credentialsRef": {"name": credentials_name(name)} if request.credentials else None,
+        "inputsFrom": [{"secretRef": {"name": inputs_name(name)}}] if request.secret_inputs else None,
         "user": request.user,
+        "effectiveUser": {"name": request.effective_user} if request.effective_user else None,
         "rollout": {"concurrency": request.concurrency} if request.concurrency else None,
         "executionTimeoutSeconds": request.execution_timeout,
         "descriptionFormat": request.description_format,
@@ -236,8 +247,19 @@ def credentials_name(invocation_name: str) -> str:
     return f"{invocation_name}-credentials"
 
 
-def credentials_secret(stored: Object, credentials: Mapping[str, str]) -> Object:
-    """The Secret with the credentials of a stored invocation, which owns it."""
+def inputs_name(invocation_name: str) -> str:
+    """The name of the Secret with an invocation's hidden inputs."""
+    return f"{invocation_name}-inputs"
+
+
+def secrets(stored: Object, request: JobRequest) -> list[Object]:
+    """The Secrets of a stored invocation, which owns them."""
+    name = stored["metadata"]["name"]
+    parts = ((credentials_name(name), request.credentials), (inputs_name(name), request.secret_inputs))
+    return [_secret(stored, secret_name, values) for secret_name, values in parts if values]
+
+
+def _secret(stored: Object, secret_name: str, values: Mapping[str, str]) -> Object:
     name = stored["metadata"]["name"]
     owner = OwnerReference(
         api_version=API_VERSION, kind=Kind.JOB_INVOCATION.value, name=name, uid=stored["metadata"]["uid"]
@@ -247,8 +269,8 @@ def credentials_secret(stored: Object, credentials: Mapping[str, str]) -> Object
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "Opaque",
-        "metadata": {"name": credentials_name(name), "labels": labels, "ownerReferences": [owner.wire()]},
-        "data": {key: base64.b64encode(value.encode()).decode() for key, value in credentials.items()},
+        "metadata": {"name": secret_name, "labels": labels, "ownerReferences": [owner.wire()]},
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
     }
 
 

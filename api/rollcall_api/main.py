@@ -11,6 +11,7 @@ from typing import Final
 
 import uvicorn
 
+from rollcall.outputkeys import StoreAddress
 from rollcall_api import logs
 from rollcall_api.app import Facade, Settings
 
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         namespace=options.namespace or own,
         ids_namespace=options.ids_namespace or own,
         users_dir=options.users_dir,
+        output_stores=tuple(options.output_store),
+        metrics_address=(options.bind, options.metrics_port) if options.metrics_port else None,
     )
     config = uvicorn.Config(
         Facade(settings),
@@ -66,6 +69,16 @@ def _parser() -> argparse.ArgumentParser:
         help="a directory with one JSON file per user who may log in with a password [ROLLCALL_USERS_DIR]",
     )
     parser.add_argument(
+        "--output-store",
+        type=_store,
+        action="append",
+        default=[_store(text) for text in os.environ.get("ROLLCALL_OUTPUT_STORES", "").split()],
+        metavar="STORE",
+        help="where output may be, besides the cluster: file:///folder, or s3://bucket/prefix, gs://..., az://..., also"
+        " with ?endpoint=...&region=...; may be repeated; credentials come from the environment"
+        " [ROLLCALL_OUTPUT_STORES, with spaces between them]",
+    )
+    parser.add_argument(
         "--bind",
         default=os.environ.get("ROLLCALL_BIND", "0.0.0.0"),  # noqa: S104 - a pod is reached by its own address
         help="the address to listen on [ROLLCALL_BIND]",
@@ -77,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         help="the port to listen on [ROLLCALL_PORT]",
     )
     parser.add_argument(
+        "--metrics-port",
+        type=int,
+        default=os.environ.get("ROLLCALL_METRICS_PORT", "0"),
+        help="the port to answer /metrics on, for anybody; 0: none [ROLLCALL_METRICS_PORT]",
+    )
+    parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default=os.environ.get("ROLLCALL_LOG_LEVEL", "info"),
@@ -84,6 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--access-log", action="store_true", help="log every request")
     return parser
+
+
+def _store(text: str) -> StoreAddress:
+    try:
+        return StoreAddress.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _service_account_namespace() -> str:

@@ -1,26 +1,27 @@
 """What the hosts of a job said: the stored chunks, and while a slice runs also its pod's log.
 
-Both hold the same events, `(host, seq)` names each, and together they are shown in that order. While a slice runs,
-only the events without a hole before them are shown: the missing ones may still come. Once it is done, a hole is
-shown as one. Decoded chunks are kept within a fixed number of bytes; a live log is read at most twice a second,
-however many readers ask, and only from where the chunks end.
+Both hold the same events, so together they are the output before, during and after the pod's life. Chunks are read one
+by one, and only those that hold something of the host and of the time that is asked for. Decoded chunks are kept within
+a fixed number of bytes; a live log is read at most twice a second, however many readers ask, and only from where the
+chunks end. However much a host has said, no more than a chunk of it is held at a time by whoever reads it in parts.
 """
 
 import asyncio
-import base64
-import binascii
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from rollcall.names import LABEL_SLICE, HostState, Kind, Reason
-from rollcall.outputs import Event, Exit, Stream, parse_line, unpack
+import orjson
+
+from rollcall.outputs import Event, parse_line, unpack_lines
 from rollcall_api.bounded import AgedCache, WeightedCache
-from rollcall_api.cluster import Cluster, Object, custom
+from rollcall_api.cluster import Cluster
 from rollcall_api.jobs import Member
-from rollcall_api.problems import NotFound
+from rollcall_api.output_pieces import Assembly, HostOutput, join, last_bytes, last_lines, later_than, weight
+from rollcall_api.output_store import OutputStore, SliceOutputs, Stored
+from rollcall_api.problems import Unavailable
 from rollcall_api.records import Slice
 
 logger = logging.getLogger(__name__)
@@ -28,248 +29,242 @@ logger = logging.getLogger(__name__)
 RUNNER_CONTAINER: Final = "runner"
 LIVE_SECONDS: Final = 0.4
 """How old the picture of a running slice may be."""
+FOLLOW_SECONDS: Final = 0.5
+"""How often somebody who follows an output looks for more."""
 LIVE_BYTES: Final = 5 * 1024 * 1024
 """The most that is read of a pod's log at once: more than the operator ever holds before it stores a chunk."""
 CHUNKS_BYTES: Final = 24 * 1024 * 1024
 """The most that decoded chunks may take."""
+WHOLE_BYTES: Final = 1024 * 1024
+"""How much of a host's output is put into one piece of memory; what is longer is read in parts."""
 _EVENT_WEIGHT: Final = 250
 """What an event takes besides its data."""
 _MARGIN_SECONDS: Final = 2
 """How far before the last stored event the live log is read: the two clocks and their rounding differ."""
 _CONCURRENT_READS: Final = 8
+_CONCURRENT_DECODES: Final = 3
 _LIVE_PICTURES: Final = 4
 _YIELD_EVERY: Final = 2_000
 
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Something that a host said, or that is to be said about its output."""
-
-    stream: Stream
-    text: str
-    time: float
-
-
-@dataclass(frozen=True, slots=True)
-class HostOutput:
-    """The output of one host so far; `end` is set when the host has ended and nothing more will come."""
-
-    pieces: tuple[Piece, ...] = ()
-    end: Exit | None = None
-    end_time: float | None = None
-    complete: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """A stored chunk: where it belongs, and who is in it."""
-
-    name: str
-    uid: str
-    sequence: int
-    hosts: frozenset[str]
-    last_time: float
+Events = Mapping[str, tuple[Event, ...]]
+"""By host."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
     """A slice's output at one moment: its chunks in order, and the newer events by host."""
 
-    chunks: tuple[_Chunk, ...]
-    live: Mapping[str, tuple[Event, ...]]
+    chunks: tuple[Stored, ...]
+    live: Events
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The beginning of an output, and the parts that follow when it does not fit into one."""
+
+    first: HostOutput
+    rest: AsyncIterator[HostOutput] | None
 
 
 class Outputs:
-    """Reads output, of hosts that have ended and of those at work alike."""
+    """Reads output, of hosts that have ended and of those at work alike. Everything may raise Unavailable."""
 
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, stores: Sequence[OutputStore]) -> None:
         self._cluster = cluster
         self._namespace = namespace
+        self._stores = stores
+        self._slices = SliceOutputs(cluster, namespace)
         self._events: WeightedCache[tuple[str, str], tuple[Event, ...]] = WeightedCache(CHUNKS_BYTES)
-        self._chunks: WeightedCache[str, _Chunk] = WeightedCache(8 * 1024 * 1024)
         self._finished: WeightedCache[str, _Picture] = WeightedCache(4 * 1024 * 1024)
         self._running: AgedCache[str, _Picture] = AgedCache(LIVE_SECONDS, entries=_LIVE_PICTURES)
-        self._reads: AgedCache[str, _Chunk] = AgedCache(0, entries=0)
+        self._decoding: AgedCache[str, Events] = AgedCache(0, entries=0)
         self._slots = asyncio.Semaphore(_CONCURRENT_READS)
+        self._decodes = asyncio.Semaphore(_CONCURRENT_DECODES)
 
-    async def read(self, member: Member, finished: bool) -> HostOutput:
-        """The output of a host; `finished` says that its job has ended. Raises Unavailable."""
-        slice_ = member.slice
-        if slice_ is None:
+    async def read(self, member: Member, finished: bool, since: float | None = None) -> HostOutput:
+        """The output of a host, all of it in memory; `finished` says that its job has ended."""
+        return join([part async for part in self.parts(member, finished, since)])
+
+    async def open(self, member: Member, finished: bool, since: float | None = None) -> Opened:
+        """As `read` when the output is of an ordinary size; else its beginning, and the rest in parts."""
+        parts = self.parts(member, finished, since)
+        begun: list[HostOutput] = []
+        size = 0
+        async for part in parts:
+            begun.append(part)
+            size += weight(part)
+            if size > WHOLE_BYTES:
+                return Opened(join(begun), parts)
+        return Opened(join(begun), None)
+
+    async def parts(self, member: Member, finished: bool, since: float | None = None) -> AsyncIterator[HostOutput]:
+        """The output of a host, a chunk at a time; the last part says how the host ended.
+
+        With `since`, chunks that end before that moment are left out; a part may still begin before it.
+        """
+        if member.slice is None:
+            yield HostOutput(complete=finished)
+            return
+        assembly = Assembly(0 if since is None else None)
+        async for part in self._more(member, member.slice.done, assembly, since):
+            yield part
+
+    async def follow(
+        self, look: Callable[[], tuple[Member | None, bool]], since: float | None = None
+    ) -> AsyncIterator[HostOutput]:
+        """The output of a host from before its pod runs to its end, each piece once and within about a second.
+
+        `look` gives the member as it is now, None when it is gone, and whether its job has ended. The last part is
+        the complete one. While a store is away, nothing comes.
+        """
+        assembly, at, begun = Assembly(0 if since is None else None), since, ""
+        while True:
+            member, finished = look()
+            slice_ = member.slice if member else None
+            if member is None or (slice_ is None and finished):
+                yield HostOutput(complete=True)
+                return
+            if slice_ is not None and begun and slice_.uid != begun:
+                assembly, at = Assembly(), None  # the host is tried again, in another slice
+            if slice_ is not None:
+                begun = slice_.uid
+                async for part in self._patiently(self._more(member, slice_.done, assembly, at)):
+                    new = part if since is None else later_than(part, since)
+                    if new.pieces or new.complete:
+                        yield new
+                    if new.complete:
+                        return
+                at = assembly.time or at
+            await asyncio.sleep(FOLLOW_SECONDS)
+
+    async def _patiently(self, parts: AsyncIterator[HostOutput]) -> AsyncIterator[HostOutput]:
+        """The parts as far as they can be read now: who follows does not mind that a store is away for a moment."""
+        try:
+            async for part in parts:
+                yield part
+        except Unavailable as problem:
+            logger.info("somebody who follows an output has to wait: %s", problem)
+
+    async def tail(
+        self, member: Member, finished: bool, lines: int | None = None, size: int | None = None
+    ) -> HostOutput:
+        """The end of a host's output so far: at most so many lines, and bytes of UTF-8."""
+        if member.slice is None:
             return HostOutput(complete=finished)
-        # Done is read before the chunks are: the operator stores all chunks first, so none is missed.
-        done = slice_.done
-        picture = await (self._picture_done(slice_) if done else self._picture_running(slice_))
-        events: dict[int, Event] = {}
-        for chunk in picture.chunks:
-            if member.name in chunk.hosts:
-                events |= {event.seq: event for event in await self._chunk_events(chunk, member.name)}
-        for event in picture.live.get(member.name, ()):
-            events.setdefault(event.seq, event)
-        return assemble(events, member, done)
+        done = member.slice.done
+        picture = await self._picture(member.slice, done)
+        live = picture.live.get(member.name, ())
+        batches: list[Sequence[Event]] = []
+        said, ends = 0, 0
+        for stored in reversed(_of(member, picture, None)):
+            batches.insert(0, await self._chunk(stored, member.name))
+            data = [event.data for event in batches[0] if isinstance(event.data, bytes)]
+            said, ends = said + sum(map(len, data)), ends + sum(part.count(b"\n") for part in data)
+            if (lines is not None and ends > lines) or (size is not None and said >= size):
+                break
+        assembly = Assembly(None)
+        pieces = [piece for batch in (*batches, live) for piece in assembly.add(batch, done)]
+        end = assembly.close(member, done)
+        kept = tuple(pieces) if lines is None else last_lines(pieces, lines)
+        kept = kept if size is None else last_bytes(kept, size)
+        return HostOutput(kept, end.end, end.end_time, end.complete)
 
-    async def _picture_done(self, slice_: Slice) -> _Picture:
+    async def _more(
+        self, member: Member, done: bool, assembly: Assembly, since: float | None
+    ) -> AsyncIterator[HostOutput]:
+        """What has been said that is not in the assembly, a chunk at a time, and at last the end if it is known."""
+        assert member.slice is not None
+        # Done is known before the chunks are listed: the operator stores all of them first, so none is missed.
+        picture = await self._picture(member.slice, done)
+        for stored in _of(member, picture, since):
+            yield HostOutput(assembly.add(await self._chunk(stored, member.name), done))
+        if live := picture.live.get(member.name):
+            yield HostOutput(assembly.add(live, done))
+        yield assembly.close(member, done)
+
+    async def _picture(self, slice_: Slice, done: bool) -> _Picture:
+        if not done:
+            return await self._running.get(slice_.uid, lambda: self._look(slice_))
         known = self._finished.get(slice_.uid)
         if known is None:
             known = _Picture(await self._stored(slice_), {})
-            self._finished.put(slice_.uid, known, 200 + sum(map(_chunk_weight, known.chunks)))
+            self._finished.put(slice_.uid, known, 200 + 500 * len(known.chunks))
         return known
-
-    async def _picture_running(self, slice_: Slice) -> _Picture:
-        return await self._running.get(slice_.uid, lambda: self._look(slice_))
 
     async def _look(self, slice_: Slice) -> _Picture:
         chunks = await self._stored(slice_)
-        last = max((chunk.last_time for chunk in chunks), default=None)
+        last = max((stored.contents.last_time for stored in chunks), default=None)
         since = None if last is None else datetime.fromtimestamp(int(last) - _MARGIN_SECONDS, UTC)
         text = since.strftime("%Y-%m-%dT%H:%M:%SZ") if since else None
         async with self._slots:
             log = await self._cluster.pod_log(self._namespace, slice_.name, RUNNER_CONTAINER, text, LIVE_BYTES)
             return _Picture(chunks, await _parse_log(log, frozenset(slice_.hosts)))
 
-    async def _stored(self, slice_: Slice) -> tuple[_Chunk, ...]:
-        """The slice's chunks in order; those not seen before are read and decoded."""
-        path = custom(Kind.JOB_OUTPUT, self._namespace)
-        names: list[tuple[str, str]] = []
-        async for page in self._cluster.list_metadata(path, labelSelector=f"{LABEL_SLICE}={slice_.name}"):
-            names += [(item["metadata"]["name"], item["metadata"]["uid"]) for item in page["items"] or ()]
-        chunks = await asyncio.gather(*(self._chunk(name, uid) for name, uid in names))
-        return tuple(sorted((chunk for chunk in chunks if chunk is not None), key=lambda chunk: chunk.sequence))
+    async def _stored(self, slice_: Slice) -> tuple[Stored, ...]:
+        """The slice's chunks in order: what it holds itself is all there is, else they are in the stores."""
+        if slice_.holds_output:
+            return (self._slices.stored(slice_),)
+        found = await asyncio.gather(*(store.stored(slice_) for store in self._stores))
+        return tuple(sorted((stored for of_store in found for stored in of_store), key=lambda stored: stored.contents))
 
-    async def _chunk(self, name: str, uid: str) -> _Chunk | None:
-        """What a chunk holds; None when it has been deleted in the meantime."""
-        known = self._chunks.get(uid)
-        if known is not None:
-            return known
-        try:
-            return await self._reads.get(uid, lambda: self._read_chunk(name))
-        except NotFound:
-            return None
-
-    async def _chunk_events(self, chunk: _Chunk, host: str) -> tuple[Event, ...]:
-        events = self._events.get((chunk.uid, host))
+    async def _chunk(self, stored: Stored, host: str) -> tuple[Event, ...]:
+        """What a host said in a chunk. Not kept, or no longer: a chunk that outweighs the memory is read again."""
+        events = self._events.get((stored.name, host))
         if events is not None:
             return events
-        # Not kept, or no longer: a chunk that outweighs the memory is read again for each reader.
-        raw = await self._fetch_chunk(chunk.name)
-        return (await self._decode(raw)).get(host, ()) if raw else ()
+        return (await self._decoding.get(stored.name, lambda: self._decode(stored))).get(host, ())
 
-    async def _fetch_chunk(self, name: str) -> Object | None:
+    async def _decode(self, stored: Stored) -> Events:
+        """The chunk's events by host, which are also kept. A chunk that is gone or damaged counts as empty."""
         async with self._slots:
-            try:
-                return await self._cluster.get(custom(Kind.JOB_OUTPUT, self._namespace, name))
-            except NotFound:
-                return None
-
-    async def _read_chunk(self, name: str) -> _Chunk:
-        raw = await self._fetch_chunk(name)
-        if raw is None:
-            raise NotFound(name)
-        events = await self._decode(raw)
-        times = [event.time for of_host in events.values() for event in of_host]
-        chunk = _Chunk(
-            name=name,
-            uid=raw["metadata"]["uid"],
-            sequence=int(raw["spec"]["sequence"]),
-            hosts=frozenset(events),
-            last_time=max(times, default=0.0),
-        )
-        self._chunks.put(chunk.uid, chunk, _chunk_weight(chunk))
-        return chunk
-
-    async def _decode(self, raw: Object) -> dict[str, tuple[Event, ...]]:
-        """The chunk's events by host, which are also kept. A chunk that somebody damaged counts as empty."""
-        events: dict[str, list[Event]] = {}
-        try:
-            for event in await asyncio.to_thread(_unpack, raw.get("data") or ""):
-                events.setdefault(event.host, []).append(event)
-        except ValueError as error:
-            logger.warning("output %s cannot be read: %s", raw["metadata"]["name"], type(error).__name__)
+            packed = await stored.store.read(stored.place)
+        if packed is None:
             return {}
-        kept = {host: tuple(of_host) for host, of_host in events.items()}
-        for host, of_host in kept.items():
-            self._events.put((raw["metadata"]["uid"], host), of_host, sum(map(_weight, of_host)))
-        return kept
+        async with self._decodes:
+            try:
+                events = await asyncio.to_thread(_unpack, packed)
+            except ValueError as error:
+                logger.warning("output %s cannot be read: %s", stored.place, type(error).__name__)
+                return {}
+        for host, of_host in events.items():
+            self._events.put((stored.name, host), of_host, sum(map(_weight, of_host)))
+        return events
 
 
-def _unpack(data: str) -> list[Event]:
-    try:
-        packed = base64.b64decode(data, validate=True)
-    except binascii.Error as error:
-        raise ValueError("not base64") from error
-    return list(unpack(packed))
+def _of(member: Member, picture: _Picture, since: float | None) -> list[Stored]:
+    """The chunks that hold something of the host, those left out that end well before the moment.
+
+    The last one is never left out: it tells whether the live log goes on from there.
+    """
+    assert member.slice is not None
+    place = member.slice.hosts.index(member.name)
+    mine = [stored for stored in picture.chunks if stored.contents.holds(place)]
+    begin = 0.0 if since is None else since - _MARGIN_SECONDS
+    return [stored for stored in mine if stored is mine[-1] or stored.contents.last_time >= begin]
+
+
+def _unpack(packed: bytes) -> Events:
+    events: dict[str, list[Event]] = {}
+    for line in unpack_lines(packed):
+        event = parse_line(line, orjson.loads)
+        events.setdefault(event.host, []).append(event)
+    return {host: tuple(of_host) for host, of_host in events.items()}
 
 
 def _weight(event: Event) -> int:
     return _EVENT_WEIGHT + (len(event.data) if isinstance(event.data, bytes) else 0)
 
 
-def _chunk_weight(chunk: _Chunk) -> int:
-    return 300 + 80 * len(chunk.hosts)
-
-
-async def _parse_log(log: bytes, hosts: frozenset[str]) -> dict[str, tuple[Event, ...]]:
+async def _parse_log(log: bytes, hosts: frozenset[str]) -> Events:
     """The events in a pod's log by host; other lines, and one cut off by the limit, are skipped."""
     events: dict[str, list[Event]] = {}
     for number, line in enumerate(log.split(b"\n")):
         if number % _YIELD_EVERY == _YIELD_EVERY - 1:
             await asyncio.sleep(0)  # lets other requests through
         try:
-            event = parse_line(line)
+            event = parse_line(line, orjson.loads)
         except ValueError:
             continue
         if event.host in hosts:
             events.setdefault(event.host, []).append(event)
     return {host: tuple(of_host) for host, of_host in events.items()}
-
-
-def assemble(events: Mapping[int, Event], member: Member, done: bool) -> HostOutput:
-    """The output that the events of a host make; `done` says that no more will come."""
-    pieces: list[Piece] = []
-    end: Exit | None = None
-    end_time: float | None = None
-    expected, time = 0, 0.0
-    for seq in sorted(events):
-        event = events[seq]
-        if seq > expected:
-            if not done:
-                break
-            pieces.append(Piece(Stream.DEBUG, f"[{seq - expected} events of output are missing here]\n", event.time))
-        expected, time = seq + 1, event.time
-        if isinstance(event.data, Exit):
-            end, end_time = event.data, event.time
-            break
-        pieces.append(_piece(event))
-    if end is None and done:
-        end, end_time = _end_by_status(member), member.end.time if member.end else None
-        end_time = max(end_time or 0.0, time)
-    return HostOutput(tuple(pieces), end, end_time, complete=done or end is not None)
-
-
-def _piece(event: Event) -> Piece:
-    if isinstance(event.data, bytes):
-        return Piece(event.stream, event.data.decode(errors="replace"), event.time)
-    return Piece(Stream.DEBUG, f"[{event.data} bytes of output were cut here]\n", event.time)
-
-
-def _end_by_status(member: Member) -> Exit | None:
-    """How the host ended according to its slice, for one whose runner was gone before it could say so."""
-    state, end = member.state, member.end
-    if state is None or not state.ended:
-        return None
-    if end is None:
-        return Exit(state, exit_code=0 if state is HostState.SUCCEEDED else None)
-    return Exit(
-        state,
-        exit_code=end.exit_code,
-        reason=_reason(end.reason),
-        message=end.message,
-        start_time=end.time if end.started else None,
-    )
-
-
-def _reason(text: str | None) -> Reason | None:
-    try:
-        return Reason(text) if text is not None else None
-    except ValueError:  # a word of a newer operator
-        return None

@@ -51,10 +51,14 @@ class Job(Record):
 
     created: datetime
     template: str
+    """The JobTemplate's name; "" while a feature is asked for and none is chosen yet."""
     inputs: Mapping[str, Any]
+    has_secret_inputs: bool
+    """Whether values of further inputs are in Secrets."""
     hosts: tuple[str, ...] | None
     """The hosts that the targeting names; None when it selects by label."""
     user: str | None
+    effective_user: str | None
     requested_by: str
     concurrency: int | None
     execution_timeout: int | None
@@ -64,12 +68,14 @@ class Job(Record):
     resolved: bool
     complete: bool
     failed: bool
+    cancelled: bool
+    started: bool
     counts: Counts | None
 
     @property
     def finished(self) -> bool:
         """Whether the invocation has ended."""
-        return self.complete or self.failed
+        return self.complete or self.failed or self.cancelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +96,13 @@ class Slice(Record):
     invocation: str
     invocation_uid: str
     index: int
+    attempt: int
     hosts: tuple[str, ...]
     state: SliceState
     states: Mapping[str, HostState]
     ends: Mapping[str, HostEnd]
+    holds_output: bool = False
+    """Whether all of its output is in its status; only who asks for it reads it."""
 
     @property
     def done(self) -> bool:
@@ -111,6 +120,12 @@ class Template(Record):
     """A JobTemplate; its scripts are not kept."""
 
     resource: JobTemplate
+    effective_user: str | None
+    overridable: bool
+    """Whether a job may name another effective user."""
+
+
+_UNSUCCESSFUL: Final = frozenset(state for state in HostState if state.ended) - {HostState.SUCCEEDED}
 
 
 def _readable(parse: Callable[[Mapping[str, Any]], R]) -> Callable[[Mapping[str, Any]], R]:
@@ -146,15 +161,17 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
     """The record of a JobInvocation."""
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
     true = {c["type"] for c in status.get("conditions") or () if c.get("status") == "True"}
-    hosts, counts = spec["targeting"].get("hosts"), status.get("hosts")
+    hosts, counts = (spec.get("targeting") or {}).get("hosts"), status.get("hosts")
     annotations: Mapping[str, str] = metadata.get("annotations") or {}
     return Job(
         **_common(raw),
         created=_time(metadata["creationTimestamp"]),
-        template=sys.intern(spec["templateRef"]["name"]),
+        template=sys.intern((status.get("template") or spec.get("templateRef") or {}).get("name", "")),
         inputs=dict(spec.get("inputs") or {}),
+        has_secret_inputs=bool(spec.get("inputsFrom")),
         hosts=None if hosts is None else _names(hosts),
         user=spec.get("user"),
+        effective_user=(spec.get("effectiveUser") or {}).get("name"),
         requested_by=sys.intern((spec.get("requestedBy") or {}).get("username", "")),
         concurrency=(spec.get("rollout") or {}).get("concurrency"),
         execution_timeout=spec.get("executionTimeoutSeconds"),
@@ -164,6 +181,8 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
         resolved=ConditionType.RESOLVED in true,
         complete=ConditionType.COMPLETE in true,
         failed=ConditionType.FAILED in true,
+        cancelled=ConditionType.CANCELLED in true,
+        started=status.get("startTime") is not None,
         counts=None if counts is None else Counts(**{key: int(counts.get(key) or 0) for key in Counts.__slots__}),
     )
 
@@ -179,14 +198,12 @@ def parse_slice(raw: Mapping[str, Any]) -> Slice:
         invocation=sys.intern(spec["invocationRef"]["name"]),
         invocation_uid=next((o["uid"] for o in owners if o.get("kind") == Kind.JOB_INVOCATION), ""),
         index=int(spec["index"]),
+        attempt=int(spec.get("attempt") or 0),
         hosts=_names(spec["hosts"]),
         state=SliceState(status.get("state") or SliceState.PENDING),
         states={sys.intern(result["name"]): HostState(result["state"]) for result in results},
-        ends={
-            sys.intern(result["name"]): _end(result)
-            for result in results
-            if result.get("state") in (HostState.FAILED, HostState.CANCELLED)
-        },
+        ends={sys.intern(result["name"]): _end(result) for result in results if result.get("state") in _UNSUCCESSFUL},
+        holds_output=bool(status.get("output")),
     )
 
 
@@ -212,4 +229,10 @@ def parse_template(raw: Mapping[str, Any]) -> Template:
     """The record of a JobTemplate."""
     spec = {key: value for key, value in raw["spec"].items() if key != "ssh"}
     resource = JobTemplate.model_validate({"apiVersion": API_VERSION, "metadata": raw["metadata"], "spec": spec})
-    return Template(**_common(raw), resource=resource)
+    policy = (raw["spec"].get("ssh") or {}).get("effectiveUser") or {}
+    return Template(
+        **_common(raw),
+        resource=resource,
+        effective_user=policy.get("name"),
+        overridable=policy.get("overridable") is True,
+    )

@@ -25,6 +25,11 @@ FINALIZER_COLLECT: Final = f"{GROUP}/collect"
 FINALIZER_INVOCATION: Final = f"{GROUP}/invocation"
 """Keeps a JobInvocation until its remote processes have been stopped."""
 
+ANNOTATION_STOP: Final = f"{GROUP}/stop"
+"""On a runner pod: which of its hosts to stop while the others go on, as `rollcall.work.StopOrder` writes it."""
+ANNOTATION_CHUNK: Final = f"{GROUP}/chunk"
+"""On a JobOutput: what it holds, as `rollcall.outputkeys.Contents` writes it, for readers that do not open it."""
+
 
 class Kind(StrEnum):
     """The custom resource kinds of the group."""
@@ -49,6 +54,11 @@ class HostState(StrEnum):
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     CANCELLED = "Cancelled"
+    """Stopped on request; or never started, because the request came first."""
+    CANCEL_FAILED = "CancelFailed"
+    """Told to stop on request, but nothing proves that its processes are gone."""
+    NOT_STARTED = "NotStarted"
+    """Never started, because the invocation was given up before its turn came."""
 
     @property
     def ended(self) -> bool:
@@ -63,10 +73,18 @@ class ConditionType(StrEnum):
     """The object can be carried out as written; False says what to change."""
     RESOLVED = "Resolved"
     """The hosts have been chosen and dealt into slices; the choice does not change afterwards."""
+    WAITING = "Waiting"
+    """Hosts could be started, but for what the reason says: a time, a pause, a lock that another run holds."""
+    SUSPENDED = "Suspended"
+    """No further hosts are started while `spec.suspend` is true."""
+    FAILURE_TARGET = "FailureTarget"
+    """Hosts at work are being stopped and no others started, for the reason; nothing lifts that (KEP-3329)."""
     COMPLETE = "Complete"
     """Every host succeeded."""
     FAILED = "Failed"
     """The invocation ended and at least one host did not succeed, or it could not be started at all."""
+    CANCELLED = "Cancelled"
+    """The invocation was cancelled, and has ended."""
 
 
 class Reason(StrEnum):
@@ -98,6 +116,33 @@ class Reason(StrEnum):
     TEMPLATE_ERROR = "TemplateError"
     """The template's script or description cannot be rendered."""
 
+    INVALID_RERUN = "InvalidRerun"
+    """The invocation that is to be run again does not exist, or has not chosen its hosts."""
+    SUSPENDED = "Suspended"
+    """`spec.suspend` is true."""
+    RESUMED = "Resumed"
+    """`spec.suspend` is no longer true."""
+    NOT_YET_DUE = "NotYetDue"
+    """`spec.startAt` has not come."""
+    HOSTS_BUSY = "HostsBusy"
+    """Another run works on the hosts that come next, and they take one at a time."""
+    TEMPLATE_BUSY = "TemplateBusy"
+    """Another invocation of the template runs, and it allows one at a time."""
+    PAUSED = "Paused"
+    """The pause between two batches is not over."""
+    APPROVAL_NEEDED = "ApprovalNeeded"
+    """Somebody has to let the next batch start."""
+    PROCEEDING = "Proceeding"
+    """Nothing is waited for any more."""
+    STARTED = "Started"
+    """The first hosts are being started."""
+    CANCEL_REQUESTED = "CancelRequested"
+    """Hosts are being stopped on request."""
+    RETRYING = "Retrying"
+    """Hosts that failed are tried again."""
+    TEMPLATE_CHANGED = "TemplateChanged"
+    """The template is not the one that the earlier run had."""
+
     # one host's end
     EXIT_CODE = "ExitCode"
     """The script ended with an exit code other than 0."""
@@ -111,10 +156,28 @@ class Reason(StrEnum):
     """The host shows another key than the ones on its Host object."""
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     """The host accepts neither the key nor the password."""
+    PRIVILEGE_ESCALATION_FAILED = "PrivilegeEscalationFailed"
+    """The script could not be started as the effective user."""
+    OUTPUT_LIMIT = "OutputLimit"
+    """The script said more than it may, and was stopped for it."""
     CANCELLED = "Cancelled"
     """The run was stopped on request."""
+    CANCEL_FAILED = "CancelFailed"
+    """The run was to be stopped on request, and nothing proves that it was."""
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    """The invocation took longer than its `activeDeadlineSeconds`."""
+    START_WINDOW_MISSED = "StartWindowMissed"
+    """The invocation could not be started before its `startBefore`."""
+    TOO_MANY_FAILED = "TooManyFailed"
+    """More hosts failed than `rollout.maxFailed` allows, so no more were started."""
+
+    # what can happen to output
+    OUTPUT_NOT_STORED = "OutputNotStored"
+    """The output store does not take output. Pods wait until it does."""
 
     # what can happen to a runner pod
+    NOT_PICKED_UP = "NotPickedUp"
+    """The runner pod did not get to run in time, for a reason that its status does not tell."""
     UNSCHEDULABLE = "Unschedulable"
     """No node takes the runner pod."""
     IMAGE_PULL = "ImagePull"

@@ -68,10 +68,13 @@ def _is_said(event: Object, host: str) -> bool:
 
 
 def _events(invocation: str) -> Iterator[Object]:
-    chunks = items("joboutputs", JOBS, f"rollcall.dev/invocation={invocation}")
+    """Those of little output are in the slices, the others in JobOutputs."""
+    mine = f"rollcall.dev/invocation={invocation}"
+    chunks = items("joboutputs", JOBS, mine)
     chunks.sort(key=lambda chunk: (chunk["spec"]["sliceRef"]["name"], chunk["spec"]["sequence"]))
-    for chunk in chunks:
-        for line in gzip.decompress(base64.b64decode(chunk["data"])).splitlines():
+    inside = [slice_["status"].get("output") for slice_ in items("jobslices", JOBS, mine)]
+    for packed in [*filter(None, inside), *(chunk["data"] for chunk in chunks)]:
+        for line in gzip.decompress(base64.b64decode(packed)).splitlines():
             yield json.loads(line)
 
 

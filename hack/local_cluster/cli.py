@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from . import bare, current, environment, images, kind
+from . import bare, current, environment, go_programs, images, kind
 from .docker import Docker
 from .layout import Layout, here
 from .shell import ClusterError, say
@@ -89,6 +89,9 @@ def parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(action=load)
 
+    command = commands.add_parser("s3-server", help="build the S3 server that tests use, and print where it is")
+    command.set_defaults(action=s3_server)
+
     command = commands.add_parser("env", help="print .cluster/env, or add variables to it")
     command.add_argument(
         "assignments",
@@ -139,6 +142,11 @@ def build(layout: Layout, options: argparse.Namespace) -> int:
 def load(layout: Layout, options: argparse.Namespace) -> int:
     for image in options.images:
         images.load(layout, image)
+    return 0
+
+
+def s3_server(layout: Layout, _: argparse.Namespace) -> int:
+    print(go_programs.require(layout, go_programs.OBJECTS) / "versitygw")
     return 0
 
 

@@ -1,7 +1,8 @@
 """The programs that are built from Go modules, and the cache that keeps them.
 
-Each of `hack/kubernetes`, `hack/tools` and `hack/kind` pins its programs with a go.mod and a go.sum. Their content is
-the key of the folder in the cache, so a new version gets a new folder, and checkouts of any age can share one cache.
+Each of `hack/kubernetes`, `hack/tools`, `hack/kind` and `hack/objects` pins its programs with a go.mod and a go.sum.
+Their content is the key of the folder in the cache, so a new version gets a new folder, and checkouts of any age can
+share one cache.
 """
 
 import fcntl
@@ -58,6 +59,7 @@ TOOLS = Module(
     {"etcd": "go.etcd.io/etcd/server/v3", "helm": "helm.sh/helm/v3/cmd/helm", "kwok": "sigs.k8s.io/kwok/cmd/kwok"},
 )
 KIND = Module(HACK / "kind", {"kind": "sigs.k8s.io/kind"})
+OBJECTS = Module(HACK / "objects", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"})
 
 # What a user of the cluster calls; one that is on the PATH already is good enough. The servers are always our own.
 CLIENTS = ("kubectl", "helm", "kwok", "kind")

@@ -3,10 +3,19 @@
 #
 #   ssh_host_ed25519_key  the host's private key; a new one is made if it is missing
 #   authorized_keys       public keys that may log in, as any of the users below
-#   password              of the users `ops` and `deploy`
+#   password              of the users below, but root
 #   root_password         of `root`
 #
-# Without a password, nobody can log in with one. `ops` may use sudo and doas without a password, `deploy` with one.
+# Without a password, nobody can log in with one. The users differ in how they may become another:
+#
+#   root
+#   ops       sudo and doas without a password
+#   deploy    sudo and doas with its password
+#   plain     as ops, but sudo gives its commands no terminal
+#   guest     not by sudo or doas, and so only by su
+#   console   sudo with its password and su, both only at a terminal
+#   headless  sudo at a terminal and doas, with its password, but sshd gives it no terminal
+#
 # The container runs as root and needs the capabilities that container runtimes give by default.
 set -eu
 
@@ -32,11 +41,15 @@ chmod 644 "$used/authorized_keys"
 
 {
     if [ -s "$given/password" ]; then
-        printf 'ops:%s\ndeploy:%s\n' "$(cat "$given/password")" "$(cat "$given/password")"
+        for user in ops deploy plain guest console headless; do
+            printf '%s:%s\n' "$user" "$(cat "$given/password")"
+        done
     fi
     if [ -s "$given/root_password" ]; then
         printf 'root:%s\n' "$(cat "$given/root_password")"
     fi
 } | chpasswd
 
+# With umask 077, scripts would make files that only their user can read.
+umask 022
 exec /usr/sbin/sshd -D -e

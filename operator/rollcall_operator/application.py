@@ -2,19 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import kopf
 
-from rollcall.names import LABEL_MANAGED_BY, MANAGED_BY, Kind
+from rollcall.names import Kind
 from rollcall_operator.cluster import Cluster, Document
 from rollcall_operator.expiry import Expiry
 from rollcall_operator.hosts import judge
 from rollcall_operator.invocations import Reconciler
 from rollcall_operator.numbering import Numbering
+from rollcall_operator.output_store import open_store
+from rollcall_operator.output_sweep import Sweep
 from rollcall_operator.settings import Settings
 from rollcall_operator.store import WATCHED, Store
+from rollcall_operator.tally import Tally
+from rollcall_operator.watching import SELECTORS, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +30,45 @@ class Application:
         self.cluster = cluster
         self.settings = settings
         self.store = Store()
+        self.tally = Tally(self.store)
         self.reconciler = Reconciler(cluster, self.store, settings)
         self.numbering = Numbering(cluster, settings.own_namespace)
         self.expiry = Expiry(cluster, self.store)
+        stores = [open_store(address, cluster) for address in settings.output.stores]
+        self.sweep = Sweep(cluster, self.store, stores, settings.output, settings.namespaces)
+        self._watches = [
+            Watch(cluster, plural, namespace, self._take_list, self._take_event)
+            for plural in SELECTORS
+            for namespace in settings.namespaces or (None,)
+        ]
 
-    def event(self, plural: str, event: kopf.RawEvent) -> bool:
+    async def watch(self) -> None:
+        """Learn everything that happens to slices and pods, for ever."""
+        async with asyncio.TaskGroup() as group:
+            for watch in self._watches:
+                group.create_task(watch.run())
+
+    def _take_list(self, plural: str, namespace: str | None, documents: Sequence[Document], version: str) -> None:
+        """Take in all objects of a kind as of a resource version, and forget those that are gone."""
+        self.tally.told(plural)
+        gone = self.store.vanished(plural, documents, int(version))
+        for document in documents:
+            self.store.put(plural, document)
+        for gone_namespace, name in gone:
+            if namespace in (None, gone_namespace):
+                self.store.forget(plural, gone_namespace, name)
+
+    def _take_event(self, plural: str, event: Document) -> None:
+        """Take in a watch event, a bookmark too."""
+        if event["type"] == "BOOKMARK":
+            self.tally.told(plural)
+        else:
+            self.event(plural, event["type"], event["object"])
+
+    def event(self, plural: str, type_: str | None, document: Document) -> bool:
         """Take in a watch event; False when it says nothing new."""
-        document: Any = event["object"]
-        if event["type"] == "DELETED":
+        self.tally.told(plural)
+        if type_ == "DELETED":
             self.store.drop(plural, document)
             return False
         return self.store.put(plural, document)
@@ -42,7 +77,7 @@ class Application:
         """Take in a watch event about a Host: number it, and say what is wrong with it."""
         self._number(Kind.HOST, event)
         metadata = event["object"]["metadata"]
-        if self.event(Kind.HOST.plural, event):
+        if self._rare(Kind.HOST, event):
             host = self.store.hosts[metadata["namespace"]].get(metadata["name"])
             if host is not None:
                 await judge(self.cluster, host)
@@ -51,7 +86,7 @@ class Application:
         """Take in a watch event about a JobInvocation: number it, and remember when it expires."""
         self._number(Kind.JOB_INVOCATION, event)
         metadata = event["object"]["metadata"]
-        self.event(Kind.JOB_INVOCATION.plural, event)
+        self._rare(Kind.JOB_INVOCATION, event)
         invocation = self.store.invocations.get((metadata["namespace"], metadata["name"]))
         if invocation is not None:
             self.expiry.notice(invocation)
@@ -59,7 +94,11 @@ class Application:
     def template_event(self, event: kopf.RawEvent) -> None:
         """Take in a watch event about a JobTemplate: number it."""
         self._number(Kind.JOB_TEMPLATE, event)
-        self.event(Kind.JOB_TEMPLATE.plural, event)
+        self._rare(Kind.JOB_TEMPLATE, event)
+
+    def _rare(self, kind: Kind, event: kopf.RawEvent) -> bool:
+        document: Any = event["object"]
+        return self.event(kind.plural, event["type"], document)
 
     def _number(self, kind: Kind, event: kopf.RawEvent) -> None:
         document: Any = event["object"]
@@ -71,8 +110,11 @@ class Application:
     async def fill(self) -> None:
         """Learn everything that there is."""
         for plural in WATCHED:
-            for document in await self._list(plural):
-                self.store.put(plural, document)
+            if plural not in SELECTORS:
+                for document in await self._list(plural):
+                    self.store.put(plural, document)
+        for watch in self._watches:
+            await watch.list()
 
     async def compare(self, settle_seconds: float) -> str | None:
         """Compare the store with full lists; returns a sentence when a watch does not tell what happens.
@@ -83,6 +125,7 @@ class Application:
             gone = self.store.vanished(plural, await self._list(plural))
             untold = self.store.untold(plural, await self._list(plural))
             if not gone and not untold:
+                self.tally.told(plural)
                 continue
             await asyncio.sleep(settle_seconds)
             listed = {(d["metadata"]["namespace"], d["metadata"]["name"]) for d in await self._list(plural)}
@@ -95,7 +138,7 @@ class Application:
         return None
 
     async def _list(self, plural: str) -> list[Document]:
-        selector = f"{LABEL_MANAGED_BY}={MANAGED_BY}" if plural == "pods" else ""
+        selector = SELECTORS.get(plural, "")
         namespaces: Iterable[str | None] = self.settings.namespaces or (None,)
         return [
             document for namespace in namespaces async for document in self.cluster.list(plural, namespace, selector)

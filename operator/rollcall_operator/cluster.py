@@ -1,8 +1,10 @@
 """The operator's only way to the API server: plain JSON over the Kubernetes client's connection."""
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import contextlib
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -10,18 +12,47 @@ from urllib.parse import quote
 
 import aiohttp
 import kopf
+import orjson
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
+from yarl import URL
 
 from rollcall.names import API_VERSION, Kind
+from rollcall_operator import metrics
 
 Document = dict[str, Any]
 
 PAGE: Final = 500
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 FOLLOW_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
+WATCH_SECONDS: Final = 300
+"""How long the API server keeps a watch open."""
+WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=90)
+"""A bookmark comes every minute: a longer silence means that the connection was forgotten on the way."""
 MAX_REQUESTS: Final = 32
 """How many requests may be under way at once, besides followed logs."""
+TOO_MANY: Final = 429
+MAX_SENDS: Final = 5
+"""How often a request is sent, at most, while the API server puts it off (429)."""
+MAX_PUT_OFF_SECONDS: Final = 10.0
+"""How long to wait at most before it is sent again, whatever the server says."""
+_READS: Final = frozenset({"get", "list"})
+_METHODS: Final = {
+    "get": "GET",
+    "list": "GET",
+    "create": "POST",
+    "update": "PUT",
+    "patch": "PATCH",
+    "delete": "DELETE",
+    "deletecollection": "DELETE",
+}
+"""By the verbs of RBAC."""
+LONGEST_LINE: Final = 1024 * 1024
+"""How much of a log's line is waited for to its end."""
+LONGEST_EVENT: Final = 16 * 1024 * 1024
+"""How long a watch event may be: etcd takes no object of more than 1.5 MiB, which its JSON may double."""
+_JSON: Final = "application/json"
+_METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _PATHS: Final = {
     **{kind.plural: f"/apis/{API_VERSION}" for kind in Kind},
@@ -41,6 +72,8 @@ class ClusterError(Exception):
         self.status = status
         self.reason = reason
         self.message = message
+        self.retry_after = 1.0
+        """How many seconds the server wants to be left alone (RFC 9110, 10.2.3), where it says so."""
 
 
 class NotFoundError(ClusterError):
@@ -62,10 +95,15 @@ class Cluster:
     """A connection to the API server."""
 
     def __init__(self, configuration: Configuration) -> None:
-        configuration.connection_pool_maxsize = 0  # followed logs hold one each; requests are bounded here
         self._configuration = configuration
-        self._client = ApiClient(configuration)
+        # Only the client's TLS settings: its own session looks for proxies and ~/.netrc anew for each request.
+        tls = ApiClient(configuration).rest_client.ssl_context
+        # No limit: followed logs hold a connection each, and requests are bounded here.
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=tls), trust_env=False)
         self._slots = asyncio.Semaphore(MAX_REQUESTS)
+        self.may_write_until = math.inf
+        """The loop time from when on nothing is written: another may hold the Lease. A process that was stopped, or
+        starved, cannot know what it has missed."""
 
     @classmethod
     async def connect(cls) -> Self:
@@ -83,7 +121,7 @@ class Cluster:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.close()
+        await self._session.close()
 
     async def login(self) -> kopf.ConnectionInfo:
         """The same connection for kopf; asked for again when a token has expired."""
@@ -101,86 +139,184 @@ class Cluster:
 
     async def get(self, plural: str, namespace: str, name: str) -> Document:
         """The object. Raises NotFoundError."""
-        return await self._request("GET", _path(plural, namespace, name))
+        return await self._request("get", plural, _path(plural, namespace, name))
 
-    async def list(self, plural: str, namespace: str | None = None, selector: str = "") -> AsyncIterator[Document]:
+    def list(self, plural: str, namespace: str | None = None, selector: str = "") -> AsyncIterator[Document]:
         """All objects of the kind, in the namespace or the cluster, read in pages."""
+        return self._list(plural, namespace, selector, _JSON)
+
+    def list_metadata(self, plural: str, namespace: str | None = None, selector: str = "") -> AsyncIterator[Document]:
+        """As `list`, but of each object only its metadata."""
+        return self._list(plural, namespace, selector, _METADATA_ONLY)
+
+    async def _list(self, plural: str, namespace: str | None, selector: str, accept: str) -> AsyncIterator[Document]:
         token = ""
         while True:
-            parameters = {"limit": str(PAGE), "labelSelector": selector, "continue": token}
-            page = await self._request("GET", _path(plural, namespace), parameters=parameters)
-            for item in page["items"]:
+            page = await self._page(plural, namespace, selector, token, accept)
+            for item in page["items"] or ():
                 yield item
             token = page["metadata"].get("continue", "")
             if not token:
                 return
 
+    async def _page(
+        self, plural: str, namespace: str | None, selector: str, token: str, accept: str = _JSON
+    ) -> Document:
+        parameters = {"limit": str(PAGE), "labelSelector": selector, "continue": token}
+        return await self._request("list", plural, _path(plural, namespace), parameters=parameters, accept=accept)
+
+    async def snapshot(self, plural: str, namespace: str | None, selector: str) -> tuple[Sequence[Document], str]:
+        """All objects of the kind as of one moment, and the resource version from which to watch on."""
+        found: list[Document] = []
+        token = ""
+        while True:
+            page = await self._page(plural, namespace, selector, token)
+            found += page["items"] or ()
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return found, page["metadata"]["resourceVersion"]
+
+    async def watch(
+        self, plural: str, namespace: str | None, selector: str, version: str
+    ) -> AsyncGenerator[Sequence[Document]]:
+        """The watch events after a resource version, some at a time as they come, until the API server ends it.
+
+        Raises ClusterError, with status 410 when that version is too old to go on from.
+        """
+        parameters = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "labelSelector": selector,
+            "resourceVersion": version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        with metrics.Request("watch", plural) as request:
+            answer = await self._send("GET", _path(plural, namespace), parameters=parameters, patience=WATCH_TIMEOUT)
+            request.code = answer.status
+        async with aclosing(_lines(answer, LONGEST_EVENT)) as batches:
+            async for lines in batches:
+                try:
+                    events = [orjson.loads(line) for line in lines]
+                except ValueError as error:  # the connection was cut in the middle of a line
+                    raise ClusterError(0, "Disconnected", "half an event") from error
+                good = [event for event in events if event["type"] != "ERROR"]
+                yield good
+                if len(good) < len(events):
+                    raise _error(next(event["object"] for event in events if event["type"] == "ERROR"))
+
+    async def schemas(self) -> Mapping[str, Document]:
+        """The schemas of our kinds, by kind, as the API server publishes them (OpenAPI v3)."""
+        published = await self._request("get", "openapi", f"/openapi/v3/apis/{API_VERSION}")
+        found: Mapping[str, Document] = published["components"]["schemas"]
+        return {name.rpartition(".")[2]: schema for name, schema in found.items()}
+
     async def create(self, plural: str, document: Document) -> Document:
         """The object as stored. Raises ConflictError when one of that name exists, RefusedError."""
-        return await self._request("POST", _path(plural, document["metadata"]["namespace"]), document)
+        return await self._request("create", plural, _path(plural, document["metadata"]["namespace"]), document)
 
     async def replace(self, plural: str, document: Document) -> Document:
         """The object as stored. Raises ConflictError when it was changed since it was read."""
         metadata = document["metadata"]
-        return await self._request("PUT", _path(plural, metadata["namespace"], metadata["name"]), document)
+        return await self._request("update", plural, _path(plural, metadata["namespace"], metadata["name"]), document)
 
     async def merge(self, plural: str, namespace: str, name: str, patch: Document, *, status: bool = False) -> Document:
         """The object after a JSON merge patch (RFC 7386), of its status if so asked."""
-        path = _path(plural, namespace, name) + ("/status" if status else "")
-        return await self._request("PATCH", path, patch, content_type="application/merge-patch+json")
+        part = "/status" if status else ""
+        path = _path(plural, namespace, name) + part
+        return await self._request("patch", plural + part, path, patch)
 
-    async def delete(self, plural: str, namespace: str, name: str, *, uid: str | None = None) -> None:
+    async def delete(
+        self, plural: str, namespace: str, name: str, *, uid: str | None = None, grace_seconds: int | None = None
+    ) -> None:
         """Ask for the object's deletion, with its dependents; one that is gone, or another of that name, is fine."""
         options: Document = {"propagationPolicy": "Background"}
         if uid is not None:
             options["preconditions"] = {"uid": uid}
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
         try:
-            await self._request("DELETE", _path(plural, namespace, name), options)
+            await self._request("delete", plural, _path(plural, namespace, name), options)
         except (NotFoundError, ConflictError):
             return
 
     async def delete_all(self, plural: str, namespace: str, selector: str) -> None:
         """Ask for the deletion of all objects that the label selector selects."""
-        await self._request("DELETE", _path(plural, namespace), parameters={"labelSelector": selector})
+        parameters = {"labelSelector": selector}
+        await self._request("deletecollection", plural, _path(plural, namespace), parameters=parameters)
 
-    async def follow_log(self, namespace: str, pod: str, container: str, since: str | None) -> AsyncGenerator[bytes]:
-        """The lines of a container's log from an RFC 3339 time on, as they are written, until the container ends.
+    async def follow_log(
+        self, namespace: str, pod: str, container: str, since: str | None
+    ) -> AsyncGenerator[Sequence[bytes]]:
+        """The lines of a container's log from an RFC 3339 time on, some at a time as they come, until it ends.
 
         Raises NotFoundError when the pod is gone, ClusterError (400) while the container has not started.
         """
         parameters = {"container": container, "follow": "true"} | ({"sinceTime": since} if since else {})
         path = _path("pods", namespace, pod) + "/log"
-        async with await self._send("GET", path, parameters=parameters, patience=FOLLOW_TIMEOUT) as response:
-            rest = b""
-            try:
-                await _raise_for_status(response)
-                async for data in response.content.iter_any():
-                    *lines, rest = (rest + data).split(b"\n")
-                    for line in lines:
-                        yield line
-            except (aiohttp.ClientError, TimeoutError) as error:
-                raise ClusterError(0, "Disconnected", repr(error)) from error
-            if rest:
-                yield rest
+        with metrics.Request("get", "pods/log") as request:
+            answer = await self._send("GET", path, parameters=parameters, patience=FOLLOW_TIMEOUT)
+            request.code = answer.status
+        metrics.LOGS_FOLLOWED.inc()
+        try:
+            async with aclosing(_lines(answer, LONGEST_LINE)) as batches:
+                async for lines in batches:
+                    yield lines
+        finally:
+            metrics.LOGS_FOLLOWED.dec()
 
     async def _request(
         self,
-        method: str,
+        verb: str,
+        resource: str,
         path: str,
         body: Document | None = None,
         *,
         parameters: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
+        accept: str = _JSON,
     ) -> Document:
-        async with self._slots:
-            try:
-                async with await self._send(
-                    method, path, body, parameters=parameters, content_type=content_type, patience=REQUEST_TIMEOUT
-                ) as response:
+        # A Lease is renewed in time however many other requests wait.
+        async with contextlib.nullcontext() if resource == "leases" else self._slots:
+            sends = MAX_SENDS
+            while True:
+                if verb not in _READS and resource != "leases":
+                    self._make_sure_to_lead()
+                try:
+                    return await self._ask(verb, resource, path, body, parameters=parameters, accept=accept)
+                except ClusterError as error:
+                    sends -= 1
+                    if error.status != TOO_MANY or not sends:
+                        raise
+                    patience = min(error.retry_after, MAX_PUT_OFF_SECONDS)
+                # The slot is kept: a server that has too much to do is to get less.
+                await asyncio.sleep(patience)
+
+    def _make_sure_to_lead(self) -> None:
+        if asyncio.get_running_loop().time() > self.may_write_until:
+            raise ClusterError(0, "NotLeading", "the Lease was not renewed in time, another may lead by now")
+
+    async def _ask(
+        self,
+        verb: str,
+        resource: str,
+        path: str,
+        body: Document | None,
+        *,
+        parameters: Mapping[str, str] | None,
+        accept: str,
+    ) -> Document:
+        try:
+            with metrics.Request(verb, resource) as request:
+                method = _METHODS[verb]
+                answer = await self._send(
+                    method, path, body, parameters=parameters, accept=accept, patience=REQUEST_TIMEOUT
+                )
+                async with answer as response:
+                    said = await response.read()
+                    request.code = response.status
                     await _raise_for_status(response)
-                    return json.loads(await response.read())  # type: ignore[no-any-return]
-            except (aiohttp.ClientError, TimeoutError) as error:
-                raise ClusterError(0, "Unreachable", repr(error)) from error
+                    return orjson.loads(said)  # type: ignore[no-any-return]
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ClusterError(0, "Unreachable", repr(error)) from error
 
     async def _send(
         self,
@@ -189,20 +325,25 @@ class Cluster:
         body: Document | None = None,
         *,
         parameters: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
+        accept: str = _JSON,
         patience: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        content_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Accept": accept, "Content-Type": content_type}
         if authorization := await self._authorization():
             headers["Authorization"] = authorization
         url = self._configuration.host + path + _query(parameters or {})
         try:
-            answer = await self._client.rest_client.request(
-                method, url, headers=headers, body=body, _request_timeout=patience
+            return await self._session.request(
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=None if body is None else orjson.dumps(body),
+                timeout=patience,
+                proxy=self._configuration.proxy,
             )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ClusterError(0, "Unreachable", repr(error)) from error
-        return answer.response  # type: ignore[no-any-return]
 
     async def _authorization(self) -> str:
         return await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
@@ -218,13 +359,39 @@ def _query(parameters: Mapping[str, str]) -> str:
     return "?" + "&".join(present) if present else ""
 
 
+async def _lines(answer: aiohttp.ClientResponse, longest: int) -> AsyncGenerator[Sequence[bytes]]:
+    """The lines of an answer, some at a time as they come; one that is too long is left out. Raises ClusterError."""
+    async with answer as response:
+        rest = b""
+        try:
+            await _raise_for_status(response)
+            async for data in response.content.iter_any():
+                *lines, rest = (rest + data).split(b"\n")
+                if len(rest) > longest:
+                    rest = b""  # what comes of it until the line ends is not one either
+                if lines:
+                    yield lines
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ClusterError(0, "Disconnected", repr(error)) from error
+        if rest:
+            yield [rest]
+
+
 async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
-    """Raise the error that an answer stands for. The message is the server's, which never repeats a Secret's data."""
+    """Raise the error that an answer stands for."""
     if response.status < 400:
         return
     try:
-        status = json.loads(await response.read())
+        status = orjson.loads(await response.read())
     except ValueError:
         status = {}
-    error = _ERRORS.get(response.status, ClusterError)
-    raise error(response.status, status.get("reason") or response.reason or "", status.get("message") or "")
+    error = _error({**status, "code": response.status, "reason": status.get("reason") or response.reason})
+    with contextlib.suppress(ValueError):  # an HTTP date, which Kubernetes does not use
+        error.retry_after = max(0.0, float(response.headers.get("Retry-After", error.retry_after)))
+    raise error
+
+
+def _error(status: Document) -> ClusterError:
+    """The error that a `metav1.Status` tells of. The message is the server's, which never repeats a Secret's data."""
+    code = int(status.get("code") or 0)
+    return _ERRORS.get(code, ClusterError)(code, status.get("reason") or "", status.get("message") or "")

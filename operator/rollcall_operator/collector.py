@@ -1,139 +1,94 @@
 """Collecting: follow each runner pod's log, store it in chunks, and know what every host has said.
 
-One task per slice at work. It reads the log from its start; after a break, or when the operator comes back, it reads
-again from the last time that it holds, and `(host, seq)` tells what is new. A slice is complete when every host has
-said its `exit`, or its pod can say no more, and all of it is stored. Only then may its pod go.
+One task per slice at work. A log costs the API server more than most of them are worth: a pod that ends soon, and whose
+last words hold all that it has said, is taken at those. Else the task reads the log from its start; after a break, or
+when the operator comes back, it reads again from the last time that it holds, and `(host, seq)` tells what is new. A
+slice is complete when every host has said its `exit`, or its pod can say no more, and all of it is stored, or goes into
+the slice's status with the results because it is little. Only then may its pod go.
+
+While the store does not take a chunk, the log is not read on: what waits in memory is bounded, the rest waits in the
+node's log files.
 """
 
 import asyncio
-import base64
 import logging
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
+from typing import Final
 
-from rollcall.names import LABEL_SLICE, Kind
-from rollcall.outputs import Chunk, Event, Exit, Stream, parse_line, unpack
-from rollcall.plan.observed import Collected, HostProgress
+import orjson
+
+from rollcall.lastwords import whole_output
+from rollcall.outputkeys import Contents
+from rollcall.outputs import MAX_LINE_BYTES, Chunk, Stream, parse_line
+from rollcall.plan.observed import Collected
 from rollcall.plan.pods import Pod
-from rollcall.resources.jobslice import TAIL_BYTES, JobSlice
+from rollcall.resources.jobslice import JobSlice
 from rollcall_operator import manifests
-from rollcall_operator.cluster import Cluster, ClusterError, ConflictError
+from rollcall_operator.cluster import TOO_MANY, Cluster, ClusterError
+from rollcall_operator.collection import Collection
+from rollcall_operator.output_keeper import Keeper
+from rollcall_operator.output_limit import OutputLimits
+from rollcall_operator.output_store import open_store
+from rollcall_operator.settings import Settings
 from rollcall_operator.store import Key, Store
 
 logger = logging.getLogger(__name__)
 
-RECONNECT_SECONDS = 0.5
-RESTART_SECONDS = 5.0
-LAST_ATTEMPTS = 20
+FOLLOW_AFTER_SECONDS: Final = 1.0
+"""How long a pod may run before its log is followed. Nobody waits for it: the facade reads the log by itself."""
+RECONNECT_SECONDS: Final = 0.5
+RESTART_SECONDS: Final = 5.0
+LAST_ATTEMPTS: Final = 20
 """How often the log of a pod that has ended is asked for while its node does not give it."""
-STORE_AFTER_SECONDS = 30.0
+STORE_AFTER_SECONDS: Final = 30.0
 """How long output may wait in memory: the kubelet rotates a log away, and what only memory held dies with us."""
-
-
-@dataclass
-class _Host:
-    """What one host has said so far."""
-
-    seq: int
-    started: float
-    last: float
-    exit: Exit | None = None
-    kept_bytes: int = 0
-    cut_bytes: int = 0
-    tail: bytes = b""
-
-    def take(self, event: Event) -> None:
-        self.seq, self.last = event.seq, event.time
-        match event.stream, event.data:
-            case Stream.STDOUT | Stream.STDERR, bytes() as data:
-                self.kept_bytes += len(data)
-                self.tail = (self.tail + data)[-TAIL_BYTES:]
-            case Stream.CUT, int() as count:
-                self.cut_bytes += count
-            case Stream.EXIT, Exit() as exit_:
-                self.exit = exit_
-
-    def progress(self) -> HostProgress:
-        return HostProgress(self.started, self.last, self.exit, self.kept_bytes, self.cut_bytes, _tail(self.tail))
-
-
-def _tail(data: bytes) -> str:
-    """The last whole lines, or the end of the last line; without characters that JSON cannot carry."""
-    text = data.decode(errors="replace").replace("\0", "\ufffd")
-    if len(data) == TAIL_BYTES and "\n" in text.rstrip("\n"):
-        text = text.partition("\n")[2]
-    while len(text.encode()) > TAIL_BYTES:
-        text = text[1:]
-    return text
-
-
-@dataclass
-class Collection:
-    """What is known of one slice's output, and the task that learns more."""
-
-    slice: JobSlice
-    hosts: dict[str, _Host] = field(default_factory=dict)
-    complete: bool = False
-    sequence: int = 0
-    chunk: Chunk | None = None
-    chunk_begun: float = 0.0
-    task: asyncio.Task[None] | None = None
-
-    def snapshot(self) -> Collected:
-        """What a decision is made from."""
-        return Collected({name: host.progress() for name, host in self.hosts.items()}, self.complete)
-
-    @property
-    def all_exited(self) -> bool:
-        return sum(host.exit is not None for host in self.hosts.values()) == len(self.slice.spec.hosts)
-
-    def is_new(self, event: Event) -> bool:
-        """Whether the event is of this slice and was not taken in before."""
-        host = self.hosts.get(event.host)
-        return event.host in self.slice.spec.hosts if host is None else event.seq > host.seq
-
-    def take(self, event: Event) -> None:
-        host = self.hosts.get(event.host)
-        if host is None:
-            host = self.hosts[event.host] = _Host(event.seq, event.time, event.time)
-        host.take(event)
-
-    def resume_time(self) -> str | None:
-        """From when on to read again: before the last event of the host that has been silent longest."""
-        if len(self.hosts) < len(self.slice.spec.hosts):
-            return None  # a host that has not been heard yet may have spoken at any time
-        silent = min((host.last for host in self.hosts.values() if host.exit is None), default=None)
-        return None if silent is None else datetime.fromtimestamp(silent - 1, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+SILENT_SECONDS: Final = 300.0
+"""How long nothing may come before a log is asked for anew: its connection may have been forgotten on the way."""
 
 
 class Collector:
     """Follows the logs of all slices at work."""
 
-    def __init__(self, cluster: Cluster, store: Store, limit_bytes: int, nudge: Callable[[Key], None]) -> None:
+    def __init__(self, cluster: Cluster, store: Store, settings: Settings, nudge: Callable[[Key], None]) -> None:
         self._cluster = cluster
         self._store = store
-        self._limit_bytes = limit_bytes
         self._nudge = nudge
+        stores = [open_store(address, cluster) for address in settings.output.stores]
+        self._keeper = Keeper(cluster, stores, settings.identity)
+        self._limits = OutputLimits(store, settings.output_limit_bytes_per_invocation)
         self._collections: defaultdict[Key, dict[str, Collection]] = defaultdict(dict)
-        self._stored_bytes: defaultdict[Key, int] = defaultdict(int)
         self._restarted: set[tuple[str, str, str]] = set()
 
-    def collected(self, invocation: Key) -> dict[str, Collected]:
-        """What is known of each slice of the invocation that is or was at work in this life of the operator."""
-        return {name: found.snapshot() for name, found in self._collections.get(invocation, {}).items()}
+    def collected(self, invocation: Key, slices: Iterable[str]) -> dict[str, Collected]:
+        """What is known of those of the slices that are or were at work in this life of the operator.
+
+        They are the slices that are not done; the others are forgotten.
+        """
+        known = self._collections.get(invocation, {})
+        wanted = {name: known[name] for name in slices if name in known}
+        if len(wanted) < len(known):
+            self._collections[invocation] = wanted
+        return {name: found.snapshot() for name, found in wanted.items()}
+
+    def exceeded(self, invocation: Key) -> bool:
+        """Whether the hosts of the invocation have said more, together, than it may, and are to be stopped for it."""
+        return self._limits.exceeded(invocation)
 
     def follow(self, slice_: JobSlice, pod: Pod, *, fresh: bool) -> None:
         """See to it that the pod's output is collected. `fresh`: nothing of it can have been stored before."""
         invocation = (pod.namespace, pod.invocation)
         known = self._collections[invocation]
         fresh = fresh and (*invocation, slice_.metadata.name) not in self._restarted
-        if slice_.metadata.name not in known and (pod.container_started or pod.over(datetime.now(UTC))):
+        over = pod.over(datetime.now(UTC))
+        if slice_.metadata.name not in known and (pod.container_started or over):
             collection = known[slice_.metadata.name] = Collection(slice_)
             collection.task = asyncio.create_task(self._collect(invocation, collection, fresh=fresh))
             collection.task.add_done_callback(lambda task: self._ended(invocation, collection, task))
+        if over and slice_.metadata.name in known:
+            known[slice_.metadata.name].pod_over.set()
 
     def _ended(self, invocation: Key, collection: Collection, task: asyncio.Task[None]) -> None:
         """Begin again, from what is stored, after a failure that nobody foresaw."""
@@ -145,7 +100,9 @@ class Collector:
             asyncio.get_running_loop().call_later(RESTART_SECONDS, self._begin_again, invocation, name)
 
     def _begin_again(self, invocation: Key, name: str) -> None:
-        self._collections.get(invocation, {}).pop(name, None)
+        collection = self._collections.get(invocation, {}).pop(name, None)
+        if collection is not None:
+            self._limits.count(invocation, -collection.kept_bytes, -collection.stored_bytes)
         self._restarted.add((*invocation, name))
         self._nudge(invocation)
 
@@ -154,26 +111,29 @@ class Collector:
         for collection in self._collections.pop(invocation, {}).values():
             if collection.task is not None:
                 collection.task.cancel()
-        self._stored_bytes.pop(invocation, None)
+        self._limits.forget(invocation)
         self._restarted = {entry for entry in self._restarted if entry[:2] != invocation}
 
     async def _collect(self, invocation: Key, collection: Collection, *, fresh: bool) -> None:
         """Collect until nothing more can come."""
-        while not fresh:
-            try:
-                await self._load_stored(invocation, collection)
-                break
-            except ClusterError as error:
-                logger.warning("cannot read the stored output of %s yet: %s", collection.slice.metadata.name, error)
-                await asyncio.sleep(RECONNECT_SECONDS)
+        follow_at = asyncio.get_running_loop().time() + FOLLOW_AFTER_SECONDS
+        if not fresh:
+            await self._load_stored(invocation, collection)
+        if not collection.hosts:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(follow_at):
+                    await collection.pod_over.wait()
         since = collection.resume_time() if collection.hosts else None
         attempts = 0
         while not collection.all_exited:
             over = self._is_over(invocation, collection)  # asked before reading: what follows then is all there is
+            if over and await self._take_last_words(invocation, collection):
+                break
             try:
                 await self._read(invocation, collection, since)
             except ClusterError as error:
-                attempts = attempts + 1 if over and error.status else 0  # 0: the API server itself is away
+                # 0: the API server itself is away; 429: it has too much to do.
+                attempts = attempts + 1 if over and error.status not in (0, TOO_MANY) else 0
                 # 400: the container never ran. 404 means nothing before the end: a kubelet says so while it starts.
                 if over and (error.status in (400, 404) or attempts >= LAST_ATTEMPTS):
                     break
@@ -184,88 +144,134 @@ class Collector:
             since = collection.resume_time()
             if not self._is_over(invocation, collection) or attempts:
                 await asyncio.sleep(RECONNECT_SECONDS)
-        await self._store_chunk(invocation, collection)
+        await self._keep_rest(invocation, collection)
         collection.complete = True
         self._nudge(invocation)
 
+    def _pod(self, invocation: Key, collection: Collection) -> Pod | None:
+        return self._store.pods.get(invocation, {}).get(collection.slice.metadata.name)
+
     def _is_over(self, invocation: Key, collection: Collection) -> bool:
-        pod = self._store.pods.get(invocation, {}).get(collection.slice.metadata.name)
+        pod = self._pod(invocation, collection)
         return pod is None or pod.over(datetime.now(UTC))
+
+    async def _take_last_words(self, invocation: Key, collection: Collection) -> bool:
+        """Take in all that the pod has said from its last words; False when they do not hold it."""
+        pod, slice_ = self._pod(invocation, collection), collection.slice
+        if pod is None or not pod.last_words or pod.owner != slice_.metadata.uid:
+            return False
+        try:
+            lines = whole_output(pod.last_words, slice_.spec.hosts, orjson.loads)
+        except ValueError as error:
+            logger.debug("the log of %s is read: %s", slice_.metadata.name, error)
+            return False
+        await self._take(invocation, collection, lines)
+        return collection.all_exited
 
     async def _read(self, invocation: Key, collection: Collection, since: str | None) -> None:
         """Take in the log's new events as they come, until it ends or every host has said its exit."""
         name = collection.slice.metadata.name
         loop = asyncio.get_running_loop()
-        async with aclosing(self._cluster.follow_log(invocation[0], name, manifests.CONTAINER, since)) as lines:
-            async for line in lines:
-                try:
-                    event = parse_line(line)
-                except ValueError:
-                    continue  # not ours: the interpreter's or the runtime's own words
-                if not collection.is_new(event):
-                    continue
-                event = self._within_limit(invocation, event)
-                first_or_last = event.host not in collection.hosts or event.stream == Stream.EXIT
-                collection.take(event)
-                if collection.chunk is None:
-                    collection.chunk, collection.chunk_begun = Chunk(), loop.time()
-                collection.chunk.add(event)
-                if collection.chunk.full or loop.time() - collection.chunk_begun > STORE_AFTER_SECONDS:
+        heard = loop.time()
+        async with (
+            aclosing(self._cluster.follow_log(invocation[0], name, manifests.CONTAINER, since)) as batches,
+            aclosing(_with_pauses(batches, STORE_AFTER_SECONDS)) as paced,
+        ):
+            async for lines in paced:
+                if lines:
+                    heard = loop.time()
+                elif self._is_over(invocation, collection) or loop.time() - heard > SILENT_SECONDS:
+                    # The log of a pod that has ended does not pause. Other silence may be the hosts' own.
+                    raise ClusterError(504, "Silent", "nothing came for a while")
+                news = await self._take(invocation, collection, lines)
+                if collection.chunk is not None and loop.time() - collection.chunk_begun > STORE_AFTER_SECONDS:
                     await self._store_chunk(invocation, collection)
                 if collection.all_exited:
                     return
-                if first_or_last:
+                if news:
                     self._nudge(invocation)
 
-    def _within_limit(self, invocation: Key, event: Event) -> Event:
-        """The event, or a note of how much was cut, once the invocation has said more than it may."""
-        if self._stored_bytes[invocation] < self._limit_bytes or not isinstance(event.data, bytes):
-            return event
-        return Event(event.host, event.seq, event.time, Stream.CUT, len(event.data))
+    async def _take(self, invocation: Key, collection: Collection, lines: Sequence[bytes]) -> bool:
+        """Take in those lines that are new events; True when a decision may follow from them."""
+        news = False
+        for line in lines:
+            if len(line) > MAX_LINE_BYTES:
+                continue
+            try:
+                said = parse_line(line, orjson.loads)
+            except ValueError:
+                continue  # not ours: the interpreter's or the runtime's own words
+            if not collection.is_new(said):
+                continue
+            event = self._limits.within(invocation, said)
+            news |= collection.take(event) or (event is not said and event.stream is Stream.CUT)
+            if collection.chunk is None:
+                collection.chunk, collection.chunk_begun = Chunk(), asyncio.get_running_loop().time()
+            collection.chunk.add(event, line if event is said else None)
+            if collection.chunk.ripe:
+                await asyncio.to_thread(collection.chunk.pack)
+            if collection.chunk.full:
+                await self._store_chunk(invocation, collection)
+        return news
 
     async def _store_chunk(self, invocation: Key, collection: Collection) -> None:
         """Store what has been taken in since the last chunk."""
         if collection.chunk is None:
             return
         chunk, collection.chunk = collection.chunk, None
-        document = manifests.job_output(collection.slice, collection.sequence, chunk.finish(), chunk.hosts)
-        while True:
-            try:
-                await self._cluster.create(Kind.JOB_OUTPUT.plural, document)
-                break
-            except ConflictError:
-                await self._make_sure(invocation[0], document)
-                break
-            except ClusterError as error:
-                if error.status == 404 or "being terminated" in error.message:
-                    break  # the namespace goes away, and all output with it
-                logger.warning("cannot store output of %s yet: %s", collection.slice.metadata.name, error)
-                await asyncio.sleep(RECONNECT_SECONDS)
-        self._stored_bytes[invocation] += len(document["data"])
+        data = chunk.finish() if chunk.small else await asyncio.to_thread(chunk.finish)
+        await self._store_packed(invocation, collection, chunk, data)
+
+    async def _keep_rest(self, invocation: Key, collection: Collection) -> None:
+        """Store what is left at the end, or leave it to the slice's status when it is little and the only chunk."""
+        if collection.chunk is None:
+            return
+        chunk, collection.chunk = collection.chunk, None
+        data = chunk.finish() if chunk.small else await asyncio.to_thread(chunk.finish)
+        if collection.sequence or not self._keeper.fits_into_slice(len(data)):
+            await self._store_packed(invocation, collection, chunk, data)
+        else:
+            collection.output = data
+            self._count(invocation, collection, data)
+
+    async def _store_packed(self, invocation: Key, collection: Collection, chunk: Chunk, data: bytes) -> None:
+        contents = Contents.of(collection.sequence, chunk.hosts, len(data), collection.slice.spec.hosts)
+        await self._keeper.put(collection.slice, contents, chunk.hosts, data)
+        self._count(invocation, collection, data)
         collection.sequence += 1
 
-    async def _make_sure(self, namespace: str, document: manifests.Manifest) -> None:
-        """See that the chunk of that name is this one, whose answer was lost. Raises ValueError for another's."""
-        name, labels = document["metadata"]["name"], document["metadata"]["labels"]
-        async for found in self._cluster.list(
-            Kind.JOB_OUTPUT.plural, namespace, f"{LABEL_SLICE}={labels[LABEL_SLICE]}"
-        ):
-            if found["metadata"]["name"] == name and found.get("data") == document["data"]:
-                return
-        raise ValueError(f"the output chunk {name} was written by somebody else")
+    def _count(self, invocation: Key, collection: Collection, data: bytes) -> None:
+        self._limits.count(invocation, 0, len(data))
+        collection.stored_bytes += len(data)
 
     async def _load_stored(self, invocation: Key, collection: Collection) -> None:
         """Learn what an earlier life of the operator has stored."""
-        chunks = {}
-        selector = f"{LABEL_SLICE}={collection.slice.metadata.name}"
-        async for document in self._cluster.list(Kind.JOB_OUTPUT.plural, invocation[0], selector):
-            chunks[document["spec"]["sequence"]] = document.get("data", "")
-        collection.hosts.clear()
-        for sequence in sorted(chunks):
-            self._stored_bytes[invocation] += len(chunks[sequence])
-            try:
-                for event in unpack(base64.b64decode(chunks[sequence])):
+        collection.forget()
+        for entry in await self._keeper.stored(collection.slice):
+            contents = entry[1].contents
+            for event in await self._keeper.events(collection.slice, entry):
+                if collection.is_new(event):
                     collection.take(event)
-            except ValueError as error:
-                logger.error("chunk %d of %s cannot be read: %s", sequence, collection.slice.metadata.name, error)
-        collection.sequence = max(chunks, default=-1) + 1
+            collection.sequence = contents.sequence + 1
+            collection.stored_bytes += contents.size
+        self._limits.count(invocation, collection.kept_bytes, collection.stored_bytes)
+
+
+async def _with_pauses(batches: AsyncGenerator[Sequence[bytes]], seconds: float) -> AsyncGenerator[Sequence[bytes]]:
+    """The batches, and an empty one whenever none has come for so many seconds."""
+    coming: asyncio.Future[Sequence[bytes] | None] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(anext(batches, None))
+            await asyncio.wait({coming}, timeout=seconds)
+            if not coming.done():
+                yield ()
+                continue
+            batch, coming = coming.result(), None
+            if batch is None:
+                return
+            yield batch
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)

@@ -1,15 +1,16 @@
-"""What kopf calls: every watch event feeds the store; every unfinished invocation has one daemon that reconciles it."""
+"""What kopf calls: events of what changes rarely, and for every unfinished invocation the daemon that reconciles it."""
 
 from typing import Any
 
 import kopf
 
-from rollcall.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, VERSION, ConditionType, Kind
+from rollcall.names import GROUP, VERSION, Kind
+from rollcall.resources.jobinvocation import FINAL_CONDITIONS
 from rollcall_operator.application import Application
 
 RETRY_SECONDS = 5.0
 """When a daemon that failed for a reason nobody foresaw begins again; kopf logs what it was."""
-FINISHED = frozenset({ConditionType.COMPLETE.value, ConditionType.FAILED.value})
+FINISHED = frozenset(type_.value for type_ in FINAL_CONDITIONS)
 
 
 def unfinished(body: kopf.Body, **_: Any) -> bool:
@@ -32,11 +33,6 @@ def register(registry: kopf.OperatorRegistry, application: Application) -> None:
     @kopf.on.event(GROUP, VERSION, Kind.JOB_TEMPLATE.plural, registry=registry)
     async def template_event(event: kopf.RawEvent, **_: Any) -> None:
         application.template_event(event)
-
-    @kopf.on.event(GROUP, VERSION, Kind.JOB_SLICE.plural, registry=registry)
-    @kopf.on.event("", "v1", "pods", labels={LABEL_MANAGED_BY: MANAGED_BY}, registry=registry)
-    async def child_event(event: kopf.RawEvent, resource: kopf.Resource, **_: Any) -> None:
-        application.event(resource.plural, event)
 
     @kopf.on.event(GROUP, VERSION, Kind.JOB_INVOCATION.plural, registry=registry)
     async def invocation_event(event: kopf.RawEvent, **_: Any) -> None:

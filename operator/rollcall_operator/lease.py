@@ -77,8 +77,12 @@ class Lease:
 
     async def _try(self) -> bool:
         """Take or renew the Lease; False when it is another's, or the API server does not answer."""
+        begun = asyncio.get_running_loop().time()
         try:
-            return await self._take()
+            if not await self._take():
+                return False
+            self._cluster.may_write_until = begun + self._seconds
+            return True
         except ConflictError:
             return False
         except ClusterError as error:

@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 import kopf
+import uvloop
 
-from rollcall.names import FINALIZER_INVOCATION, LABEL_MANAGED_BY, MANAGED_BY
 from rollcall_operator.application import Application
 from rollcall_operator.cluster import Cluster, ClusterError
+from rollcall_operator.definitions import wait_for_definitions
+from rollcall_operator.framework import kopf_settings
 from rollcall_operator.handlers import register
 from rollcall_operator.health import Health
-from rollcall_operator.lease import Lease
+from rollcall_operator.lease import LEASES, Lease
 from rollcall_operator.settings import Settings, parse
 
 logger = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ def main() -> int:
     """Run the operator; exit code 0 after SIGTERM, 1 when the Lease was lost."""
     settings = parse()
     _log_as_json(verbose=settings.verbose)
-    return asyncio.run(_run(settings))
+    return uvloop.run(_run(settings))
 
 
 async def _run(settings: Settings) -> int:
@@ -58,18 +60,22 @@ async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyn
     logger.info("leading as %s", settings.identity)
     application = Application(cluster, settings)
     await _fill(application)
+    health.lead(application)
+    application.reconciler.restore_locks()
     registry = kopf.OperatorRegistry()
     register(registry, application)
     ready = asyncio.Event()
     parts = [
         application.numbering.run(),
         application.expiry.run(),
+        application.watch(),
         health.watch_the_watches(application),
         _release_orphans(application),
+        _sweep(application),
         _take_signals_back(ready, stop),
         kopf.operator(
             registry=registry,
-            settings=_kopf_settings(),
+            settings=kopf_settings(),
             standalone=True,
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
@@ -95,6 +101,18 @@ async def _release_orphans(application: Application) -> None:
         await application.reconciler.release_orphans()
 
 
+async def _sweep(application: Application) -> None:
+    """Delete unwanted output, in the name of the Lease: no two installations share one."""
+    while True:
+        try:
+            lease = await application.cluster.get(LEASES, application.settings.own_namespace, LEASE)
+            break
+        except ClusterError as error:
+            logger.warning("cannot read the Lease yet: %s", error)
+            await asyncio.sleep(START_RETRY_SECONDS)
+    await application.sweep.run(lease["metadata"]["uid"])
+
+
 def _stop_on_signals(stop: asyncio.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -110,23 +128,11 @@ async def _take_signals_back(ready: asyncio.Event, stop: asyncio.Event) -> None:
 async def _fill(application: Application) -> None:
     while True:
         try:
+            await wait_for_definitions(application.cluster)
             return await application.fill()
         except ClusterError as error:
             logger.warning("cannot read the cluster's state yet: %s", error)
             await asyncio.sleep(START_RETRY_SECONDS)
-
-
-def _kopf_settings() -> kopf.OperatorSettings:
-    settings = kopf.OperatorSettings()
-    settings.posting.enabled = False  # transitions have Events of their own
-    settings.scanning.disabled = True  # the CRDs are there: we come in one chart
-    settings.persistence.finalizer = FINALIZER_INVOCATION
-    settings.watching.server_timeout = 300
-    settings.watching.label_selectors["pods"] = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
-    settings.queueing.idle_timeout = 1.0
-    settings.background.cancellation_polling = 1.0
-    settings.networking.request_timeout = 30.0
-    return settings
 
 
 async def _wait_for(event: asyncio.Event) -> None:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rollcall.names import (
+    ANNOTATION_CHUNK,
+    ANNOTATION_STOP,
     API_VERSION,
     COMPONENT_RUNNER,
     FINALIZER_COLLECT,
@@ -17,12 +19,14 @@ from rollcall.names import (
     LABEL_SLICE,
     MANAGED_BY,
 )
+from rollcall.outputkeys import Contents
 from rollcall.outputs import Span
 from rollcall.plan.observed import Note
+from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.joboutput import HostRange, JobOutputSpec
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.meta import LocalReference, Resource
-from rollcall.work import WORK_DIRECTORY, WORK_KEY
+from rollcall.work import ORDERS_DIRECTORY, WORK_DIRECTORY, WORK_KEY
 from rollcall_operator.settings import RunnerSettings
 
 Manifest = dict[str, Any]
@@ -48,19 +52,34 @@ def job_slice(slice_: JobSlice) -> Manifest:
     }
 
 
-def work_secret(slice_: JobSlice, work: bytes) -> Manifest:
-    """The Secret with a slice's work; it goes away with the slice, at the latest."""
+def work_secret(invocation: JobInvocation, works: Mapping[str, bytes], suffix: str) -> Manifest:
+    """The Secret with the work of some slices, by their names; it goes away with the invocation, at the latest.
+
+    The suffix is random: a name that followed from the content would let those who see pods try out short passwords.
+    """
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": _metadata(slice_, slice_.metadata.name, component=COMPONENT_RUNNER),
+        "metadata": {
+            "name": f"{invocation.metadata.name}-work-{suffix}",
+            "namespace": invocation.metadata.namespace,
+            "labels": {
+                LABEL_MANAGED_BY: MANAGED_BY,
+                LABEL_INVOCATION: invocation.metadata.name,
+                LABEL_COMPONENT: COMPONENT_RUNNER,
+            },
+            "ownerReferences": [invocation.owner_reference().wire()],
+        },
         "immutable": True,
-        "data": {WORK_KEY: base64.b64encode(work).decode("ascii")},
+        "data": {name: base64.b64encode(work).decode("ascii") for name, work in works.items()},
     }
 
 
-def runner_pod(slice_: JobSlice, settings: RunnerSettings) -> Manifest:
-    """The pod that runs a slice. It satisfies the *restricted* Pod Security Standard and knows no API token."""
+def runner_pod(slice_: JobSlice, secret: str, settings: RunnerSettings, grace_seconds: int) -> Manifest:
+    """The pod that runs a slice with its part of a Secret, and may take `grace_seconds` to stop it.
+
+    It satisfies the *restricted* Pod Security Standard and knows no API token.
+    """
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -72,7 +91,7 @@ def runner_pod(slice_: JobSlice, settings: RunnerSettings) -> Manifest:
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": settings.grace_period_seconds,
+            "terminationGracePeriodSeconds": grace_seconds,
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": _USER,
@@ -96,25 +115,47 @@ def runner_pod(slice_: JobSlice, settings: RunnerSettings) -> Manifest:
                         "requests": {"cpu": settings.cpu_request, "memory": settings.memory_request},
                         "limits": {"memory": settings.memory_limit},
                     },
-                    "volumeMounts": [{"name": "work", "mountPath": WORK_DIRECTORY, "readOnly": True}],
+                    "volumeMounts": [
+                        {"name": "work", "mountPath": WORK_DIRECTORY, "readOnly": True},
+                        {"name": "orders", "mountPath": ORDERS_DIRECTORY, "readOnly": True},
+                    ],
                 }
             ],
-            "volumes": [{"name": "work", "secret": {"secretName": slice_.metadata.name, "defaultMode": 0o440}}],
+            "volumes": [
+                {
+                    "name": "work",
+                    "secret": {
+                        "secretName": secret,
+                        "defaultMode": 0o440,
+                        "items": [{"key": slice_.metadata.name, "path": WORK_KEY}],
+                    },
+                },
+                {
+                    "name": "orders",
+                    "downwardAPI": {
+                        "defaultMode": 0o440,
+                        "items": [
+                            {"path": "stop", "fieldRef": {"fieldPath": f"metadata.annotations['{ANNOTATION_STOP}']"}}
+                        ],
+                    },
+                },
+            ],
         },
     }
 
 
-def job_output(slice_: JobSlice, sequence: int, data: bytes, hosts: Mapping[str, Span]) -> Manifest:
+def job_output(slice_: JobSlice, contents: Contents, data: bytes, hosts: Mapping[str, Span]) -> Manifest:
     """One chunk of a slice's output."""
     spec = JobOutputSpec(
         slice_ref=LocalReference(name=slice_.metadata.name),
-        sequence=sequence,
+        sequence=contents.sequence,
         hosts={host: HostRange(**asdict(span)) for host, span in hosts.items()},
     )
+    metadata = _metadata(slice_, f"{slice_.metadata.name}-{contents.sequence}")
     return {
         "apiVersion": API_VERSION,
         "kind": "JobOutput",
-        "metadata": _metadata(slice_, f"{slice_.metadata.name}-{sequence}"),
+        "metadata": {**metadata, "annotations": {ANNOTATION_CHUNK: str(contents)}},
         "spec": spec.wire(),
         "data": base64.b64encode(data).decode("ascii"),
     }

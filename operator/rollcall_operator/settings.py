@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from rollcall.outputkeys import StoreAddress, StoreKind
 from rollcall.plan.observed import Timing
 
 
@@ -20,7 +21,20 @@ class RunnerSettings:
     memory_limit: str
     cpu_request: str
     output_limit_bytes: int
-    grace_period_seconds: int = 30
+    grace_period_seconds: int = 25
+    """How long a runner that is told to stop may take beside the grace period of its scripts."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSettings:
+    """Where output is kept, and for how long."""
+
+    stores: tuple[StoreAddress, ...] = (StoreAddress(StoreKind.CLUSTER),)
+    """New output goes to the first; earlier output is looked for in all."""
+    retention: timedelta | None = None
+    """How long it is kept after its invocation has finished; None: as long as the invocation."""
+    keep_of_deleted: bool = False
+    sweep_seconds: int = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +48,10 @@ class Settings:
     timing: Timing
     output_limit_bytes_per_invocation: int
     lease_seconds: int
+    concurrent_reconciles: int
     health_port: int
     verbose: bool
+    output: OutputSettings = OutputSettings()
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
@@ -80,6 +96,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         metavar="N",
         help="how much output of one invocation is kept (default: 512 MiB)",
     )
+    _add_output_arguments(parser)
     add(
         "--reference-grace-seconds",
         type=_positive,
@@ -101,7 +118,14 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         metavar="N",
         help="how long a dead operator keeps the Lease (default: 15)",
     )
-    add("--health-port", type=int, default=8080, help="serves /healthz and /readyz (default: 8080)")
+    add(
+        "--concurrent-reconciles",
+        type=_positive,
+        default=2,
+        metavar="N",
+        help="how many invocations are reconciled at the same time; the others wait for their turn (default: 2)",
+    )
+    add("--health-port", type=int, default=8080, help="serves /healthz, /readyz and /metrics (default: 8080)")
     add("--verbose", action="store_true", help="log every decision")
     given = parser.parse_args(arguments)
     if not given.runner_image:
@@ -124,9 +148,68 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         ),
         output_limit_bytes_per_invocation=given.output_limit_bytes_per_invocation,
         lease_seconds=given.lease_seconds,
+        concurrent_reconciles=given.concurrent_reconciles,
         health_port=given.health_port,
         verbose=given.verbose,
+        output=_output_settings(given),
     )  # fmt: skip
+
+
+def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--output-store",
+        type=_store,
+        default=StoreAddress(StoreKind.CLUSTER),
+        metavar="STORE",
+        help="where output is kept: cluster (default), file:///folder, or s3://bucket/prefix, gs://..., az://...,"
+        " also with ?endpoint=...&region=...; credentials come from the environment, as AWS_ACCESS_KEY_ID",
+    )
+    add(
+        "--output-also-in",
+        type=_store,
+        action="append",
+        default=[],
+        metavar="STORE",
+        help="where earlier output may be; may be repeated, the cluster is always looked into",
+    )
+    add(
+        "--output-retention-seconds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how long output is kept after its invocation has finished (default: 0, as long as the invocation)",
+    )
+    add(
+        "--keep-output-of-deleted",
+        action="store_true",
+        help="do not delete the files or objects of invocations that are deleted",
+    )
+    add(
+        "--output-sweep-seconds",
+        type=_positive,
+        default=600,
+        metavar="N",
+        help="how often output that is no longer wanted is looked for (default: 600)",
+    )
+
+
+def _output_settings(given: argparse.Namespace) -> OutputSettings:
+    stores = (given.output_store, *given.output_also_in, StoreAddress(StoreKind.CLUSTER))
+    seconds = given.output_retention_seconds
+    return OutputSettings(
+        stores=tuple(dict.fromkeys(stores)),
+        retention=timedelta(seconds=seconds) if seconds > 0 else None,
+        keep_of_deleted=given.keep_output_of_deleted,
+        sweep_seconds=given.output_sweep_seconds,
+    )
+
+
+def _store(text: str) -> StoreAddress:
+    try:
+        return StoreAddress.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> int:

@@ -6,6 +6,7 @@ Watches lose deletions when they are interrupted: `vanished` finds them in a ful
 """
 
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 
 from rollcall.names import Kind
 from rollcall.plan.pods import Pod, read_pod
+from rollcall.plan.slices import Slices
 from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
@@ -28,6 +30,7 @@ Key = tuple[str, str]
 """Namespace and name."""
 Identity = tuple[str, str, str]
 """Plural, namespace and name."""
+Entry = JobInvocation | JobSlice | Pod
 MAX_GONE: Final = 10_000
 
 _MODELS: dict[str, type[Resource]] = {
@@ -44,14 +47,21 @@ class Store:
     """The newest known objects, by namespace and name. `changed` is called with the invocation that a change is of."""
 
     changed: Callable[[Key], None] = lambda _: None
+    replaced: Callable[[Entry | None, Entry | None], None] = lambda _, __: None
+    """Called with what an invocation, a slice or a pod was and what it is now; None while it is not there."""
     invocations: dict[Key, JobInvocation] = field(default_factory=dict)
-    templates: dict[Key, JobTemplate | str] = field(default_factory=dict)
+    templates: defaultdict[str, dict[str, JobTemplate | str]] = field(default_factory=lambda: defaultdict(dict))
     """A template that cannot be read is a sentence that says why."""
     hosts: defaultdict[str, dict[str, Host]] = field(default_factory=lambda: defaultdict(dict))
     slices: defaultdict[Key, dict[str, JobSlice]] = field(default_factory=lambda: defaultdict(dict))
     """By invocation, then by name."""
+    dealt: dict[str, Slices] = field(default_factory=dict)
+    """By the uid of the invocation that owns them: one of another life of it may have had the same name."""
     pods: defaultdict[Key, dict[str, Pod]] = field(default_factory=lambda: defaultdict(dict))
     """By invocation, then by name, which is their slice's."""
+    with_output: set[Key] = field(default_factory=set)
+    """The slices whose status holds output, by namespace and name. The output is not kept here: nothing is decided by
+    it, and that of thousands of slices would be most of what there is."""
     _versions: dict[Identity, int] = field(default_factory=dict)
     _owners: dict[Identity, Key] = field(default_factory=dict)
     """The invocation of each slice and pod."""
@@ -88,13 +98,14 @@ class Store:
         self._versions.pop(identity, None)
         match plural:
             case Kind.JOB_INVOCATION.plural:
-                self.invocations.pop((namespace, name), None)
+                self.replaced(self.invocations.pop((namespace, name), None), None)
                 self.changed((namespace, name))
             case Kind.JOB_TEMPLATE.plural:
-                self.templates.pop((namespace, name), None)
+                self.templates[namespace].pop(name, None)
             case Kind.HOST.plural:
                 self.hosts[namespace].pop(name, None)
             case Kind.JOB_SLICE.plural:
+                self.with_output.discard((namespace, name))
                 self._forget_child(self.slices, identity)
             case "pods":
                 self._forget_child(self.pods, identity)
@@ -103,7 +114,10 @@ class Store:
         """Forget a slice or pod, whatever its labels said in the end."""
         owner = self._owners.pop(identity, None)
         if owner is not None:
-            children[owner].pop(identity[2], None)
+            gone = children[owner].pop(identity[2], None)
+            self.replaced(gone, None)
+            if isinstance(gone, JobSlice):
+                self._undeal(gone)
             if not children[owner]:
                 del children[owner]
             self.changed(owner)
@@ -117,28 +131,35 @@ class Store:
             > self._versions.get((plural, document["metadata"]["namespace"], document["metadata"]["name"]), 0)
         ]
 
-    def vanished(self, plural: str, documents: Iterable[Document]) -> list[tuple[str, str]]:
-        """What is known, by namespace and name, but is not in a full list."""
+    def vanished(self, plural: str, documents: Iterable[Document], as_of: float = math.inf) -> list[tuple[str, str]]:
+        """What is known, by namespace and name, but is not in a full list; what is newer than the list aside."""
         listed = {(document["metadata"]["namespace"], document["metadata"]["name"]) for document in documents}
-        return [identity[1:] for identity in self._versions if identity[0] == plural and identity[1:] not in listed]
+        return [
+            identity[1:]
+            for identity, version in self._versions.items()
+            if identity[0] == plural and version <= as_of and identity[1:] not in listed
+        ]
 
     def _keep(self, plural: str, document: Document) -> None:
         metadata = document["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
         try:
-            parsed = read_pod(document) if plural == "pods" else _MODELS[plural].model_validate(document)
+            parsed = read_pod(document) if plural == "pods" else parse(plural, document)
         except (ValidationError, ValueError) as error:
             self._keep_broken(plural, namespace, name, error)
             return
         match parsed:
             case JobInvocation():
+                self.replaced(self.invocations.get((namespace, name)), parsed)
                 self.invocations[namespace, name] = parsed
                 self.changed((namespace, name))
             case JobTemplate():
-                self.templates[namespace, name] = parsed
+                self.templates[namespace][name] = parsed
             case Host():
                 self.hosts[namespace][name] = parsed
             case JobSlice():
+                holds_output = bool((document.get("status") or {}).get("output"))
+                (self.with_output.add if holds_output else self.with_output.discard)((namespace, name))
                 self._keep_child(self.slices, (plural, namespace, name), parsed.spec.invocation_ref.name, parsed)
             case Pod():
                 self._keep_child(self.pods, (plural, namespace, name), parsed.invocation, parsed)
@@ -147,17 +168,43 @@ class Store:
         self, children: defaultdict[Key, dict[str, Any]], identity: Identity, invocation: str, parsed: JobSlice | Pod
     ) -> None:
         owner = self._owners[identity] = (identity[1], invocation)
+        before = children[owner].get(identity[2])
+        self.replaced(before, parsed)
         children[owner][identity[2]] = parsed
+        if isinstance(before, JobSlice):
+            self._undeal(before)
+        if isinstance(parsed, JobSlice):
+            self.dealt.setdefault(_owner(parsed), Slices()).put(parsed)
         self.changed(owner)
+
+    def _undeal(self, slice_: JobSlice) -> None:
+        """Take a slice that is gone out of its invocation's."""
+        owner = _owner(slice_)
+        slices = self.dealt.get(owner)
+        if slices is not None:
+            slices.remove(slice_.metadata.name)
+            if not slices:
+                del self.dealt[owner]
 
     def _keep_broken(self, plural: str, namespace: str, name: str, error: ValueError) -> None:
         """Live on with an object that cannot be read: only those who need it are told."""
         said = _first_problem(error)
         logger.warning("cannot read %s %s/%s: %s", plural, namespace, name, said)
         if plural == Kind.JOB_TEMPLATE.plural:
-            self.templates[namespace, name] = said
+            self.templates[namespace][name] = said
         elif plural == Kind.HOST.plural:
             self.hosts[namespace].pop(name, None)
+
+
+def parse(plural: str, document: Document) -> Resource:
+    """A resource as it is kept here. Raises ValidationError for one that cannot be read."""
+    parsed = _MODELS[plural].model_validate(document)
+    return parsed.without_output() if isinstance(parsed, JobSlice) else parsed
+
+
+def _owner(slice_: JobSlice) -> str:
+    """The uid of the invocation that the slice was made for."""
+    return next((reference.uid for reference in slice_.metadata.owner_references), "")
 
 
 def _first_problem(error: ValueError) -> str:

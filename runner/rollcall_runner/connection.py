@@ -1,8 +1,8 @@
 """SSH connections: which host keys count, what to log in with, how long to wait."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import asyncssh
@@ -40,6 +40,8 @@ class Patience:
     """For the TCP connection."""
     login: float = 30
     """From there to the end of the login."""
+    elevation: float = 30
+    """For the shell of another user, when the script is to run as one; PAM takes seconds to refuse a password."""
     keepalive: float = 15
     """Between questions whether the host is still there; three without an answer end the connection."""
 
@@ -49,7 +51,7 @@ class Login:
     """Credentials that have been read."""
 
     keys: tuple[ClientKey, ...]
-    password: str | None
+    password: str | None = field(repr=False)
 
     @property
     def described(self) -> str:
@@ -62,7 +64,10 @@ def read_login(credentials: Credentials) -> Login:
     """The login that credentials stand for. Raises CredentialsError. Slow for an encrypted key: its purpose."""
     if credentials.private_key is None:
         if credentials.password is None:
-            raise CredentialsError("the credentials hold neither a private key nor a password")
+            raise CredentialsError(
+                "the credentials hold neither a private key nor a password; add `ssh-privatekey` or `password` to "
+                "their Secret"
+            )
         return Login((), credentials.password)
     key = _read_key(credentials.private_key, credentials.passphrase)
     keys: list[ClientKey] = [key]
@@ -168,27 +173,7 @@ async def connect(host: HostWork, login: Login, patience: Patience) -> asyncssh.
 
     try:
         async with asyncio.timeout(patience.connect) as deadline:
-            return await asyncssh.connect(
-                host.address,
-                host.port,
-                username=host.user,
-                client_factory=observer,
-                config=None,
-                known_hosts=(keys, [], []),
-                server_host_key_algs=f"+{ANY_HOST_KEY}",
-                client_keys=list(login.keys) or None,
-                password=login.password,
-                agent_path=None,
-                agent_forwarding=False,
-                x11_forwarding=False,
-                x509_trusted_certs=None,
-                gss_host=None,
-                host_based_auth=False,
-                connect_timeout=None,
-                login_timeout=patience.login,
-                keepalive_interval=patience.keepalive,
-                keepalive_count_max=3,
-            )
+            return await _log_in(host, login, patience, keys, observer)
     except asyncssh.HostKeyNotVerifiable:
         shown = next((observer.refused_key for observer in observers if observer.refused_key), "that cannot be read")
         raise HostKeysError(
@@ -199,6 +184,36 @@ async def connect(host: HostWork, login: Login, patience: Patience) -> asyncssh.
         if not deadline.expired():
             raise  # the system's own, from the TCP connection
         raise SilentHostError from error
+
+
+async def _log_in(
+    host: HostWork,
+    login: Login,
+    patience: Patience,
+    keys: list[asyncssh.SSHKey],
+    observer: Callable[[], asyncssh.SSHClient],
+) -> asyncssh.SSHClientConnection:
+    return await asyncssh.connect(
+        host.address,
+        host.port,
+        username=host.user,
+        client_factory=observer,
+        config=None,
+        known_hosts=(keys, [], []),
+        server_host_key_algs=f"+{ANY_HOST_KEY}",
+        client_keys=list(login.keys) or None,
+        password=login.password,
+        agent_path=None,
+        agent_forwarding=False,
+        x11_forwarding=False,
+        x509_trusted_certs=None,
+        gss_host=None,
+        host_based_auth=False,
+        connect_timeout=None,
+        login_timeout=patience.login,
+        keepalive_interval=patience.keepalive,
+        keepalive_count_max=3,
+    )
 
 
 async def close(connection: asyncssh.SSHClientConnection) -> None:

@@ -1,4 +1,4 @@
-"""What a failure to reach a host or to log in means: the reason, and a sentence on which a person can act."""
+"""How a host ended: the state, the reason, and a sentence that says what happened and what a person can do."""
 
 import os
 import socket
@@ -10,14 +10,64 @@ from rollcall.names import HostState, Reason
 from rollcall.outputs import Exit
 from rollcall.work import HostWork
 from rollcall_runner.connection import CredentialsError, HostKeysError, Login, Patience, SilentHostError
+from rollcall_runner.elevation import ElevationError
 from rollcall_runner.emitter import MAX_MESSAGE_LENGTH
+from rollcall_runner.quoting import quote
+from rollcall_runner.script import Stopped
+from rollcall_runner.session import End
 
-_MAX_QUOTE_LENGTH: Final = 200
+_CHECK_ADDRESS: Final = "check spec.address and spec.port of the Host, and what is between it and the runner pods"
+_EXIT_CODE_HINTS: Final = {
+    126: "; by convention: it could not be executed, see its output",
+    127: "; by convention: a command or the interpreter in its #! line was not found, see its output",
+}
 
 
 def failed(reason: Reason, message: str, exit_code: int | None = None) -> Exit:
     """The end of a host that did not succeed."""
     return Exit(HostState.FAILED, exit_code, reason, message[:MAX_MESSAGE_LENGTH])
+
+
+def describe(end: End) -> Exit:
+    """The result of a script that ended in this way."""
+    if end.signal is not None:
+        hint = "; if nobody sent it, the host's memory ran out: see its kernel log" if end.signal == "KILL" else ""
+        return failed(Reason.SIGNAL, f"signal {end.signal} ended the script{hint}")
+    if end.exit_code is None:
+        return failed(
+            Reason.UNREACHABLE,
+            "the connection broke while the script ran; whether it goes on there is not known: "
+            "look for it on the host before you run it again",
+        )
+    if end.exit_code == 0:
+        return Exit(HostState.SUCCEEDED, 0)
+    hint = _EXIT_CODE_HINTS.get(end.exit_code, "")
+    return failed(Reason.EXIT_CODE, f"the script ended with exit code {end.exit_code}{hint}", end.exit_code)
+
+
+def timed_out(seconds: int, stopped: Stopped) -> Exit:
+    """The end of a host whose script took too long."""
+    return failed(
+        Reason.TIMEOUT,
+        f"the script ran longer than {seconds} s (executionTimeoutSeconds) and was told to end; {stopped.sentence}",
+    )
+
+
+def output_limit(limit: int, stopped: Stopped | None) -> Exit:
+    """The end of a host that said too much; `stopped` is None when its script had ended by then."""
+    what = f"was told to end; {stopped.sentence}" if stopped else "has ended; what it said beyond that is lost"
+    return failed(
+        Reason.OUTPUT_LIMIT,
+        f"the script said more than {limit} bytes, the most that the invocation allows a host, and {what}",
+    )
+
+
+def cancelled(stopped: Stopped) -> Exit:
+    """The end of a host whose script was stopped on request."""
+    message = f"cancelled; the script was told to end; {stopped.sentence}"
+    if stopped.confirmed:
+        return Exit(HostState.CANCELLED, None, Reason.CANCELLED, message)
+    return Exit(HostState.CANCEL_FAILED, None, Reason.CANCEL_FAILED, message)
 
 
 def explain(error: Exception, host: HostWork, login: Login | None, patience: Patience) -> Exit:
@@ -33,36 +83,54 @@ def _explain(error: Exception, host: HostWork, login: Login | None, patience: Pa
             return Reason.AUTHENTICATION_FAILED, str(error)
         case HostKeysError():
             return Reason.HOST_KEY_MISMATCH, str(error)
+        case ElevationError():
+            return Reason.PRIVILEGE_ESCALATION_FAILED, str(error)
         case asyncssh.PermissionDenied() | asyncssh.IllegalUserName():
             return Reason.AUTHENTICATION_FAILED, _refused(where, host.user, login)
         case asyncssh.DisconnectError() if "authentication" in error.reason.lower():
             return Reason.AUTHENTICATION_FAILED, f"{_refused(where, host.user, login)} ({quote(error.reason)})"
+        case _:
+            return _unreachable(error, where, host, patience)
+
+
+def _unreachable(error: Exception, where: str, host: HostWork, patience: Patience) -> tuple[Reason, str]:
+    match error:
         case SilentHostError():
-            return Reason.UNREACHABLE, f"{where} does not answer: no TCP connection in {patience.connect:g} s"
+            message = f"{where} does not answer: no TCP connection in {patience.connect:g} s; {_CHECK_ADDRESS}"
         case socket.gaierror():
-            return Reason.UNREACHABLE, f"the name {host.address} cannot be resolved; check spec.address of the Host"
+            message = (
+                f"the name {host.address} cannot be resolved; check spec.address of the Host, and the cluster's DNS"
+            )
         case OSError():
             why = os.strerror(error.errno) if error.errno else quote(str(error))
-            return Reason.UNREACHABLE, f"no connection to {where}: {why}"
+            message = f"no connection to {where}: {why}; {_CHECK_ADDRESS}"
         case asyncssh.ConnectionLost() if "Login timeout" in error.reason:
-            return Reason.UNREACHABLE, (
+            message = (
                 f"{where} accepts connections, but the SSH login was not done in {patience.login:g} s; "
                 "check that an SSH server listens there and is not overloaded"
             )
         case asyncssh.ChannelOpenError():
-            return Reason.UNREACHABLE, f"the host at {where} refuses to run a command: {quote(error.reason)}"
+            message = (
+                f"the host at {where} refuses to run a command: {quote(error.reason)}; "
+                f"check what its sshd_config allows {host.user} (MaxSessions, ForceCommand, the login shell)"
+            )
         case asyncssh.Error():
-            return Reason.UNREACHABLE, f"no SSH connection to {where}: {quote(error.reason)}"
+            message = (
+                f"no SSH connection to {where}: {quote(error.reason)}; see whether `ssh -p {host.port} "
+                f"{host.user}@{host.address}` works from a pod"
+            )
         case _:
             # Only the kind of an unforeseen error is told: its text might hold anything.
-            return Reason.RUNNER_CRASHED, f"the runner could not work on {where}: {type(error).__name__}"
+            return Reason.RUNNER_CRASHED, (
+                f"the runner could not work on {where}: {type(error).__name__}; this is a fault of Rollcall, "
+                "please report it"
+            )
+    return Reason.UNREACHABLE, message
 
 
 def _refused(where: str, user: str, login: Login | None) -> str:
     given = login.described if login else "credentials"
-    return f"the host at {where} does not accept user {user} with the {given} of its credentials"
-
-
-def quote(text: str) -> str:
-    """Foreign words on one line, of bounded length, without control characters."""
-    return "".join(character if character.isprintable() else " " for character in text)[:_MAX_QUOTE_LENGTH].strip()
+    return (
+        f"the host at {where} does not accept user {user} with the {given} of its credentials; check the user, the "
+        "Secret, and what the host's sshd_config and authorized_keys allow"
+    )

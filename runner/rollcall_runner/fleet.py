@@ -1,7 +1,7 @@
-"""All hosts of a work, so many at a time as it allows, until they are done or the runner is told to stop."""
+"""All hosts of a work, so many at a time as it allows, until they are done or told to stop."""
 
 import asyncio
-from collections.abc import Iterator
+from contextlib import suppress
 
 from rollcall.outputs import Exit
 from rollcall.work import HostWork, Work
@@ -9,35 +9,76 @@ from rollcall_runner.connection import Logins, Patience
 from rollcall_runner.emitter import Emitter
 from rollcall_runner.host import NOT_STARTED, Means, run_host
 from rollcall_runner.lines import LineWriter
+from rollcall_runner.masking import Mask, secrets_of
+from rollcall_runner.orders import HostStop, Orders
 
 
-async def run_fleet(work: Work, writer: LineWriter, stop: asyncio.Event, patience: Patience) -> list[Exit]:
+class _Fleet:
+    """The hosts that wait, and the ends of the others."""
+
+    def __init__(self, work: Work, writer: LineWriter, orders: Orders, patience: Patience) -> None:
+        self._work = work
+        self._writer = writer
+        self._orders = orders
+        self._means = Means(work, Logins(work.credentials), writer, patience)
+        self._masks: dict[int, Mask] = {}
+        self._waiting = dict(enumerate(work.hosts))
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self.exits: list[Exit] = []
+
+    async def take_hosts(self) -> None:
+        """Runs hosts that wait, one after the other; whoever is free takes the next one."""
+        while self._waiting:
+            number, host = next(iter(self._waiting.items()))
+            stop = self._orders.of(host.name)
+            await self._turn(number, stop)
+            if self._waiting.pop(number, None) is None:
+                continue  # another has taken it, or it was told to stop
+            if stop.asked.is_set():
+                self._cancel(host)
+            else:
+                self.exits.append(await run_host(host, self._emitter(host), stop, self._means))
+
+    async def cancel_waiting(self) -> None:
+        """Ends hosts that are told to stop before they have been started."""
+        while True:
+            await self._orders.news()
+            for number, host in list(self._waiting.items()):
+                if self._orders.of(host.name).asked.is_set():
+                    del self._waiting[number]
+                    self._cancel(host)
+
+    async def _turn(self, number: int, stop: HostStop) -> None:
+        """Waits until a host may be started: the starts are spread evenly over a time. A stop ends the waiting."""
+        due = self._began + number * self._work.spread_seconds / len(self._work.hosts)
+        if (seconds := due - self._clock()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.asked.wait(), seconds)
+
+    def _cancel(self, host: HostWork) -> None:
+        self._emitter(host).end(NOT_STARTED)
+        self.exits.append(NOT_STARTED)
+
+    def _emitter(self, host: HostWork) -> Emitter:
+        work = self._work
+        mask = self._masks.get(host.credentials)
+        if mask is None:
+            mask = Mask((*work.masked, *secrets_of(work.credentials[host.credentials])))
+            self._masks[host.credentials] = mask
+        return Emitter(host.name, self._writer.write, work.output_limit_bytes, on_excess=work.on_excess, mask=mask)
+
+
+async def run_fleet(work: Work, writer: LineWriter, orders: Orders, patience: Patience) -> list[Exit]:
     """Runs every host and returns how each ended, in the order of their ends.
 
-    When `stop` is set, hosts that wait end as cancelled at once, and scripts that run are stopped.
+    Hosts that wait when they are told to stop end as cancelled at once, and scripts that run are stopped.
     """
-    means = Means(Logins(work.credentials), writer, stop, work.execution_timeout_seconds, patience)
-    waiting = iter(work.hosts)
-    exits: list[Exit] = []
-
-    def emitter(host: HostWork) -> Emitter:
-        return Emitter(host.name, writer.write, work.output_limit_bytes)
-
-    async def take_hosts(hosts: Iterator[HostWork]) -> None:
-        # The workers share the iterator; whoever is free takes the next host.
-        for host in hosts:
-            exits.append(await run_host(host, work.scripts[host.script], emitter(host), means))
-
-    async def cancel_waiting() -> None:
-        await stop.wait()
-        for host in waiting:
-            emitter(host).end(NOT_STARTED)
-            exits.append(NOT_STARTED)
-
+    fleet = _Fleet(work, writer, orders, patience)
     async with asyncio.TaskGroup() as group:
-        canceller = group.create_task(cancel_waiting())
+        canceller = group.create_task(fleet.cancel_waiting())
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(work.parallelism, len(work.hosts))):
-                workers.create_task(take_hosts(waiting))
+                workers.create_task(fleet.take_hosts())
         canceller.cancel()
-    return exits
+    return fleet.exits

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from rollcall.lastwords import Said
+
 HIGH_WATER: Final = 1 << 20
 LOW_WATER: Final = 1 << 18
 
@@ -26,6 +28,8 @@ class LineWriter:
         self._closed = False
         self._gone = False
         self._on_relief: list[Callable[[], None]] = []
+        self.said = Said()
+        """What was written, if it is little."""
 
     @property
     def congested(self) -> bool:
@@ -36,6 +40,7 @@ class LineWriter:
         """Queues a line; drops it when the reader is gone."""
         if self._gone:
             return
+        self.said.add(line)
         self._queue.append(line)
         self._size += len(line)
         self._more.set()

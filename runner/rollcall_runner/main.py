@@ -1,7 +1,8 @@
 """`rollcall-runner`: carries out the work of one slice.
 
-Events go to stdout, one JSON object per line; a summary goes to the termination log. The exit code is 0 when every host
-has its exit event, whatever it says, 1 when stdout's reader went away, and 2 when the work file cannot be used.
+Events go to stdout, one JSON object per line; a summary goes to the termination log, with all events if they are few.
+The exit code is 0 when every host has its exit event, whatever it says, 1 when stdout's reader went away, and 2 when
+the work file cannot be used.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from rollcall.work import WORK_PATH, Work
+from rollcall.work import STOP_PATH, WORK_PATH, Work
 
 TERMINATION_LOG: Final = "/dev/termination-log"
 """Where Kubernetes takes a container's termination message from; the file exists in every container."""
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     async def serve_and_tell() -> None:
         # Within the loop, whose end waits for threads that still resolve a name.
-        _write_termination_log(options.termination_log, await serve(work, Patience(), _STOP_SIGNALS))
+        _write_termination_log(options.termination_log, await serve(work, options.orders, Patience(), _STOP_SIGNALS))
 
     try:
         asyncio.run(serve_and_tell())
@@ -56,6 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="rollcall-runner", description="Runs the work of one slice over SSH.")
     parser.add_argument("--work", type=Path, default=Path(WORK_PATH), help="the work file (default: %(default)s)")
+    parser.add_argument(
+        "--orders",
+        type=Path,
+        default=Path(STOP_PATH),
+        help="the file that tells which hosts to stop; it may be missing (default: %(default)s)",
+    )
     parser.add_argument(
         "--termination-log",
         type=Path,
@@ -85,6 +92,8 @@ def read_work(path: Path) -> Work:
         raise UnusableWorkError(f"{error} ({path})") from None
     if min(work.parallelism, work.execution_timeout_seconds, work.output_limit_bytes) < 1:
         raise UnusableWorkError("the work file allows no parallelism, no time or no output")
+    if min(work.stop_grace_seconds, work.spread_seconds) < 0:
+        raise UnusableWorkError("the work file has a time that is less than nothing")
     for host in work.hosts:
         if not (0 <= host.script < len(work.scripts) and 0 <= host.credentials < len(work.credentials)):
             raise UnusableWorkError(

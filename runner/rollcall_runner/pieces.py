@@ -75,12 +75,17 @@ class Rest:
 class Allowance:
     """How much of a host's output is kept: a head, given back at once, and a tail, given back at the end."""
 
-    def __init__(self, limit: int) -> None:
-        self._tail_bytes = min(TAIL_BYTES, limit // 2)
+    def __init__(self, limit: int, tail_bytes: int = TAIL_BYTES) -> None:
+        self._tail_bytes = min(tail_bytes, limit // 2)
         self._head_left = limit - self._tail_bytes
         self._tail: deque[tuple[Stream, bytearray]] = deque()
         self._tail_length = 0
         self._cut = 0
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether more was said than is kept."""
+        return self._cut > 0
 
     def take(self, stream: Stream, data: bytes) -> bytes:
         """The part of `data` that belongs to the head; the rest is kept back for the tail."""

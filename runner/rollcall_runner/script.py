@@ -8,7 +8,8 @@ kernel would, so that a `noexec` temporary directory does not matter.
 
 Before the `exec` the launcher leaves a *janitor* behind: a subshell, adopted by init, that holds only the channel's
 stdin. The SSH server closes that when the script has ended and when the connection has broken; the janitor then removes
-the directory. Nothing waits for it.
+the directory. Nothing waits for it. Where stdin is a terminal it lets go of that, because sudo waits until nobody has
+its terminal open, and looks every second whether the script has ended.
 
 The script needs a process group of its own, or else it could not be stopped with its children. OpenSSH gives every exec
 request one. Where a server does not, the launcher uses `setsid`; where that is missing too, only the script's own
@@ -27,14 +28,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-STOP_GRACE_SECONDS: Final = 5
-"""How long a script may take to end after SIGTERM."""
 _NAP: Final = "sleep 0.2 2>/dev/null || { sleep 1; i=$((i+8)); }; i=$((i+2))"
 """Two tenths of a second, which `i` counts; a whole one where `sleep` knows only whole ones, as POSIX demands."""
 
 LAUNCHER: Final = "; ".join(
     (
-        "umask 077",
         "say() { echo rollcall: $* >&2; exit 126; }",
         "IFS= read -r name && IFS= read -r size && IFS= read -r program && IFS= read -r argument || exit 126",
         'd="${TMPDIR:-/tmp}/$name"',
@@ -52,8 +50,8 @@ LAUNCHER: Final = "; ".join(
         'echo "$group $$" >"$d/group"',
         # A shell gives /dev/null as stdin to what it runs with &, so the janitor takes it from elsewhere.
         "exec 3<&0",
-        '( ( trap "" HUP INT QUIT TERM; while read -r line; do :; done; exec rm -rf "$d" )'
-        " <&3 3<&- >/dev/null 2>&1 & )",
+        '( ( trap "" HUP INT QUIT TERM; if [ -t 0 ]; then exec </dev/null; while kill -s 0 $$; do sleep 1; done'
+        '; else while read -r line; do :; done; fi; exec rm -rf "$d" ) <&3 3<&- >/dev/null 2>&1 & )',
         'exec 3<&- $leader "$program" ${argument:+"$argument"} "$d/script" </dev/null',
     )
 )
@@ -80,7 +78,7 @@ STOPPER: Final = "; ".join(
         "; for f in /proc/$pid/stat /proc/[0-9]*/stat; do { read -r stat <$f; } 2>/dev/null || continue"
         '; p=${stat%% *}; set -- ${stat##*) }; [ "$1" = Z ] && continue'
         '; if [ "$3" = "$group" ] || [ "$p" = "$pid" ]; then return 0; fi; done; return 1; }',
-        "kill -s TERM -- $target 2>/dev/null",
+        "[ $grace -eq 0 ] || kill -s TERM -- $target 2>/dev/null",
         "i=0",
         "while alive && [ $i -lt $((grace*10)) ]; do nap; done",
         "if alive; then kill -s KILL -- $target 2>/dev/null; i=0; while alive && [ $i -lt 30 ]; do nap; done; fi",
@@ -88,8 +86,8 @@ STOPPER: Final = "; ".join(
         'if alive; then echo alive; elif [ "$group" = - ]; then echo alone; else echo gone; fi',
     )
 )
-"""Reads from stdin: the directory's name and the seconds between SIGTERM and SIGKILL, each on a line. Prints what
-became of the processes, a value of `Stopped`."""
+"""Reads from stdin: the directory's name and the seconds between SIGTERM and SIGKILL (0: SIGKILL at once), each on a
+line. Prints what became of the processes, a value of `Stopped`."""
 
 
 class Stopped(Enum):
@@ -103,19 +101,36 @@ class Stopped(Enum):
     """There is no trace of the script: it has ended, or never began."""
     UNKNOWN = "unknown"
     """The host did not answer."""
+    BUSY = "busy"
+    """The host did not open a second session."""
+    REFUSED = "refused"
+    """The host did not make the login user the effective one a second time."""
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the processes are known to be gone."""
+        return self in (Stopped.GONE, Stopped.ABSENT)
 
     @property
     def sentence(self) -> str:
-        """The state in words that follow 'the script was told to end'."""
+        """The state in words that follow 'the script was told to end'; what to do, where it may still be there."""
         match self:
             case Stopped.GONE | Stopped.ABSENT:
                 return "its processes are confirmed gone"
-            case Stopped.ALIVE:
-                return "its processes could not be confirmed stopped: they are still there after SIGKILL"
             case Stopped.ALONE:
-                return "its own process is gone, but children may remain: the host has no `setsid`"
+                return (
+                    "its own process is gone, but children may remain, because the host has no `setsid`: "
+                    "look for them there, and install util-linux"
+                )
+            case Stopped.ALIVE:
+                why = "they are still there after SIGKILL"
             case Stopped.UNKNOWN:
-                return "its processes could not be confirmed stopped: the host did not answer in time"
+                why = "the host did not answer in time"
+            case Stopped.BUSY:
+                why = "the host opens no second SSH session (MaxSessions in its sshd_config)"
+            case Stopped.REFUSED:
+                why = "the host did not let the login user become the effective one again"
+        return f"its processes could not be confirmed stopped: {why}; look for them there"
 
 
 def command(text: str) -> str:
@@ -152,7 +167,6 @@ class Launch:
         header = (self.directory.encode(), str(len(script)).encode(), program, argument)
         return b"".join(line + b"\n" for line in header) + script
 
-    @property
-    def stopper_input(self) -> bytes:
+    def stopper_input(self, grace_seconds: int) -> bytes:
         """What the stopper reads."""
-        return f"{self.directory}\n{STOP_GRACE_SECONDS}\n".encode()
+        return f"{self.directory}\n{grace_seconds}\n".encode()

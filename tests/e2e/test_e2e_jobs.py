@@ -40,7 +40,7 @@ def test_an_applied_manifest_runs_on_three_hosts(kube: Kube, namespace: str, hos
         assert [line for line in lines if line.isdecimal()] == [str(number) for number in range(1, 1001)]
         assert [event.seq for event in said[name]] == list(range(len(said[name])))
     row = kubectl("get", "ji", "three", "-n", namespace, "--no-headers").split()
-    assert row[:5] == ["three", "Complete", "3", "0", "3"]
+    assert row[:6] == ["three", "Complete", "3", "0", "0", "3"]
     assert kubectl("get", "events", "-n", namespace, "--field-selector=involvedObject.name=three", "-o", "name")
 
 
@@ -68,7 +68,7 @@ def test_runner_pods_are_restricted_and_know_no_token(
     labels = kube.get("namespaces", None, namespace)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     assert pod["spec"]["automountServiceAccountToken"] is False
-    assert [set(volume) - {"name"} for volume in pod["spec"]["volumes"]] == [{"secret"}]
+    assert [set(volume) - {"name"} for volume in pod["spec"]["volumes"]] == [{"secret"}, {"downwardAPI"}]
     container = pod["spec"]["containers"][0]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert "env" not in container

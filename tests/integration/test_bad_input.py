@@ -91,7 +91,7 @@ def test_the_api_server_refuses_a_name_that_leaves_no_room_for_slices(kube: Kube
 
 def test_an_invocation_cannot_be_rewritten(kube: Kube, namespace: str, operator: Operator) -> None:
     run(kube, invocation(namespace, "fixed", "id", ["host-1"]))
-    with pytest.raises(KubeError, match=r"only rollout\.concurrency and ttlSecondsAfterFinished"):
+    with pytest.raises(KubeError, match=r"only suspend, cancellation"):
         kube.patch("jobinvocations", namespace, "fixed", {"spec": {"inputs": {"command": "rm -rf /"}}})
     kube.patch("jobinvocations", namespace, "fixed", {"spec": {"ttlSecondsAfterFinished": 3600}})
 

@@ -28,6 +28,7 @@ from support.jobs import invocation
 from support.kube import Kube
 from support.load import Load, Server, bare_server, drive
 from support.report import Report
+from support.usage import peak_mib, resident_mib
 
 INVOCATIONS = 10_000
 FINISHED = 20
@@ -36,7 +37,6 @@ ROUNDS = 9
 SECONDS = 1.0
 WRITERS = 16
 ROOT = "/api/job_invocations"
-MIB = 1024.0
 
 
 def test_ten_thousand_invocations(
@@ -44,20 +44,20 @@ def test_ten_thousand_invocations(
 ) -> None:
     namespace = make_namespace("bench")
     with running_facade(kube, namespace, tmp_path) as facade:
-        idle = memory_mib(facade, "VmRSS")
+        idle = resident_mib(facade.process.pid)
         facade.tokens["viewer"] = service_account(kube, namespace, "viewer", VIEW)
         fill(kube, World(kube, namespace, facade))
-        filled = memory_mib(facade, "VmRSS")
+        filled = resident_mib(facade.process.pid)
         newest = range(INVOCATIONS, INVOCATIONS - FINISHED, -1)
         compare(report, facade, "one invocation", [f"{ROOT}/{id_}" for id_ in newest], at_least=0.5)
         compare(report, facade, f"{FINISHED} of {INVOCATIONS:,}", [ROOT], at_least=0.35)
         # More than the facade keeps encoded, so that its caches are full when the peak is read.
         wander(report, facade, f"any of {INVOCATIONS:,}", [f"{ROOT}/{id_}" for id_ in range(1, INVOCATIONS + 1)])
         wander(report, facade, "any page", [f"{ROOT}?page={page}" for page in range(1, INVOCATIONS // FINISHED + 1)])
-        peak = memory_mib(facade, "VmHWM")
+        peak = peak_mib(facade.process.pid)
         with facade.client("viewer") as client:
             client.get(ROOT, params={"per_page": "all"}).raise_for_status()
-        peak_of_all = memory_mib(facade, "VmHWM")
+        peak_of_all = peak_mib(facade.process.pid)
     report.add("facade memory, idle", idle, "MiB", at_most=120)
     report.add(f"facade memory, {INVOCATIONS:,} invocations", filled, "MiB")
     report.add("facade memory, peak", peak, "MiB", at_most=120)
@@ -170,10 +170,3 @@ def server(facade: FacadeProcess) -> Server:
 
 def headers(facade: FacadeProcess) -> dict[str, str]:
     return {"Authorization": f"Bearer {facade.tokens['viewer']}", "Accept": "application/json"}
-
-
-def memory_mib(facade: FacadeProcess, key: str) -> float:
-    """A line of proc_pid_status(5): VmRSS is what is resident now, VmHWM the most that ever was."""
-    status = Path(f"/proc/{facade.process.pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith(f"{key}:"))
-    return int(line.split()[1]) / MIB

@@ -49,7 +49,8 @@ def end_of(kube: Kube, namespace: str, name: str, timeout: float = 60) -> Object
 
     def finished() -> Object | None:
         found = kube.get("jobinvocations", namespace, name)
-        ended = any((condition(found, type_) or {}).get("status") == "True" for type_ in ("Complete", "Failed"))
+        final = ("Complete", "Failed", "Cancelled")
+        ended = any((condition(found, type_) or {}).get("status") == "True" for type_ in final)
         return found if ended else None
 
     return kube.wait(f"end of {namespace}/{name}", finished, timeout)
@@ -62,25 +63,38 @@ def run(kube: Kube, manifest: Object, timeout: float = 60) -> Object:
 
 
 def slices(kube: Kube, namespace: str, name: str) -> list[Object]:
-    """The invocation's slices in their order."""
+    """The invocation's slices in their order, later attempts last."""
     found = kube.list("jobslices", namespace, labelSelector=f"rollcall.dev/invocation={name}")
-    return sorted(found, key=lambda slice_: slice_["spec"]["index"])
+    return sorted(found, key=lambda slice_: (slice_["spec"].get("attempt", 0), slice_["spec"]["index"]))
 
 
 def results(kube: Kube, namespace: str, name: str) -> dict[str, Object]:
-    """What became of each host."""
-    return {result["name"]: result for slice_ in slices(kube, namespace, name) for result in slice_["status"]["hosts"]}
+    """What became of each host, in its latest attempt."""
+    found = slices(kube, namespace, name)
+    return {result["name"]: result for slice_ in found for result in slice_.get("status", {}).get("hosts", ())}
 
 
 def events(kube: Kube, namespace: str, name: str) -> dict[str, list[Event]]:
-    """Every stored output event of each host, in order."""
-    chunks = kube.list("joboutputs", namespace, labelSelector=f"rollcall.dev/invocation={name}")
-    chunks.sort(key=lambda chunk: (chunk["spec"]["sliceRef"]["name"], chunk["spec"]["sequence"]))
+    """Every stored output event of each host, in order, later attempts last."""
     found: dict[str, list[Event]] = {}
-    for chunk in chunks:
-        for event in unpack(base64.b64decode(chunk["data"])):
+    for slice_ in slices(kube, namespace, name):
+        for event in events_of(kube, slice_):
             found.setdefault(event.host, []).append(event)
     return found
+
+
+def chunks_of(kube: Kube, slice_: Object) -> list[Object]:
+    """The JobOutputs of a slice, in order."""
+    name, namespace = slice_["metadata"]["name"], slice_["metadata"]["namespace"]
+    found = kube.list("joboutputs", namespace, labelSelector=f"rollcall.dev/slice={name}")
+    return sorted(found, key=lambda chunk: int(chunk["spec"]["sequence"]))
+
+
+def events_of(kube: Kube, slice_: Object) -> list[Event]:
+    """Every output event of a slice, from its status or its JobOutputs."""
+    inside = slice_.get("status", {}).get("output")
+    packed = [inside] if inside else [chunk["data"] for chunk in chunks_of(kube, slice_)]
+    return [event for data in packed for event in unpack(base64.b64decode(data))]
 
 
 def output(events_of_host: list[Event]) -> bytes:

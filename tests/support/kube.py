@@ -24,6 +24,7 @@ CORE = {
     "services",
     "serviceaccounts",
     "nodes",
+    "limitranges",
     "resourcequotas",
 }
 GROUPS = {
@@ -43,6 +44,7 @@ ROLLCALL = {"hosts", "jobtemplates", "jobinvocations", "jobslices", "joboutputs"
 PLURALS = {
     "Host": "hosts", "JobTemplate": "jobtemplates", "JobInvocation": "jobinvocations", "JobSlice": "jobslices",
     "JobOutput": "joboutputs", "Namespace": "namespaces", "Pod": "pods", "Secret": "secrets",
+    "LimitRange": "limitranges", "Node": "nodes",
     "ConfigMap": "configmaps", "ServiceAccount": "serviceaccounts", "Role": "roles", "RoleBinding": "rolebindings",
     "ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings", "Job": "jobs", "Service": "services",
     "CustomResourceDefinition": "customresourcedefinitions", "ResourceQuota": "resourcequotas",

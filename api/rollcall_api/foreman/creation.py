@@ -9,8 +9,9 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rollcall import template as templates
+from rollcall.inputs import InputError, InputValue, bind_inputs, plain
 from rollcall.resources.jobtemplate import InputType
+from rollcall.resources.meta import USER_NAME
 from rollcall_api.cache import Cache
 from rollcall_api.foreman import search
 from rollcall_api.foreman.cron import is_cron_line
@@ -28,8 +29,13 @@ _NO_QUERY: Final = (
     "Search query Must select a bookmark or enter a search query"
 )
 _LENGTHS: Final = {"ssh_user": 256, "description_format": 1024}
-_CREDENTIALS: Final = {"password": "password", "key_passphrase": "passphrase"}
+_CREDENTIALS: Final = {
+    "password": "password",
+    "key_passphrase": "passphrase",
+    "effective_user_password": "become-password",
+}
 """Parameters, and the keys of the Secret that they become."""
+_OF_SSH: Final = ("effective_user", "effective_user_password")
 
 
 def parse(bag: Mapping[str, Any], cache: Cache, may_view_templates: bool, may_view_hosts: bool) -> JobRequest:
@@ -40,6 +46,8 @@ def parse(bag: Mapping[str, Any], cache: Cache, may_view_templates: bool, may_vi
     for key in ("inputs", "ssh", "recurrence", "scheduling", "concurrency_control"):
         if not is_blank(given.get(key)) and not isinstance(given[key], dict):
             raise invalid(f"{_sentence(key)} must be a hash")
+    # Both spellings are in use (§2.3).
+    given = {**given, **{key: value for key, value in _filled(given.get("ssh")).items() if key in _OF_SSH}}
     template = _template(given, cache, may_view_templates)
     inputs = given.get("inputs") or {}
     _check_known_inputs(template, inputs)
@@ -50,8 +58,11 @@ def parse(bag: Mapping[str, Any], cache: Cache, may_view_templates: bool, may_vi
     if problems := [*_triggering(given)]:
         raise invalid(*problems)
     query = _query(given, cache, may_view_hosts)
-    bound, input_problems = _bind(template, inputs)
-    if problems := [*_targeting(given, query), *_attributes(given), *input_problems]:
+    bound, secret_inputs, input_problems = _bind(template, inputs)
+    # Where the template does not let it, an effective user is ignored (§4.3).
+    effective_user = _text(given, "effective_user") if template.overridable else None
+    problems = [*_targeting(given, query), *_attributes(given), *_effective_user(effective_user), *input_problems]
+    if problems:
         raise invalid(*problems)
     hosts = _hosts(query, cache, may_view_hosts)
     if len(hosts) > MAX_HOSTS:
@@ -62,8 +73,10 @@ def parse(bag: Mapping[str, Any], cache: Cache, may_view_templates: bool, may_vi
     return JobRequest(
         template=template,
         inputs=bound,
+        secret_inputs=secret_inputs,
         hosts=[host.name for host in hosts],
         user=_text(given, "ssh_user"),
+        effective_user=effective_user,
         credentials={key: value for name, key in _CREDENTIALS.items() if (value := _text(given, name))},
         concurrency=_number(control.get("concurrency_level")),
         execution_timeout=_number(given.get("execution_timeout_interval")),
@@ -182,36 +195,49 @@ def _attributes(given: Mapping[str, Any]) -> Iterator[str]:
             yield f"{_sentence(key)}: is too long (maximum is {most} characters)"
 
 
+def _effective_user(name: str | None) -> Iterator[str]:
+    if name is not None and not (re.fullmatch(USER_NAME, name) and len(name) <= 256):
+        yield "Effective user: is invalid"
+
+
 def _must_be_positive(name: str, value: Any) -> Iterator[str]:
     if not is_blank(value) and not re.fullmatch(r"0*[1-9][0-9]{0,17}", str(value)):
         yield f"{name}: must be greater than 0"
 
 
-def _bind(template: Template, inputs: Mapping[str, Any]) -> tuple[dict[str, templates.InputValue], list[str]]:
-    """The inputs' values, defaults included, or what is wrong with them."""
+def _bind(template: Template, inputs: Mapping[str, Any]) -> tuple[dict[str, InputValue], dict[str, str], list[str]]:
+    """The inputs' values, defaults included; the values of those that must not be shown; and what is wrong."""
     title = template.resource.title
     prefix = f"Template {title[:1].upper()}{title[1:].lower()}: "
     declared = template.resource.spec.inputs
+    if problems := [prefix + problem for problem in _input_problems(template, inputs)]:
+        return {}, {}, problems
+    strings = {entry.name for entry in declared if entry.type in (InputType.STRING, InputType.SECRET)}
+    # A blank value of another type than text is no value at all.
+    given = {k: v for k, v in inputs.items() if v is not None and (k in strings or not isinstance(v, str) or v.strip())}
+    concealed = {entry.name for entry in declared if entry.concealed}
+    secret = {name: plain(value) for name, value in given.items() if name in concealed}
+    try:
+        bound = bind_inputs(template.resource, {k: v for k, v in given.items() if k not in concealed}, secret)
+    except InputError as error:
+        return {}, {}, [f"{prefix}{error}"]
+    shown = {k: v for k, v in bound.items() if k not in concealed and (k in given or v != "")}
+    return shown, secret, []
+
+
+def _input_problems(template: Template, inputs: Mapping[str, Any]) -> Iterator[str]:
+    declared = template.resource.spec.inputs
     missing = [e.name for e in declared if e.required and e.default is None and e.name not in inputs]
-    problems: list[str] = []
     if missing:
-        problems.append(f"{prefix}Not all required inputs have values. Missing inputs: {', '.join(missing)}")
+        yield f"Not all required inputs have values. Missing inputs: {', '.join(missing)}"
     for entry in declared:
         value = inputs.get(entry.name)
         if entry.required and entry.name in inputs and is_blank(value) and value is not False:
-            problems.append(f"{prefix}Input {entry.name.lower()}: Value can't be blank")
+            yield f"Input {entry.name.lower()}: Value can't be blank"
         elif entry.type is InputType.CHOICE and not is_blank(value) and str(value) not in entry.options:
-            problems.append(f"{prefix}Input {entry.name.lower()}: Value is not included in the list")
-    if problems:
-        return {}, problems
-    strings = {entry.name for entry in declared if entry.type is InputType.STRING}
-    # A blank value of another type than text is no value at all.
-    given = {k: v for k, v in inputs.items() if v is not None and (k in strings or not isinstance(v, str) or v.strip())}
-    try:
-        bound = templates.bind_inputs(template.resource, given)
-    except templates.InputError as error:
-        return {}, [f"{prefix}{error}"]
-    return {k: v for k, v in bound.items() if k in given or v != ""}, []
+            yield f"Input {entry.name.lower()}: Value is not included in the list"
+        elif entry.concealed and isinstance(value, (dict, list)):
+            yield f"Input {entry.name.lower()}: Value must be a single value"
 
 
 def _hosts(query: str | list[Host] | None, cache: Cache, may_view_hosts: bool) -> list[Host]:

@@ -1,22 +1,18 @@
-"""Foreman's JSON of jobs and their output (contract §2 to §5)."""
+"""Foreman's JSON of jobs (contract §2 and §3)."""
 
-import bisect
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 import orjson
 
-from rollcall.names import HostState, Reason
-from rollcall.outputs import Exit, Stream
+from rollcall.names import HostState
 from rollcall_api.foreman.creation import DIALECT, TARGETING_TYPES
 from rollcall_api.foreman.requests import Page
 from rollcall_api.foreman.search import Order, quoted
 from rollcall_api.jobs import Member, View, echo_key
-from rollcall_api.output import HostOutput
 from rollcall_api.records import Job
 
 NOT_AVAILABLE: Final = "N/A"
@@ -27,8 +23,9 @@ _JOB_STATUS: Final = {
     HostState.SUCCEEDED: "success",
     HostState.FAILED: "error",
     HostState.CANCELLED: "cancelled",
+    HostState.CANCEL_FAILED: "cancelled",
+    HostState.NOT_STARTED: NOT_AVAILABLE,
 }
-_STREAMS: Final = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
 _TARGETING_TYPE: Final = echo_key(DIALECT, "targeting-type")
 _RANDOMIZED: Final = echo_key(DIALECT, "randomized-ordering")
 _TIME_TO_PICKUP: Final = echo_key(DIALECT, "time-to-pickup")
@@ -52,6 +49,9 @@ def status_label(job: Job) -> str:
     """The job's status in a word (§3.1); an immediate job is at no time queued."""
     if job.complete:
         return "succeeded"
+    if job.cancelled:
+        # One that is cancelled while it runs ends as failed (§3.2).
+        return "failed" if job.started else "cancelled"
     return "failed" if job.failed else "running"
 
 
@@ -95,7 +95,7 @@ def base(view: View) -> dict[str, Any]:
         "time_to_pickup": int(pickup) if pickup.isdecimal() and len(pickup) < 19 else None,
         "template_id": template.id if template else None,
         "template_name": template.resource.title if template else job.template,
-        "effective_user": None,
+        "effective_user": job.effective_user or (template.effective_user if template else None),
         "dynflow_task": {"id": job.uid, "state": task_state(job)},
         **numbers,
         "missing": view.missing,
@@ -186,88 +186,3 @@ def envelope(
         "sort": {"by": order.by, "order": order.direction},
     }
     return b'%b,"results":[%b]}' % (orjson.dumps(head)[:-1], b",".join(items))
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of output with its time in microseconds."""
-
-    type: str
-    text: str
-    microseconds: int
-
-    @property
-    def timestamp(self) -> float:
-        """The time in seconds; as a JSON number it comes back as the same number."""
-        return self.microseconds / 1_000_000
-
-
-def chunks(output: HostOutput) -> list[Chunk]:
-    """The output in Foreman's chunks, the exit line last.
-
-    The timestamps strictly increase, because clients ask for what is later than the last one that they saw (§5.3).
-    Each depends only on what comes before it, so that it is the same in every answer.
-    """
-    found: list[Chunk] = []
-    last = 0
-    for type_, text, moment in _parts(output):
-        last = max(round(moment * 1_000_000), last + 1)
-        found.append(Chunk(type_, text, last))
-    return found
-
-
-def _parts(output: HostOutput) -> Iterator[tuple[str, str, float]]:
-    for piece in output.pieces:
-        yield _STREAMS.get(piece.stream, "debug"), piece.text, piece.time
-    if output.end is not None:
-        end_time = output.end_time or 0.0
-        if note := _note(output.end):
-            yield "debug", note, end_time
-        if line := _exit_line(output.end):
-            yield "stdout", line, end_time
-
-
-def _note(end: Exit) -> str | None:
-    """What Foreman's machinery says about an end that is not a success (§3.5, §3.6, §5.2)."""
-    if end.state is HostState.SUCCEEDED:
-        return None
-    if end.state is HostState.CANCELLED or end.reason is Reason.CANCELLED:
-        return "Task cancelled"
-    if end.reason is Reason.TIMEOUT:
-        return "Timeout for execution passed, trying to stop the job"
-    if end.exit_code is not None or end.reason is None:
-        return "StandardError: Job execution failed"
-    return f"{end.reason.value}: {end.message}" if end.message else end.reason.value
-
-
-def _exit_line(end: Exit) -> str | None:
-    if end.exit_code is not None:
-        return f"Exit status: {end.exit_code}"
-    # A host that the runner never began with has no exit status at all (§5.2).
-    return "Exit status: EXCEPTION" if end.start_time is not None else None
-
-
-def later_than(found: list[Chunk], since: float | None) -> list[Chunk]:
-    """The chunks after a moment, which itself is left out."""
-    if since is None:
-        return found
-    return found[bisect.bisect_right(found, since, key=lambda chunk: chunk.timestamp) :]
-
-
-def host_output(output: HostOutput, since: float | None) -> bytes:
-    """The output of one host, in chunks (§2.4)."""
-    listed = _list(later_than(chunks(output), since))
-    return orjson.dumps({"complete": output.complete, "refresh": not output.complete, "output": listed})
-
-
-def outputs_item(output: HostOutput, host_id: int, since: float | None, raw: bool) -> bytes:
-    """One host's part of the outputs of a job (§2.8)."""
-    found = later_than(chunks(output), since)
-    shown = "".join(chunk.text for chunk in found) if raw else _list(found)
-    return orjson.dumps(
-        {"complete": output.complete, "refresh": not output.complete, "output": shown, "host_id": host_id}
-    )
-
-
-def _list(found: Iterable[Chunk]) -> list[dict[str, Any]]:
-    return [{"output_type": c.type, "output": c.text, "timestamp": c.timestamp} for c in found]

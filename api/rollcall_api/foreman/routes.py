@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from rollcall.names import Kind
 from rollcall_api.access import Access
 from rollcall_api.bounded import WeightedCache
-from rollcall_api.foreman import creation, errors, render, search
+from rollcall_api.foreman import creation, errors, output, render, search
 from rollcall_api.foreman.errors import ForemanError, JsonBytes, e1, e2, e5
 from rollcall_api.foreman.requests import Page, boolean, identifier, read_bag, since
 from rollcall_api.jobs import Jobs, Member, View
@@ -192,7 +192,10 @@ class Endpoints:
         kept = self._bodies.get(key) if moment is None else None
         if kept is not None:
             return JsonBytes(kept[1])
-        body = render.host_output(await self._outputs.read(member, job.finished), moment)
+        opened = await self._outputs.open(member, job.finished, moment)
+        if opened.rest is not None:
+            return _streamed(output.in_parts(opened, moment))
+        body = output.host_output(opened.first, moment)
         if moment is None and member.slice is not None and member.slice.done:
             # What a finished host said never changes.
             body = _compact(body)
@@ -210,10 +213,7 @@ class Endpoints:
         members = search.select_members(str(bag.get("search_query") or ""), await self._visible(job, user))
         parts = self._output_parts(members, job.finished, since(bag), boolean(bag, "raw"))
         # The first part is made before the answer begins, so that a cluster that is away can still be told of.
-        first = await anext(parts)
-        response = StreamingResponse(_chain(first, parts))
-        response.raw_headers = list(errors.HEADERS)
-        return response
+        return _streamed(_chain(await anext(parts), parts))
 
     async def _output_parts(
         self, members: Sequence[Member], finished: bool, moment: float | None, raw: bool
@@ -221,16 +221,18 @@ class Endpoints:
         """The body, a few hosts at a time: however many there are, no more are held in memory."""
         separator = b'{"outputs":['
         for start in range(0, len(members), _OUTPUTS_AT_ONCE):
-            some = members[start : start + _OUTPUTS_AT_ONCE]
-            found = await asyncio.gather(*(self._outputs.read(member, finished) for member in some))
-            items = [
-                render.outputs_item(output, member.host.id or 0, moment, raw)
-                for member, output in zip(some, found, strict=True)
-                if member.host is not None
-            ]
-            yield separator + b",".join(items)
-            separator = b","
-        yield (separator if not members else b"") + b"]}"
+            some = [member for member in members[start : start + _OUTPUTS_AT_ONCE] if member.host is not None]
+            found = await asyncio.gather(*(self._outputs.open(member, finished, moment) for member in some))
+            for member, opened in zip(some, found, strict=True):
+                yield separator
+                separator = b","
+                id_ = member.host.id or 0 if member.host else 0
+                if opened.rest is None:
+                    yield output.outputs_item(opened.first, id_, moment, raw)
+                else:
+                    async for part in output.in_parts(opened, moment, raw=raw, host_id=id_):
+                        yield part
+        yield (separator if separator != b"," else b"") + b"]}"
 
     async def _permit(self, user: Identity, permission: tuple[str, tuple[tuple[str, Kind], ...]]) -> None:
         """Raises E5 when the user lacks the permission, and 503 until there is something to read."""
@@ -296,6 +298,12 @@ class Endpoints:
         body = _compact(body)
         self._bodies.put(key, (stamp, body), len(body) + 300)
         return body
+
+
+def _streamed(parts: AsyncIterator[bytes]) -> Response:
+    response = StreamingResponse(parts)
+    response.raw_headers = list(errors.HEADERS)
+    return response
 
 
 async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -30,6 +30,22 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
+{{/* The addresses of the output stores that are filled in, as JSON by their kind. */}}
+{{- define "rollcall.outputStores" -}}
+{{- $stores := dict "cluster" "cluster" -}}
+{{- if .Values.output.file.persistentVolumeClaim -}}
+{{- $_ := set $stores "file" "file:///var/lib/rollcall/output" -}}
+{{- end -}}
+{{- with .Values.output.object.url -}}
+{{- $_ := set $stores "object" . -}}
+{{- end -}}
+{{- $needed := dict "cluster" "" "file" "output.file.persistentVolumeClaim" "object" "output.object.url" -}}
+{{- if not (hasKey $stores .Values.output.store) -}}
+{{- fail (printf "output.store %s needs %s" .Values.output.store (get $needed .Values.output.store)) -}}
+{{- end -}}
+{{- toJson $stores -}}
+{{- end -}}
+
 {{/* The namespace that the facade shows. */}}
 {{- define "rollcall.apiNamespace" -}}
 {{ .Values.api.namespace | default .Release.Namespace }}

@@ -1,4 +1,4 @@
-"""When a finished invocation is deleted."""
+"""When a finished invocation is deleted, and when its output is."""
 
 from datetime import datetime, timedelta
 
@@ -12,5 +12,16 @@ def expires_at(invocation: JobInvocation) -> datetime | None:
         return None
     try:
         return finished + timedelta(seconds=ttl)
+    except OverflowError:
+        return None  # the calendar ends before
+
+
+def output_expires_at(invocation: JobInvocation, retention: timedelta | None) -> datetime | None:
+    """The end of the output's retention; None while the invocation runs, or when its output is kept as long as it."""
+    finished = invocation.status.completion_time
+    if retention is None or finished is None or not invocation.finished:
+        return None
+    try:
+        return finished + retention
     except OverflowError:
         return None  # the calendar ends before

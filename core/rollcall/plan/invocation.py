@@ -15,6 +15,8 @@ from rollcall.plan.observed import Note, Observed, Plan
 from rollcall.plan.resolution import Problem, Resolution, examine
 from rollcall.plan.rolling import roll_out
 from rollcall.plan.rollout import deal
+from rollcall.plan.starting import TEMPLATE
+from rollcall.plan.stopping import stop_all
 from rollcall.resources.jobinvocation import HostCounts, InvocationState, JobInvocation, WhenEmpty
 from rollcall.resources.meta import ConditionStatus
 
@@ -25,10 +27,9 @@ def reconcile(observed: Observed, now: datetime) -> Plan:
     if invocation.metadata.deletion_timestamp is not None:
         return tear_down(observed, now)
     if invocation.finished:
-        return Plan(
-            release_pods=tuple(pod.name for pod in observed.pods.values() if pod.held and pod.over(now)),
-            done=not any(pod.held for pod in observed.pods.values()),
-        )
+        held = {name: pod for name, pod in observed.pods.items() if pod.held}
+        plan = tear_down(replace(observed, pods=held), now)
+        return replace(plan, clean_up=plan.done)
     resolved = invocation.condition(ConditionType.RESOLVED)
     committed = resolved is not None and resolved.status == ConditionStatus.TRUE
     if not committed or invocation.status.hosts is None or invocation.status.slices is None:
@@ -37,12 +38,14 @@ def reconcile(observed: Observed, now: datetime) -> Plan:
 
 
 def tear_down(observed: Observed, now: datetime) -> Plan:
-    """The next step towards the end of an invocation that is being deleted: stop its pods, wait, let them go."""
+    """The next step towards the end of an invocation that is over or being deleted: stop its pods, let them go."""
     pods = observed.pods.values()
     overdue = [pod.deleting_since for pod in pods if pod.deleting_since and not pod.over(now)]
+    working = {pod.slice for pod in pods if not pod.over(now)}
     return Plan(
         delete_pods=tuple(pod.name for pod in pods if pod.deleting_since is None),
         release_pods=tuple(pod.name for pod in pods if pod.held and pod.over(now)),
+        held=frozenset(working | {TEMPLATE} if working else working),
         again_at=now + observed.timing.progress if overdue else None,
         # A pod whose node is lost stays listed until somebody gives the node up: nothing waits for that.
         done=all(pod.over(now) and not pod.held for pod in pods),
@@ -60,9 +63,10 @@ def _begin(observed: Observed, now: datetime) -> Plan:
         return Plan(discard_slices=True, again_at=now)
     match examine(observed):
         case Problem() as problem:
-            return _reject(observed, problem, now)
+            cancelled = stop_all(observed.invocation, output_exceeded=False, now=now) is not None
+            return _cancel(observed.invocation, now) if cancelled else _reject(observed, problem, now)
         case Resolution() as resolution:
-            return _deal(observed.invocation, resolution, now)
+            return _deal(observed, resolution, now)
 
 
 def _clear(observed: Observed, now: datetime) -> Plan:
@@ -73,7 +77,7 @@ def _clear(observed: Observed, now: datetime) -> Plan:
 
 def _recover(observed: Observed, now: datetime) -> Plan:
     """Restore a status that somebody wiped: slices at work are no leftovers, and are not run again."""
-    total = sum(len(slice_.spec.hosts) for slice_ in observed.slices)
+    total = sum(len(slice_.spec.hosts) for slice_ in observed.slices if slice_.spec.attempt == 0)
     status = conclude(
         observed.invocation.status,
         observed.invocation,
@@ -111,23 +115,47 @@ def _reject(observed: Observed, problem: Problem, now: datetime) -> Plan:
     )
 
 
-def _deal(invocation: JobInvocation, resolution: Resolution, now: datetime) -> Plan:
-    total = len(resolution.hosts)
-    slices = deal(invocation, [host.metadata.name for host in resolution.hosts])
+def _cancel(invocation: JobInvocation, now: datetime) -> Plan:
+    """End an invocation that is cancelled before its hosts are chosen."""
+    message = "cancelled on request before its hosts were chosen"
+    status = conclude(
+        invocation.status, invocation, now, (ConditionType.CANCELLED, True, Reason.CANCELLED, message),
+        state=InvocationState.CANCELLED, hosts=invocation.status.hosts or HostCounts(), completion_time=now,
+    )  # fmt: skip
+    return Plan(status=status, notes=(Note(Reason.CANCELLED, message),), done=True)
+
+
+def _changes(observed: Observed, resolution: Resolution) -> tuple[Note, ...]:
+    """What is not as it was in the invocation that is run again."""
+    before = observed.origin.invocation.status.template if observed.origin else None
+    if before is None or before == resolution.template:
+        return ()
+    message = f"the template is {resolution.template.name}, generation {resolution.template.generation}; "
+    message += f"the earlier run had {before.name}, generation {before.generation}"
+    if before.name == resolution.template.name and before.uid != resolution.template.uid:
+        message += ", which has been deleted since"
+    return (Note(Reason.TEMPLATE_CHANGED, message),)
+
+
+def _deal(observed: Observed, resolution: Resolution, now: datetime) -> Plan:
+    invocation, total = observed.invocation, len(resolution.hosts)
+    slices = deal(invocation, resolution.hosts)
     status = conclude(
         invocation.status, invocation, now, (ConditionType.VALID, True, Reason.ACCEPTED, "nothing is wrong with it"),
-        state=InvocationState.PENDING, description=resolution.description,
+        state=InvocationState.PENDING, description=resolution.description, template=resolution.template,
         slices=len(slices), hosts=HostCounts(total=total, pending=total),
     )  # fmt: skip
     message = f"{total} hosts in {len(slices)} slices" if total else "the targeting selects no host"
     status = conclude(status, invocation, now, (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, message))
     if total:
-        return Plan(create_slices=slices, status=status, notes=(Note(Reason.HOSTS_RESOLVED, message),), again_at=now)
-    failed = invocation.spec.targeting.when_empty == WhenEmpty.FAIL
+        notes = (Note(Reason.HOSTS_RESOLVED, message), *_changes(observed, resolution))
+        return Plan(create_slices=slices, status=status, notes=notes, again_at=now)
+    targeting = invocation.spec.targeting
+    failed = targeting is not None and targeting.when_empty == WhenEmpty.FAIL
     end = ConditionType.FAILED if failed else ConditionType.COMPLETE
     message = "the targeting selects no host; check the names or labels that it asks for"
     status = conclude(
         status, invocation, now, (end, True, Reason.NO_HOSTS, message),
         state=InvocationState.FAILED if failed else InvocationState.COMPLETE, completion_time=now,
     )  # fmt: skip
-    return Plan(status=status, notes=(Note(Reason.NO_HOSTS, message, warning=True),), done=True)
+    return Plan(status=status, notes=(Note(Reason.NO_HOSTS, message, warning=failed),), done=True)

@@ -1,16 +1,20 @@
 """What a decision is made from, and what it consists of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rollcall.names import Reason
 from rollcall.outputs import Exit
+from rollcall.plan.locks import NOTHING, Claimant, Locks, Wanted
 from rollcall.plan.pods import Pod
+from rollcall.plan.slices import Slices
 from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation, JobInvocationStatus
 from rollcall.resources.jobslice import JobSlice, JobSliceStatus
 from rollcall.resources.jobtemplate import JobTemplate
+from rollcall.work import StopOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Collected:
 
     hosts: Mapping[str, HostProgress]
     complete: bool
+    output: bytes | None = None
+    """All of the output, packed, when it is little enough to be kept in the slice; else it is stored elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +62,19 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """An earlier invocation whose hosts are to be run again."""
+
+    invocation: JobInvocation
+    slices: Slices
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that one reconcile of an invocation looks at."""
 
     invocation: JobInvocation
-    slices: Sequence[JobSlice] = ()
+    slices: Slices = field(default_factory=Slices)
     pods: Mapping[str, Pod] = field(default_factory=dict)
     collected: Mapping[str, Collected] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
@@ -69,11 +83,31 @@ class Observed:
     """The template; a sentence when it cannot be read; None when there is none."""
     secrets: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     """The keys of each Secret that the hosts' credentials come from; None for one that does not exist."""
-    made: frozenset[str] = frozenset()
+    made: AbstractSet[str] = frozenset()
     """Slices whose pod this operator has made, also if it is gone by now."""
+    locks: Locks = field(default_factory=Locks)
+    """What all invocations use and wait for; the plan says what this one does."""
+    origin: Origin | None = None
+    """The invocation that this one runs again."""
+    output_exceeded: bool = False
+    """Whether the hosts have said more than the invocation may, and are to be stopped for it."""
     timing: Timing = Timing()
     progress_written: datetime | None = None
     """When progress was last written for this invocation; None: never in this life of the operator."""
+
+    @property
+    def pickup(self) -> timedelta:
+        """How long a runner pod of the invocation may wait for a node, an image or the API server's consent."""
+        template = self.template.spec.pickup_timeout_seconds if isinstance(self.template, JobTemplate) else None
+        seconds = self.invocation.spec.pickup_timeout_seconds or template
+        return self.timing.pickup if seconds is None else timedelta(seconds=seconds)
+
+    @property
+    def claimant(self) -> Claimant:
+        """Who this invocation is to the locks."""
+        metadata = self.invocation.metadata
+        arrived = metadata.creation_timestamp or datetime.min.replace(tzinfo=UTC)
+        return Claimant(arrived, metadata.namespace, metadata.name, metadata.uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +129,24 @@ class Plan:
     slice_statuses: tuple[tuple[str, JobSliceStatus], ...] = ()
     release_pods: tuple[str, ...] = ()
     """Pods whose results are safe: take the finalizer off."""
+    orders: tuple[tuple[str, StopOrder], ...] = ()
+    """What to tell runner pods that go on working."""
     delete_pods: tuple[str, ...] = ()
     """Pods to stop, with their grace period."""
+    hasten_pods: tuple[str, ...] = ()
+    """Pods to stop with a short grace period, also when they are being stopped already."""
     start_slices: tuple[JobSlice, ...] = ()
     clean_up: bool = False
-    """Delete the pods, which have all ended, and the Secrets with the work."""
+    """Delete the Secrets with the work; and after the status is written the pods, which have all ended."""
     status: JobInvocationStatus | None = None
     """The status to write; None when the stored one is still right."""
     progress: bool = False
     """Whether this plan writes progress."""
     notes: tuple[Note, ...] = ()
+    held: frozenset[str] = frozenset()
+    """The slices that work, those aside that this plan starts, and so use their hosts; "": the template is in use."""
+    waited: Wanted = field(default_factory=lambda: NOTHING)
+    """The locks that keep slices from starting now."""
     again_at: datetime | None = None
     """When to look again even if nothing happens."""
     done: bool = False
@@ -115,6 +157,6 @@ class Plan:
         parts = []
         for field_ in fields(self):
             value = getattr(self, field_.name)
-            if value:
+            if value and field_.name not in ("held", "waited"):
                 parts.append(f"{field_.name}={len(value)}" if isinstance(value, tuple) else field_.name)
         return ", ".join(parts) or "nothing"

@@ -6,10 +6,15 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final
 
-from rollcall.names import FINALIZER_COLLECT, LABEL_INVOCATION, LABEL_SLICE, Reason
+from rollcall.lastwords import are_last_words
+from rollcall.names import ANNOTATION_STOP, FINALIZER_COLLECT, LABEL_INVOCATION, LABEL_SLICE, Reason
 
 LOST_AFTER: Final = timedelta(seconds=60)
 """How long after the end of its grace period a pod that is still there counts as lost with its node."""
+HURRIED_GRACE_SECONDS: Final = 10
+"""The grace period of a pod whose hosts are stopped by force; a runner then waits for nothing."""
+HURRIED_LOST_AFTER: Final = timedelta(seconds=10)
+"""`LOST_AFTER` for a pod whose hosts are stopped by force."""
 
 _IMAGE_REASONS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _DISRUPTIONS: Final = {
@@ -37,6 +42,11 @@ class Trouble:
     message: str
 
 
+DELETED: Final = Trouble(
+    Reason.POD_DELETED, "the runner pod was deleted while it worked; run the job again on this host"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """The runner pod of a slice."""
@@ -53,8 +63,16 @@ class Pod:
     finalizers: tuple[str, ...]
     trouble: Trouble | None
     container_started: bool
+    grace_seconds: int | None = None
+    """The grace period of its deletion, once it is being deleted."""
+    stop_order: str = ""
+    """What its runner was told while it worked, a `rollcall.work.StopOrder`."""
     owner: str = ""
     """The uid of the slice that it was made for; a slice of another life of the invocation may have the same name."""
+    node: str = ""
+    """The node that it was given to; empty before."""
+    last_words: str = ""
+    """What its runner has left as its termination message, while its results wait to be collected."""
 
     @property
     def held(self) -> bool:
@@ -63,7 +81,10 @@ class Pod:
 
     def lost(self, now: datetime) -> bool:
         """Whether it should long have ended: nothing on its node answers any more."""
-        return self.phase != Phase.ENDED and self.deleting_since is not None and now > self.deleting_since + LOST_AFTER
+        if self.phase == Phase.ENDED or self.deleting_since is None:
+            return False
+        hurried = self.grace_seconds is not None and self.grace_seconds <= HURRIED_GRACE_SECONDS
+        return now > self.deleting_since + (HURRIED_LOST_AFTER if hurried else LOST_AFTER)
 
     def over(self, now: datetime) -> bool:
         """Whether nothing more will come from it."""
@@ -78,6 +99,8 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         raise ValueError(f"pod {metadata['name']} is not a runner pod")
     status = document.get("status") or {}
     deleted = metadata.get("deletionTimestamp")
+    finalizers = tuple(metadata.get("finalizers") or ())
+    terminated = _container(status, "terminated") or {}
     return Pod(
         name=metadata["name"],
         namespace=metadata["namespace"],
@@ -85,13 +108,17 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         resource_version=metadata["resourceVersion"],
         invocation=labels[LABEL_INVOCATION],
         slice=labels[LABEL_SLICE],
+        grace_seconds=metadata.get("deletionGracePeriodSeconds"),
+        stop_order=(metadata.get("annotations") or {}).get(ANNOTATION_STOP, ""),
         owner=next((reference["uid"] for reference in metadata.get("ownerReferences") or ()), ""),
         phase=_phase(status, deleted=deleted is not None),
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         deleting_since=datetime.fromisoformat(deleted) if deleted else None,
-        finalizers=tuple(metadata.get("finalizers") or ()),
+        finalizers=finalizers,
         trouble=_trouble(status, deleted=deleted is not None),
-        container_started=bool(_container(status, "running") or _container(status, "terminated")),
+        container_started=_started(status),
+        node=(document.get("spec") or {}).get("nodeName") or "",
+        last_words=(terminated.get("message") or "") if FINALIZER_COLLECT in finalizers else "",
     )
 
 
@@ -101,6 +128,13 @@ def _container(status: Mapping[str, Any], state: str) -> Mapping[str, Any] | Non
         if found := (container.get("state") or {}).get(state):
             return found  # type: ignore[no-any-return]
     return None
+
+
+def _started(status: Mapping[str, Any]) -> bool:
+    """Whether the runner ever began. A kubelet also says `terminated` of a container that it has never started."""
+    terminated = _container(status, "terminated") or {}
+    ran = terminated.get("startedAt") or "used to be Running" in (terminated.get("message") or "")
+    return bool(_container(status, "running") or ran)
 
 
 def _phase(status: Mapping[str, Any], *, deleted: bool) -> Phase:
@@ -141,8 +175,10 @@ def _trouble(status: Mapping[str, Any], *, deleted: bool) -> Trouble | None:
     if scheduled.get("reason") == "Unschedulable":
         return Trouble(Reason.UNSCHEDULABLE, f"no node takes the runner pod: {scheduled.get('message', '')}")
     if deleted:
-        return Trouble(Reason.POD_DELETED, "the runner pod was deleted while it worked; run the job again on this host")
+        return DELETED
     if terminated.get("exitCode"):
         code, said = terminated["exitCode"], (terminated.get("message") or "").strip()
+        if are_last_words(said):
+            said = ""  # they tell of the hosts, and not of what ended the runner
         return Trouble(Reason.RUNNER_CRASHED, f"the runner ended with exit code {code}" + (f": {said}" if said else ""))
     return None

@@ -1,9 +1,13 @@
-"""The work that a slice's runner is given, from the Host objects, the template and the credentials."""
+"""The work that a slice's runner is given, from the Host objects, the template and the Secrets.
+
+What comes from a Secret goes into the work, and nowhere else: no failure's message quotes it.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from rollcall.inputs import InputError, InputValue, bind_inputs, hidden_texts, read_host
 from rollcall.names import Reason
 from rollcall.plan.pods import Trouble
 from rollcall.plan.rollout import parallelism
@@ -11,18 +15,22 @@ from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.jobtemplate import JobTemplate
-from rollcall.template import InputError, RenderError, bind_inputs, render_script
-from rollcall.work import MAX_WORK_BYTES, Credentials, HostWork, Work
+from rollcall.template import RenderError, effective_user, render_script
+from rollcall.work import MAX_WORK_BYTES, Credentials, EffectiveUser, HostWork, Work
 
+BECOME_KEY: Final = "become-password"
 CREDENTIAL_KEYS: Final = {
     "ssh-privatekey": "private_key",
     "ssh-certificate": "certificate",
     "passphrase": "passphrase",
     "password": "password",
+    BECOME_KEY: "become_password",
 }
 """The keys of a credentials Secret (core/v1 SecretTypeSSHAuth's, and ours) and what they are."""
 
 SecretData = Mapping[str, bytes]
+Secrets = Mapping[str, SecretData | None]
+"""Secrets by name; None for one that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,19 @@ def credential_secrets(invocation: JobInvocation, host: Host) -> tuple[str, ...]
     return tuple(reference.name for reference in references if reference is not None)
 
 
+def invocation_secrets(invocation: JobInvocation) -> tuple[str, ...]:
+    """The Secrets with the inputs and the password of the effective user: the same for all hosts."""
+    override = invocation.spec.effective_user
+    inputs = tuple(source.secret_ref.name for source in invocation.spec.inputs_from)
+    return inputs if override is None or override.password_ref is None else (*inputs, override.password_ref.name)
+
+
+def work_secrets(invocation: JobInvocation, hosts: Iterable[Host]) -> frozenset[str]:
+    """All Secrets that the work of these hosts is made from."""
+    logins = {name for host in hosts for name in credential_secrets(invocation, host)}
+    return frozenset({*logins, *invocation_secrets(invocation)})
+
+
 def usable(keys: Iterable[str]) -> bool:
     """Whether Secrets with these keys hold something to log in with."""
     return not {"ssh-privatekey", "password"}.isdisjoint(keys)
@@ -49,61 +70,152 @@ def prepare(
     slice_: JobSlice,
     template: JobTemplate | str | None,
     hosts: Mapping[str, Host],
-    secrets: Mapping[str, SecretData | None],
+    secrets: Secrets,
     output_limit_bytes: int,
 ) -> Prepared:
     """The work of a slice. A host that is gone, or whose credentials are, fails by itself; the others run."""
-    if not isinstance(template, JobTemplate):
-        gone = f"the JobTemplate {invocation.spec.template_ref.name} was deleted before the host's turn came"
-        return Prepared(None, dict.fromkeys(slice_.spec.hosts, Trouble(Reason.TEMPLATE_NOT_FOUND, gone)))
-    failures: dict[str, Trouble] = {}
-    scripts: dict[str, int] = {}
-    credentials: dict[Credentials, int] = {}
-    entries: list[HostWork] = []
     ended = {result.name for result in slice_.status.hosts if result.state.ended}
-    for name in slice_.spec.hosts:
-        if name in ended:
-            continue  # it failed when the slice was offered before
-        try:
-            host = _host(hosts, name)
-            login = _credentials(invocation, host, secrets)
-            script = render_script(template, bind_inputs(template, invocation.spec.inputs), host)
-        except _UnusableError as error:
-            failures[name] = error.trouble
-            continue
-        except (InputError, RenderError) as error:
-            reason = Reason.INVALID_INPUT if isinstance(error, InputError) else Reason.TEMPLATE_ERROR
-            failures[name] = Trouble(reason, str(error))
-            continue
-        entries.append(
-            HostWork(
-                name=name,
-                address=host.address,
-                port=host.spec.port,
-                user=invocation.spec.user or host.spec.user,
-                host_keys=host.spec.host_keys,
-                credentials=credentials.setdefault(login, len(credentials)),
-                script=scripts.setdefault(script, len(scripts)),
-            )
-        )
-    if not entries:
-        return Prepared(None, failures)
-    timeout = invocation.spec.execution_timeout_seconds or template.spec.execution_timeout_seconds
-    work = Work(
-        hosts=tuple(entries),
-        scripts=tuple(scripts),
-        credentials=tuple(credentials),
-        parallelism=parallelism(len(entries), invocation.spec.rollout.concurrency),
-        execution_timeout_seconds=timeout,
-        output_limit_bytes=output_limit_bytes,
-    )
-    packed = work.dump()
+    names = [name for name in slice_.spec.hosts if name not in ended]  # the others failed when it was offered before
+    try:
+        task = _task(invocation, template, secrets)
+    except _UnusableError as error:
+        return Prepared(None, dict.fromkeys(names, error.trouble))
+    bench = _Bench(invocation, task, secrets)
+    for name in names:
+        bench.add(name, hosts.get(name))
+    if not bench.hosts:
+        return Prepared(None, bench.failures)
+    packed = bench.work(slice_, output_limit_bytes).dump()
     if len(packed) > MAX_WORK_BYTES:
-        trouble = Trouble(
-            Reason.TEMPLATE_ERROR, f"the scripts of {len(entries)} hosts are too large for one runner pod"
+        text = f"the scripts of {len(bench.hosts)} hosts are too large for one runner pod"
+        trouble = Trouble(Reason.TEMPLATE_ERROR, text)
+        return Prepared(None, bench.failures | {entry.name: trouble for entry in bench.hosts})
+    return Prepared(packed, bench.failures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is the same for all hosts."""
+
+    template: JobTemplate
+    inputs: Mapping[str, InputValue]
+    secret_inputs: Mapping[str, str]
+    effective_user: EffectiveUser | None
+    become_password: str | None
+
+
+def _task(invocation: JobInvocation, template: JobTemplate | str | None, secrets: Secrets) -> _Task:
+    """What all hosts are to do. Raises _UnusableError when none can be started."""
+    if not isinstance(template, JobTemplate):
+        gone = f"the JobTemplate {template_name(invocation)} was deleted before the host's turn came"
+        raise _UnusableError(Reason.TEMPLATE_NOT_FOUND, gone)
+    secret_inputs = _secret_inputs(invocation, template, secrets)
+    override = invocation.spec.effective_user
+    try:
+        return _Task(
+            template,
+            bind_inputs(template, invocation.spec.inputs, secret_inputs),
+            secret_inputs,
+            effective_user(template, override.name if override else None),
+            _become_password(invocation, secrets),
         )
-        return Prepared(None, failures | {entry.name: trouble for entry in entries})
-    return Prepared(packed, failures)
+    except InputError as error:
+        raise _UnusableError(Reason.INVALID_INPUT, str(error)) from None
+
+
+def template_name(invocation: JobInvocation) -> str:
+    """The name of the invocation's template as it was chosen, else as it is asked for."""
+    spec, chosen = invocation.spec, invocation.status.template
+    if chosen is not None:
+        return chosen.name
+    return spec.template_ref.name if spec.template_ref else f"with the feature {spec.feature}"
+
+
+def _secret_inputs(invocation: JobInvocation, template: JobTemplate, secrets: Secrets) -> dict[str, str]:
+    """The values of inputs that come from Secrets, a later Secret's before an earlier one's."""
+    found: dict[str, str] = {}
+    for source in invocation.spec.inputs_from:
+        name = source.secret_ref.name
+        data = _data(secrets, name, "that spec.inputsFrom names")
+        for entry in template.spec.inputs:
+            if entry.name in data:
+                found[entry.name] = _text(data[entry.name], Reason.INVALID_INPUT, name)
+    return found
+
+
+def _become_password(invocation: JobInvocation, secrets: Secrets) -> str | None:
+    override = invocation.spec.effective_user
+    if override is None or override.password_ref is None:
+        return None
+    name = override.password_ref.name
+    data = _data(secrets, name, "with the effective user's password")
+    if BECOME_KEY not in data:
+        raise _UnusableError(Reason.INVALID_CREDENTIALS, missing_password(name))
+    return _text(data[BECOME_KEY], Reason.INVALID_CREDENTIALS, name)
+
+
+class _Bench:
+    """Where the work of a slice is put together, host by host."""
+
+    def __init__(self, invocation: JobInvocation, task: _Task, secrets: Secrets) -> None:
+        self._invocation = invocation
+        self._task = task
+        self._secrets = secrets
+        self._scripts: dict[str, int] = {}
+        self._credentials: dict[Credentials, int] = {}
+        self._masked = hidden_texts(task.template, task.inputs, task.secret_inputs)
+        self.hosts: list[HostWork] = []
+        self.failures: dict[str, Trouble] = {}
+
+    def add(self, name: str, host: Host | None) -> None:
+        """Take in a host, or its trouble."""
+        try:
+            self.hosts.append(self._host(name, host))
+        except _UnusableError as error:
+            self.failures[name] = error.trouble
+        except InputError as error:
+            self.failures[name] = Trouble(Reason.INVALID_INPUT, str(error))
+        except RenderError as error:
+            self.failures[name] = Trouble(Reason.TEMPLATE_ERROR, str(error))
+
+    def _host(self, name: str, host: Host | None) -> HostWork:
+        if host is None:
+            raise _UnusableError(Reason.HOST_NOT_FOUND, f"the Host {name} was deleted before its turn came")
+        task = self._task
+        login = _credentials(self._invocation, host, self._secrets)
+        if task.become_password is not None:
+            login = replace(login, become_password=task.become_password)
+        of_host = read_host(task.template, host)
+        script = render_script(task.template, {**task.inputs, **of_host}, host)
+        self._masked |= hidden_texts(task.template, of_host)
+        return HostWork(
+            name=name,
+            address=host.address,
+            port=host.spec.port,
+            user=self._invocation.spec.user or host.spec.user,
+            host_keys=host.spec.host_keys,
+            credentials=self._credentials.setdefault(login, len(self._credentials)),
+            script=self._scripts.setdefault(script, len(self._scripts)),
+        )
+
+    def work(self, slice_: JobSlice, output_limit_bytes: int) -> Work:
+        """The work of all hosts that were taken in."""
+        spec, template = self._invocation.spec, self._task.template.spec
+        slices = self._invocation.status.slices
+        return Work(
+            hosts=tuple(self.hosts),
+            scripts=tuple(self._scripts),
+            credentials=tuple(self._credentials),
+            parallelism=parallelism(len(self.hosts), spec.rollout.concurrency),
+            execution_timeout_seconds=spec.execution_timeout_seconds or template.execution_timeout_seconds,
+            output_limit_bytes=min(output_limit_bytes, spec.output.limit_bytes_per_host or output_limit_bytes),
+            on_excess=spec.output.on_excess,
+            stop_grace_seconds=template.termination_grace_period_seconds,
+            # Each slice has its share of the time span; another attempt has waited already.
+            spread_seconds=0 if slice_.spec.attempt or not slices else spec.rollout.time_span_seconds / slices,
+            effective_user=self._task.effective_user,
+            masked=tuple(sorted(self._masked)),
+        )
 
 
 class _UnusableError(Exception):
@@ -114,32 +226,40 @@ class _UnusableError(Exception):
         self.trouble = Trouble(reason, message)
 
 
-def _host(hosts: Mapping[str, Host], name: str) -> Host:
-    if name not in hosts:
-        raise _UnusableError(Reason.HOST_NOT_FOUND, f"the Host {name} was deleted before its turn came")
-    return hosts[name]
+def _data(secrets: Secrets, name: str, what: str) -> SecretData:
+    data = secrets.get(name)
+    if data is None:
+        raise _UnusableError(
+            Reason.SECRET_NOT_FOUND, f"the Secret {name} {what} was deleted before the host's turn came"
+        )
+    return data
 
 
-def _credentials(invocation: JobInvocation, host: Host, secrets: Mapping[str, SecretData | None]) -> Credentials:
+def _text(value: bytes, reason: Reason, name: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise _UnusableError(reason, f"the Secret {name} holds a value that is not text") from None
+
+
+def _credentials(invocation: JobInvocation, host: Host, secrets: Secrets) -> Credentials:
     login = Credentials()
     for name in credential_secrets(invocation, host):
-        data = secrets.get(name)
-        if data is None:
-            raise _UnusableError(
-                Reason.SECRET_NOT_FOUND,
-                f"the Secret {name} with the credentials was deleted before the host's turn came",
-            )
-        try:
-            login = replace(
-                login, **{field: data[key].decode() for key, field in CREDENTIAL_KEYS.items() if key in data}
-            )
-        except UnicodeDecodeError:
-            raise _UnusableError(
-                Reason.INVALID_CREDENTIALS, f"the Secret {name} holds a value that is not text"
-            ) from None
+        data = _data(secrets, name, "with the credentials")
+        texts = {
+            field: _text(data[key], Reason.INVALID_CREDENTIALS, name)
+            for key, field in CREDENTIAL_KEYS.items()
+            if key in data
+        }
+        login = replace(login, **texts)
     if login.private_key is None and login.password is None:
         raise _UnusableError(Reason.INVALID_CREDENTIALS, missing_credentials(host.metadata.name))
     return login
+
+
+def missing_password(secret: str) -> str:
+    """The sentence about a Secret that should have the password of the effective user."""
+    return f"the Secret {secret}, which spec.effectiveUser.passwordRef names, has no key {BECOME_KEY}"
 
 
 def missing_credentials(host: str) -> str:

@@ -1,14 +1,27 @@
 """The first decision about an invocation: can it be carried out, and on which hosts."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from rollcall.inputs import InputError, bind_inputs, listed
 from rollcall.names import Reason
+from rollcall.plan.choosing import RerunError, choose_hosts
 from rollcall.plan.observed import Observed
-from rollcall.plan.prepare import credential_secrets, missing_credentials, usable
+from rollcall.plan.prepare import (
+    BECOME_KEY,
+    credential_secrets,
+    invocation_secrets,
+    missing_credentials,
+    missing_password,
+    template_name,
+    usable,
+    work_secrets,
+)
 from rollcall.resources.host import Host
+from rollcall.resources.jobinvocation import JobInvocation, TemplateRecord
 from rollcall.resources.jobtemplate import JobTemplate
-from rollcall.targeting import UnknownHostsError, resolve
-from rollcall.template import InputError, RenderError, bind_inputs, describe, render_script
+from rollcall.targeting import UnknownHostsError
+from rollcall.template import RenderError, describe, effective_user, try_script
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +35,32 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The chosen hosts in their order, and the description."""
+    """The names of the chosen hosts in their order, the description, and the template that was chosen."""
 
-    hosts: tuple[Host, ...]
+    hosts: tuple[str, ...]
     description: str
+    template: TemplateRecord
+
+
+def chosen_template(invocation: JobInvocation, templates: Mapping[str, JobTemplate | str]) -> JobTemplate | str | None:
+    """The invocation's template among those of its namespace, by name; a sentence for one that cannot be read.
+
+    One that was chosen before is kept to. For a feature it is the one template that lists it: None when there is
+    none, and a sentence when there are several.
+    """
+    spec, chosen = invocation.spec, invocation.status.template
+    if chosen is not None:
+        return templates.get(chosen.name)
+    if spec.template_ref is not None:
+        return templates.get(spec.template_ref.name)
+    serving = sorted(
+        name
+        for name, found in templates.items()
+        if isinstance(found, JobTemplate) and spec.feature in found.spec.features
+    )
+    if len(serving) > 1:
+        return f"several JobTemplates list the feature {spec.feature}: {listed(serving)}; name one in spec.templateRef"
+    return templates[serving[0]] if serving else None
 
 
 def examine(observed: Observed) -> Resolution | Problem:
@@ -33,25 +68,63 @@ def examine(observed: Observed) -> Resolution | Problem:
     invocation = observed.invocation
     template = observed.template
     if not isinstance(template, JobTemplate):
-        name = invocation.spec.template_ref.name
-        if template is None:
-            return Problem(
-                Reason.TEMPLATE_NOT_FOUND, f"there is no JobTemplate {name} in this namespace", may_heal=True
-            )
-        return Problem(Reason.INVALID_SPEC, f"the JobTemplate {name} cannot be read: {template}")
+        return _template_problem(invocation, template)
+    if (problem := _secrets_problem(observed)) is not None:
+        return problem
+    unseen = dict.fromkeys(_secret_keys(observed))
+    override = invocation.spec.effective_user
     try:
-        inputs = bind_inputs(template, invocation.spec.inputs)
-        hosts = resolve(invocation.spec.targeting, observed.hosts)
+        inputs = bind_inputs(template, invocation.spec.inputs, unseen)
+        effective_user(template, override.name if override else None)
+        names = choose_hosts(observed)
+        hosts = _known(observed, names)
         for host in hosts[:1]:
-            render_script(template, inputs, host)  # what is wrong with the script is wrong for all
+            try_script(template, inputs, host, complete=unseen.keys().isdisjoint(inputs))
     except InputError as error:
         return Problem(Reason.INVALID_INPUT, str(error))
     except UnknownHostsError as error:
         return Problem(Reason.HOST_NOT_FOUND, str(error), may_heal=True)
+    except RerunError as error:
+        return Problem(Reason.INVALID_RERUN, str(error), may_heal=error.may_heal)
     except RenderError as error:
         return Problem(Reason.TEMPLATE_ERROR, str(error))
-    description = describe(template, inputs, invocation.spec.description_format)
-    return _credentials_problem(observed, hosts) or Resolution(hosts, description)
+    metadata = template.metadata
+    return _credentials_problem(observed, hosts) or Resolution(
+        names,
+        describe(template, inputs, invocation.spec.description_format, unseen),
+        TemplateRecord(name=metadata.name, uid=metadata.uid, generation=metadata.generation),
+    )
+
+
+def _template_problem(invocation: JobInvocation, template: str | None) -> Problem:
+    """Why there is no template."""
+    name = template_name(invocation)
+    if template is None:
+        return Problem(Reason.TEMPLATE_NOT_FOUND, f"there is no JobTemplate {name} in this namespace", may_heal=True)
+    if invocation.spec.template_ref is None and invocation.status.template is None:
+        return Problem(Reason.TEMPLATE_NOT_FOUND, template)
+    return Problem(Reason.INVALID_SPEC, f"the JobTemplate {name} cannot be read: {template}")
+
+
+def _secrets_problem(observed: Observed) -> Problem | None:
+    """What is wrong with the Secrets that the invocation names for all hosts."""
+    invocation = observed.invocation
+    for name in invocation_secrets(invocation):
+        if observed.secrets.get(name) is None:
+            message = f"there is no Secret {name}, which spec.inputsFrom or spec.effectiveUser names"
+            return Problem(Reason.SECRET_NOT_FOUND, message, may_heal=True)
+    override = invocation.spec.effective_user
+    if override is not None and override.password_ref is not None:
+        name = override.password_ref.name
+        if BECOME_KEY not in (observed.secrets[name] or ()):
+            return Problem(Reason.INVALID_CREDENTIALS, missing_password(name), may_heal=True)
+    return None
+
+
+def _secret_keys(observed: Observed) -> frozenset[str]:
+    """The names that the Secrets with inputs have values for."""
+    sources = observed.invocation.spec.inputs_from
+    return frozenset(key for source in sources for key in observed.secrets.get(source.secret_ref.name) or ())
 
 
 def _credentials_problem(observed: Observed, hosts: tuple[Host, ...]) -> Problem | None:
@@ -70,10 +143,15 @@ def _credentials_problem(observed: Observed, hosts: tuple[Host, ...]) -> Problem
     return None
 
 
+def _known(observed: Observed, names: Iterable[str]) -> tuple[Host, ...]:
+    """The hosts of these names that exist."""
+    return tuple(observed.hosts[name] for name in names if name in observed.hosts)
+
+
 def needed_secrets(observed: Observed) -> frozenset[str]:
     """The Secrets that `examine` wants to know the keys of."""
     try:
-        hosts = resolve(observed.invocation.spec.targeting, observed.hosts)
-    except UnknownHostsError:
-        return frozenset()
-    return frozenset(name for host in hosts for name in credential_secrets(observed.invocation, host))
+        hosts = _known(observed, choose_hosts(observed))
+    except (UnknownHostsError, RerunError):
+        hosts = ()
+    return work_secrets(observed.invocation, hosts)

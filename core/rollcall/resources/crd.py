@@ -5,6 +5,7 @@ Pydantic describes a model as JSON Schema; a CRD needs the structural subset of 
 What only the API server must know (list types, CEL rules) stands beside the fields, in `json_schema_extra`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,8 +70,9 @@ DEFINITIONS: Final = (
             ("State", "string", ".status.state", 0),
             ("Succeeded", "integer", ".status.hosts.succeeded", 0),
             ("Failed", "integer", ".status.hosts.failed", 0),
-            ("Running", "integer", ".status.hosts.running", 1),
+            ("Running", "integer", ".status.hosts.running", 0),
             ("Total", "integer", ".status.hosts.total", 0),
+            ("Waiting", "string", '.status.conditions[?(@.type=="Waiting")].reason', 1),
             ("Description", "string", ".status.description", 1),
             ("Id", "string", rf".metadata.labels.{GROUP.replace('.', chr(92) + '.')}/id", 1),
             _AGE,
@@ -87,6 +89,7 @@ DEFINITIONS: Final = (
         "js",
         (
             ("Invocation", "string", ".spec.invocationRef.name", 0),
+            ("Attempt", "integer", ".spec.attempt", 1),
             ("State", "string", ".status.state", 0),
             ("Succeeded", "integer", ".status.succeeded", 0),
             ("Failed", "integer", ".status.failed", 0),
@@ -175,21 +178,26 @@ def schema(definition: Definition) -> Schema:
     }
 
 
+def missing_fields(wanted: Schema, known: Schema, path: str = "") -> Iterator[str]:
+    """What objects of one structural schema may hold and another does not know: fields, as `.status.output`, which an
+    API server with the other would drop, and values of enums, as `.status.state=Done`, which it would refuse."""
+    if known.get("x-kubernetes-preserve-unknown-fields"):
+        return
+    if "enum" in known:
+        yield from (f"{path}={value}" for value in wanted.get("enum", ()) if value not in known["enum"])
+    for name, field in wanted.get("properties", {}).items():
+        if name not in known.get("properties", {}):
+            yield f"{path}.{name}"
+        elif not (path == "" and name == "metadata"):
+            yield from missing_fields(field, known["properties"][name], f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(wanted.get(key), dict) and isinstance(known.get(key), dict):
+            yield from missing_fields(wanted[key], known[key], f"{path}[]")
+
+
 def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
     """One node of the structural schema: references inlined, `null` alternatives dropped, defaults of parts not."""
     node = _inlined(node, definitions)
-    if node.get("x-rollcall-int-or-auto"):
-        return {
-            "x-kubernetes-int-or-string": True,
-            "description": _sentence(node["description"]),
-            "default": "auto",
-            "x-kubernetes-validations": [
-                {
-                    "rule": "type(self) == int ? int(self) >= 1 && int(self) <= 250 : string(self) == 'auto'",
-                    "message": "must be a number from 1 to 250, or auto",
-                }
-            ],
-        }
     if node.get("x-rollcall-scalars"):
         # CEL cannot compare fields of unknown type, and inputs must not change: numbers and text, nothing else.
         scalar = {"x-kubernetes-int-or-string": True}
@@ -223,8 +231,6 @@ def _inlined(node: Schema, definitions: dict[str, Schema]) -> Schema:
     while "$ref" in own or "anyOf" in own or "allOf" in own:
         if "$ref" in own:
             target = definitions[own.pop("$ref").rsplit("/", 1)[-1]]
-        elif own.get("x-rollcall-int-or-auto"):
-            return own
         else:
             alternatives = own.pop("anyOf", None) or own.pop("allOf")
             (target,) = [entry for entry in alternatives if entry.get("type") != "null"]

@@ -1,16 +1,26 @@
 """`Host`: one machine that jobs run on."""
 
-from typing import Annotated
+import json
+from enum import StrEnum
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
 from rollcall.resources.meta import Condition, LocalReference, Model, Resource
 
 DEFAULT_PORT = 22
+MAX_FACTS_BYTES: Final = 32_768
+
+
+class Exclusive(StrEnum):
+    """What has a host for itself."""
+
+    NONE = "None"
+    SLICE = "Slice"
 
 
 class HostSpec(Model):
-    """How a machine is reached and recognised."""
+    """How a machine is reached and recognised, and what scripts can read about it."""
 
     address: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """The IP address or DNS name to connect to. Defaults to the object's name."""
@@ -19,8 +29,8 @@ class HostSpec(Model):
     user: Annotated[str, Field(min_length=1, max_length=256)] = "root"
     """The user to log in as, unless the invocation names another."""
     credentials_ref: LocalReference | None = None
-    """The Secret to log in with. Its keys: `ssh-privatekey`, `ssh-certificate`, `passphrase`, `password`.
-    An invocation may name one whose values come first."""
+    """The Secret to log in with. Its keys: `ssh-privatekey`, `ssh-certificate`, `passphrase`, `password`, and
+    `become-password` for becoming another user. An invocation may name one whose values come first."""
     host_keys: Annotated[
         tuple[
             Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( .*)?$")], ...
@@ -29,6 +39,12 @@ class HostSpec(Model):
     ] = ()
     """The public keys that the machine may show, each as in a `known_hosts` line without the host part:
     `ssh-ed25519 AAAA...`. A machine that shows another key, or that has none here, is refused."""
+    exclusive: Exclusive = Exclusive.NONE
+    """`Slice`: one slice at a time works on this host, whatever invocation it belongs to; others wait for it."""
+    facts: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = {}
+    """What is known about the machine: any JSON object, at most 32 KiB. A script reads `{{ host.facts.os.family }}`."""
+    variables: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=256)] = {}
+    """Settings of the machine, by name; a script reads `{{ host.variables.http_port }}`."""
 
 
 class HostStatus(Model):
@@ -47,7 +63,7 @@ class Host(Resource):
     """A machine that jobs run on, reached over SSH."""
 
     spec: HostSpec = HostSpec()
-    """How the machine is reached and recognised."""
+    """How the machine is reached and recognised, and what scripts can read about it."""
     status: HostStatus = HostStatus()
     """What Rollcall knows about the machine."""
 
@@ -55,3 +71,10 @@ class Host(Resource):
     def address(self) -> str:
         """Where to connect to: the address, else the object's name."""
         return self.spec.address or self.metadata.name
+
+
+def facts_problem(host: Host) -> str | None:
+    """The sentence about facts that are too many to be read; CEL cannot measure what has no schema."""
+    text = json.dumps(host.spec.facts, ensure_ascii=False, separators=(",", ":"))
+    size = len(text.encode(errors="surrogatepass"))
+    return f"spec.facts has {size} bytes as JSON, more than {MAX_FACTS_BYTES}" if size > MAX_FACTS_BYTES else None

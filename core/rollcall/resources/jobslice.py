@@ -1,7 +1,7 @@
 """`JobSlice`: the hosts that one runner pod handles, and what became of them."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,9 @@ from rollcall.resources.meta import LocalReference, Model, Resource, Time
 MAX_HOSTS_PER_SLICE = 250
 TAIL_BYTES = 256
 """The most of a host's last output that its slice keeps: 250 hosts must fit into one object."""
+
+MAX_OUTPUT_BYTES = 4_096
+"""The most packed output that is kept in its slice, whose object is to stay below 20 kB; more goes into a store."""
 
 
 class HostOutput(Model):
@@ -30,13 +33,15 @@ class HostResult(Model):
     name: Annotated[str, Field(max_length=253)]
     """The Host's name."""
     state: HostState
-    """Pending, Running, Succeeded, Failed or Cancelled."""
+    """Pending, Running, Succeeded, Failed, Cancelled, CancelFailed or NotStarted."""
     exit_code: int | None = None
     """The script's exit code, when it ended by itself."""
     reason: str | None = None
     """Why the host did not succeed, in one word."""
     message: str | None = None
     """Why the host did not succeed, in a sentence."""
+    retry: Literal[True] | None = None
+    """True when the host is tried again, in the slice of the next attempt; what that says is the host's end then."""
     start_time: Time | None = None
     """When the runner began with the host."""
     completion_time: Time | None = None
@@ -52,6 +57,10 @@ class JobSliceSpec(Model):
     """The invocation that this slice is a part of."""
     index: Annotated[int, Field(ge=0)]
     """The slice's place in its invocation, from 0; slices start in this order."""
+    attempt: Annotated[int, Field(ge=0, le=10)] = 0
+    """Which attempt on its hosts this is: 0 for the first, above it for a retry of hosts that failed."""
+    batch: Annotated[int, Field(ge=0)] = 0
+    """The batch that it starts with, from 0."""
     hosts: Annotated[
         tuple[Annotated[str, Field(max_length=253)], ...],
         Field(min_length=1, max_length=MAX_HOSTS_PER_SLICE, json_schema_extra={"x-kubernetes-list-type": "set"}),
@@ -74,10 +83,18 @@ class JobSliceStatus(Model):
     """Pending, Running, or Done when every host has ended."""
     pod_name: str | None = None
     """The runner pod."""
+    waiting_reason: str | None = None
+    """What keeps the runner pod from starting, in one word; absent once it has started, and while nothing is wrong."""
+    waiting_message: str | None = None
+    """What keeps the runner pod from starting, in a sentence."""
     start_time: Time | None = None
     """When the runner pod was started."""
     completion_time: Time | None = None
     """When the last host had ended."""
+    retry_time: Time | None = None
+    """When the hosts that are tried again may start, at the earliest."""
+    retry_slice: str | None = None
+    """The slice in which they are tried again."""
     succeeded: int | None = None
     """How many hosts succeeded."""
     failed: int | None = None
@@ -86,10 +103,15 @@ class JobSliceStatus(Model):
         tuple[HostResult, ...],
         Field(
             max_length=MAX_HOSTS_PER_SLICE,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            # One writer writes it whole: who set which field of which host would be half of the object.
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
     """What became of each host."""
+    output: Annotated[str | None, Field(max_length=4 * -(-MAX_OUTPUT_BYTES // 3))] = None
+    """All output of the slice's hosts, when it is little and kept in the cluster; else it is in JobOutputs or another
+    store. JSON lines, one event each, compressed with gzip, in base64.
+    Read it with `kubectl get js NAME -o jsonpath={.status.output} | base64 -d | gunzip`."""
 
 
 class JobSlice(Resource):
@@ -111,3 +133,9 @@ class JobSlice(Resource):
     def done(self) -> bool:
         """Whether every host has ended."""
         return self.status.state == SliceState.DONE
+
+    def without_output(self) -> "JobSlice":
+        """The slice as decisions need it. What is written of its status then leaves the output as it is."""
+        if self.status.output is None:
+            return self
+        return self.model_copy(update={"status": self.status.model_copy(update={"output": None})})

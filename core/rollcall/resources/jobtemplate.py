@@ -5,7 +5,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rollcall.resources.meta import Model, Resource
+from rollcall.resources.host import Exclusive
+from rollcall.resources.jobinvocation import RetryReason
+from rollcall.resources.meta import Model, Resource, UserName
+from rollcall.work import BecomeMethod
+
+MAX_PATTERN_LENGTH = 256
 
 
 class InputType(StrEnum):
@@ -16,23 +21,119 @@ class InputType(StrEnum):
     NUMBER = "Number"
     BOOLEAN = "Boolean"
     CHOICE = "Choice"
+    SECRET = "Secret"
+
+
+def _rule(rule: str, message: str) -> dict[str, str]:
+    return {"rule": rule, "message": message}
+
+
+class ValueFrom(Model):
+    """Says where on the Host a value is read; exactly one of `fact` and `variable`."""
+
+    fact: Annotated[str, Field(max_length=253, pattern=r"^[^.\s]+([.][^.\s]+)*$")] | None = None
+    """The path of a fact, `os.family`: names with dots between them, numbers for the entries of a list."""
+    variable: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    """The name of a variable of the Host."""
+
+    @property
+    def path(self) -> str:
+        """Where the value is, as it stands below the Host's spec."""
+        return f"variables.{self.variable}" if self.fact is None else f"facts.{self.fact}"
+
+
+_NUMERIC = "self.type in ['Integer', 'Number']"
+_INPUT_RULES = (
+    _rule("self.type != 'Choice' || (has(self.options) && self.options.size() > 0)", "a Choice needs options"),
+    _rule("self.type == 'Choice' || !has(self.options)", "options are for the type Choice"),
+    _rule(
+        "self.type != 'Choice' || !has(self.default) || !has(self.options) || self.default in self.options",
+        "the default must be one of the options",
+    ),
+    _rule(
+        "self.type != 'Integer' || !has(self.default) || self.default.matches('^[+-]?[0-9]{1,19}$')",
+        "the default must be a whole number",
+    ),
+    _rule(
+        "self.type != 'Number' || !has(self.default)"
+        " || self.default.matches('^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?$')",
+        "the default must be a number",
+    ),
+    _rule(
+        "self.type != 'Boolean' || !has(self.default)"
+        " || self.default.lowerAscii() in ['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']",
+        "the default must be true or false",
+    ),
+    _rule(
+        "self.type != 'Secret' || (!has(self.default) && !has(self.valueFrom))",
+        "a Secret has neither default nor valueFrom: its value comes from a Secret of the invocation",
+    ),
+    _rule(
+        "!has(self.valueFrom) || !self.required",
+        "an input with valueFrom is read from the Host, so it cannot be required of an invocation",
+    ),
+    _rule("!has(self.pattern) || self.type in ['String', 'Secret']", "a pattern is for the types String and Secret"),
+    # The matching is there for its error: a pattern that is none makes the rule fail with the reason.
+    _rule("!has(self.pattern) || ''.matches(self.pattern) in [true, false]", "pattern is no regular expression (RE2)"),
+    _rule(
+        f"(!has(self.minimum) && !has(self.maximum)) || {_NUMERIC}",
+        "minimum and maximum are for the types Integer and Number",
+    ),
+    _rule(
+        "!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum", "minimum is greater than maximum"
+    ),
+)
 
 
 class TemplateInput(Model):
-    """A value that an invocation gives to the script."""
+    """A value that the script reads; an invocation gives it, or the Host has it."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
     """The name under which the script reads it: `{{ inputs.NAME }}`."""
     type: InputType = InputType.STRING
-    """String, Integer, Number, Boolean or Choice (one of `options`)."""
+    """String, Integer, Number, Boolean, Choice (one of `options`) or Secret (text that is shown nowhere, and that an
+    invocation gives by `inputsFrom`)."""
     required: bool = False
     """Whether an invocation must give a value; an input with a default need not be given."""
     default: Annotated[str, Field(max_length=16384)] | None = None
-    """The value when an invocation gives none, written as text."""
-    options: Annotated[tuple[str, ...], Field(max_length=256, json_schema_extra={"x-kubernetes-list-type": "set"})] = ()
+    """The value when an invocation gives none, or the Host has none, written as text."""
+    options: Annotated[
+        tuple[Annotated[str, Field(max_length=1024)], ...],
+        Field(max_length=256, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = ()
     """The values that a Choice allows."""
+    pattern: Annotated[str, Field(min_length=1, max_length=MAX_PATTERN_LENGTH)] | None = None
+    """A regular expression (RE2, https://github.com/google/re2/wiki/Syntax) that all of a String or Secret must match;
+    such a value has at most 4096 characters."""
+    minimum: float | None = None
+    """The least value of an Integer or a Number."""
+    maximum: float | None = None
+    """The greatest value of an Integer or a Number."""
+    hidden: bool = False
+    """Whether the value is kept out of descriptions, Events, messages and output. It stays readable in the spec of an
+    invocation that gives it in `inputs`; with `inputsFrom`, or the type Secret, it is not even there."""
+    value_from: (
+        Annotated[
+            ValueFrom,
+            Field(
+                json_schema_extra={
+                    "x-kubernetes-validations": [
+                        _rule("has(self.fact) != has(self.variable)", "name either a fact or a variable")
+                    ]
+                }
+            ),
+        ]
+        | None
+    ) = None
+    """Reads the value from the Host instead, when its script is made. A Host without it fails, if there is no
+    default."""
     description: Annotated[str, Field(max_length=4096)] = ""
     """What the value means, for people."""
+
+    @property
+    def concealed(self) -> bool:
+        """Whether the value must not be shown."""
+        return self.hidden or self.type is InputType.SECRET
 
 
 class Provider(StrEnum):
@@ -41,13 +142,45 @@ class Provider(StrEnum):
     SSH = "SSH"
 
 
+class EffectiveUserPolicy(Model):
+    """Says which user the script runs as, and whether invocations may say otherwise."""
+
+    name: UserName | None = None
+    """The user. When absent the script runs as the user who logs in, unless an invocation names one."""
+    method: BecomeMethod = BecomeMethod.SUDO
+    """The program by which the login user becomes the other: Sudo, Su, Doas or Dzdo."""
+    overridable: bool = False
+    """Whether an invocation may name another user."""
+
+
 class SshProvider(Model):
     """Runs a script on each host over SSH."""
 
     script: Annotated[str, Field(min_length=1, max_length=131072)]
     """The script, run by the interpreter of its `#!` line (without one: /bin/sh). `{{ inputs.NAME }}` inserts an
-    input quoted for the shell, `{{ inputs.NAME | raw }}` unquoted; `{{ host.name }}` and `{{ host.address }}` name
-    the host."""
+    input quoted for the shell, `{{ inputs.NAME | raw }}` unquoted; `{{ host.name }}`, `{{ host.address }}`,
+    `{{ host.facts.NAME }}` and `{{ host.variables.NAME }}` say what is known about the host."""
+    effective_user: (
+        Annotated[
+            EffectiveUserPolicy,
+            Field(
+                json_schema_extra={
+                    "x-kubernetes-validations": [
+                        _rule("has(self.name) || self.overridable", "name a user, or let invocations do (overridable)")
+                    ]
+                }
+            ),
+        ]
+        | None
+    ) = None
+    """The user that the script runs as, when that is not the one who logs in."""
+
+
+class ConcurrencyPolicy(StrEnum):
+    """Whether several invocations of a template may run at once."""
+
+    ALLOW = "Allow"
+    FORBID = "Forbid"
 
 
 class JobTemplateSpec(Model):
@@ -58,22 +191,46 @@ class JobTemplateSpec(Model):
     category: Annotated[str, Field(min_length=1, max_length=255)] = "Miscellaneous"
     """The group in which people find the template."""
     features: Annotated[tuple[str, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"})] = ()
-    """Labels of the features that this template serves; a REST client may ask for a feature instead of a template."""
+    """Labels of the features that this template serves; an invocation may ask for a feature instead of a template."""
     description_format: Annotated[str, Field(max_length=1024)] | None = None
-    """The description of an invocation, with `%{INPUT}`, `%{template_name}` and `%{job_category}` replaced."""
+    """The description of an invocation, with `%{INPUT}`, `%{template_name}` and `%{job_category}` replaced; a hidden
+    value shows as `***`."""
     inputs: Annotated[
-        tuple[TemplateInput, ...],
+        tuple[Annotated[TemplateInput, Field(json_schema_extra={"x-kubernetes-validations": list(_INPUT_RULES)})], ...],
         Field(
             max_length=64, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
         ),
     ] = ()
-    """The values that an invocation gives."""
+    """The values that the script reads."""
     provider: Provider = Provider.SSH
     """How hosts are reached; the member of that name says what is run."""
     ssh: SshProvider | None = None
     """What is run over SSH."""
     execution_timeout_seconds: Annotated[int, Field(ge=1, le=31536000)] = 3600
     """How long the script may run on one host before it is stopped."""
+    termination_grace_period_seconds: Annotated[int, Field(ge=0, le=600)] = 5
+    """How long the script may take to end by itself when it is to be stopped: between SIGTERM and SIGKILL."""
+    pickup_timeout_seconds: Annotated[int, Field(ge=1, le=31536000)] | None = None
+    """How long a runner pod may wait for a node, its image or the API server's consent. When absent, as long as the
+    operator's settings say."""
+    backoff_limit: Annotated[int, Field(ge=0, le=10)] = 0
+    """How often a host that failed is tried again."""
+    backoff_seconds: Annotated[int, Field(ge=0, le=86400)] = 10
+    """How long before the first new attempt, each later one twice as long as the one before, at most six minutes or
+    this, whichever is more."""
+    retry_on: Annotated[
+        tuple[RetryReason, ...], Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ] = (RetryReason.UNREACHABLE,)
+    """The reasons of failed hosts after which they are tried again. Only Unreachable when absent."""
+    retry_on_exit_codes: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=255)], ...],
+        Field(max_length=255, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = ()
+    """Exit codes after which hosts are tried again, also when `ExitCode` is not in retryOn."""
+    concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.ALLOW
+    """Whether several invocations of this template run at once: `Allow`, or `Forbid`, which makes later ones wait."""
+    exclusive: Exclusive = Exclusive.NONE
+    """`Slice`: while a slice of this template works on a host, no other slice does."""
 
 
 class JobTemplate(Resource):

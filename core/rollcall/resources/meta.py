@@ -111,6 +111,11 @@ class LocalReference(Model):
     """The object's metadata.name."""
 
 
+USER_NAME = r"^[A-Za-z0-9_]([A-Za-z0-9_.@\\-]*[A-Za-z0-9_.@-])?[$]?$"
+"""A user of a host, also of a domain. None begins with `-`: it becomes an argument of sudo and the like."""
+UserName = Annotated[str, Field(max_length=256, pattern=USER_NAME)]
+
+
 class LabelOperator(StrEnum):
     """How a label selector requirement compares."""
 

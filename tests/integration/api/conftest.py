@@ -57,19 +57,20 @@ def facade(kube: Kube, namespace: str, tmp_path_factory: pytest.TempPathFactory)
     grant(kube, namespace, "ops", RUN, {"apiGroup": api, "kind": "User", "name": "ops@example.com"})
     kubeconfig = write_kubeconfig(kube, folder / "kubeconfig", relay.port, token)
     log = folder / "log"
-    port = free_port()
+    port, metrics_port = free_port(), free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
                 sys.executable, "-W", "error", "-m", "rollcall_api.main",
                 "--namespace", namespace, "--ids-namespace", namespace, "--users-dir", str(users),
                 "--bind", "127.0.0.1", "--port", str(port), "--access-log", "--log-level", "debug",
+                "--metrics-port", str(metrics_port),
             ],
             env={**os.environ, "KUBECONFIG": str(kubeconfig)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )  # fmt: skip
-    running = FacadeProcess(f"http://127.0.0.1:{port}", log, relay, process)
+    running = FacadeProcess(f"http://127.0.0.1:{port}", log, relay, process, metrics_port=metrics_port)
     try:
         kube.wait(f"readiness; its log: {log}", lambda: is_ready(running), timeout=30)
         for name, rules in (("runner", RUN), ("viewer", VIEW), ("blind", BLIND), ("nobody", [])):

@@ -13,6 +13,7 @@ import httpx
 import yaml
 from argon2 import PasswordHasher
 
+from rollcall.outputkeys import Contents
 from rollcall.outputs import Chunk, Event
 from rollcall.resources.joboutput import HostRange
 from support.kube import Kube, Object
@@ -32,7 +33,7 @@ FACADE_RULES = [
         "verbs": ["list", "watch"],
     },
     {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations"], "verbs": ["get", "delete"]},
-    {"apiGroups": ["rollcall.dev"], "resources": ["joboutputs"], "verbs": ["get", "list"]},
+    {"apiGroups": ["rollcall.dev"], "resources": ["jobslices", "joboutputs"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
@@ -110,6 +111,7 @@ class FacadeProcess:
     relay: Relay
     process: subprocess.Popen[bytes]
     tokens: dict[str, str] = field(default_factory=dict)
+    metrics_port: int = 0
 
     def client(self, user: str = "runner") -> httpx.Client:
         return self.anonymous({"Authorization": f"Bearer {self.tokens[user]}"})
@@ -263,14 +265,21 @@ class World:
             chunk.add(event)
         hosts = {host: HostRange(**asdict(span)).wire() for host, span in chunk.hosts.items()}
         labels = {"rollcall.dev/slice": f"job-{id_}-0", "rollcall.dev/invocation": f"job-{id_}"}
-        metadata = {"name": f"job-{id_}-0-{sequence}", "labels": labels, "ownerReferences": [owner(slice_)]}
+        data = chunk.finish()
+        contents = Contents.of(sequence, chunk.hosts, len(data), slice_["spec"]["hosts"])
+        metadata = {
+            "name": f"job-{id_}-0-{sequence}",
+            "labels": labels,
+            "annotations": {"rollcall.dev/chunk": str(contents)},
+            "ownerReferences": [owner(slice_)],
+        }
         self.kube.create(
             {
                 "apiVersion": "rollcall.dev/v1alpha1",
                 "kind": "JobOutput",
                 "metadata": metadata,
                 "spec": {"sliceRef": {"name": f"job-{id_}-0"}, "sequence": sequence, "hosts": hosts},
-                "data": base64.b64encode(chunk.finish()).decode(),
+                "data": base64.b64encode(data).decode(),
             },
             self.namespace,
         )

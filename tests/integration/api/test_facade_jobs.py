@@ -52,8 +52,10 @@ def test_the_invocation_says_what_was_asked_for_and_by_whom(world: World) -> Non
     user = f"system:serviceaccount:{world.namespace}:runner"
     assert stored["metadata"]["labels"] == {"rollcall.dev/id": str(body["id"]), "rollcall.dev/template": "run-command"}
     assert sorted(stored["spec"].pop("targeting")["hosts"]) == ["web1", "web2"]
-    assert stored["spec"].pop("rollout") == {"concurrency": 7, "hostsPerSlice": "auto"}
+    rollout = stored["spec"].pop("rollout")
+    assert (rollout["concurrency"], rollout["hostsPerSlice"]) == (7, "auto")
     assert stored["spec"] == {
+        "suspend": False,
         "templateRef": {"name": "run-command"},
         "inputs": {"command": "id", "retries": "3", "mode": "slow"},
         "user": "admin",

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from integration.runner.machine import Machine, start_machine
 from integration.runner.runs import RUNNER, Run, RunWork
 from integration.runner.sshd import PASSWORD, USER, Server, start_server
 from rollcall.work import Work
+from support.kube import Kube
 
 
 @pytest.fixture(scope="session")
@@ -24,13 +26,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def server_with(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts a server of the test's own, with further lines of configuration."""
+    """Starts a server of the test's own, with further lines of configuration and further environment for sessions."""
     started: list[Server] = []
 
-    def start(*settings: str) -> Server:
+    def start(*settings: str, **environment: str) -> Server:
         directory = tmp_path / f"sshd{len(started)}"
         directory.mkdir()
-        started.append(start_server(directory, *settings))
+        started.append(start_server(directory, *settings, **environment))
         return started[-1]
 
     yield start
@@ -51,6 +53,11 @@ def user() -> Iterator[str]:
     subprocess.run(["userdel", "-r", USER], check=True, capture_output=True)
 
 
+@pytest.fixture(scope="session")
+def machine(kube: Kube, make_namespace: Callable[..., str]) -> Machine:
+    return start_machine(kube, make_namespace("runner-machine", enforce="baseline"))
+
+
 @pytest_asyncio.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Run]]]:
     """Starts a runner process with a work; gives a Run. What is left of it at the end of the test is killed."""
@@ -64,13 +71,14 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Run]]]:
         process = await asyncio.create_subprocess_exec(
             RUNNER,
             f"--work={directory / 'work.json'}",
+            f"--orders={directory / 'stop'}",
             f"--termination-log={directory / 'termination-log'}",
             stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
             env={},
             limit=1 << 20,
         )
-        runs.append(Run(process, directory / "termination-log"))
+        runs.append(Run(process, directory))
         return runs[-1]
 
     yield start_runner

@@ -17,7 +17,7 @@ from rollcall.work import Credentials, HostWork, Work
 SSHD = "/usr/sbin/sshd"
 USER = "rollcalltest"
 PASSWORD = "correct horse battery"
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -89,7 +89,7 @@ class Server:
             os.kill(int(child), signal.SIGKILL)
 
 
-def start_server(directory: Path, *settings: str) -> Server:
+def start_server(directory: Path, *settings: str, **environment: str) -> Server:
     for kind in ("ed25519", "ecdsa"):
         keygen(directory / f"host_{kind}", "-t", kind)
     user_key = keygen(directory / "user", "-t", "ed25519")
@@ -115,7 +115,7 @@ def start_server(directory: Path, *settings: str) -> Server:
                 "UseDNS no",
                 "MaxStartups 1000",
                 # At its first level bash would read ~/.bashrc, which may be slow or print something.
-                f"SetEnv SHLVL=2 TMPDIR={temporary}",
+                f"SetEnv SHLVL=2 TMPDIR={temporary}" + "".join(f" {key}={text}" for key, text in environment.items()),
             )
         )
     )

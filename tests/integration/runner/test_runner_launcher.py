@@ -64,14 +64,22 @@ def test_a_script_is_run_by_its_interpreter(shell: list[str], environment: dict[
 
 
 def test_a_signal_that_ends_the_script_is_seen_as_one(shell: list[str], environment: dict[str, str]) -> None:
-    assert run_script(shell, environment, "kill -INT $$") == (-signal.SIGINT, b"", b"")
-    assert run_script(shell, environment, "exit 130") == (130, b"", b"")
+    assert run_script(shell, environment, "kill -USR1 $$") == (-signal.SIGUSR1, b"", b"")
+    assert run_script(shell, environment, "exit 138") == (138, b"", b"")
 
 
 def test_a_missing_interpreter_is_told(shell: list[str], environment: dict[str, str]) -> None:
     code, _, stderr = run_script(shell, environment, "#!/no/such/interpreter\n")
     assert code == 127
     assert b"/no/such/interpreter" in stderr
+
+
+def test_a_script_has_the_umask_of_the_login(shell: list[str], environment: dict[str, str]) -> None:
+    before = os.umask(0o027)
+    try:
+        assert run_script(shell, environment, "umask") == (0, b"0027\n", b"")
+    finally:
+        os.umask(before)
 
 
 def test_a_script_finds_no_child_that_is_not_its_own(shell: list[str], environment: dict[str, str]) -> None:
@@ -104,7 +112,7 @@ def stop(shell: list[str], environment: dict[str, str], launch: Launch, process:
     Nobody waits for the process before the answer, so that it is a zombie until then.
     """
     stopper = subprocess.Popen([*shell, "-c", STOPPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-    send(stopper, launch.stopper_input)
+    send(stopper, launch.stopper_input(5))
     wait_until(lambda: not is_alive(process.pid), "the script's process is gone")
     assert process.stdin is not None
     process.stdin.close()
@@ -138,14 +146,14 @@ def test_the_stopper_ends_a_script_with_its_children(
     assert os.listdir(environment["TMPDIR"]) == []
 
 
+# Not in busybox, which has setsid built in.
+@pytest.mark.parametrize("shell", SHELLS[:2], indirect=True, ids=["dash", "bash"])
 def test_without_setsid_only_the_process_is_stopped_and_that_is_said(
     shell: list[str], environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     tools = tmp_path_factory.mktemp("tools")
     for name in ("sh", "mkdir", "dd", "chmod", "rm", "sleep", "ps", "tr"):
         (tools / name).symlink_to(shutil.which(name) or pytest.skip(f"no {name} here"))
-    if shell[0] == "busybox":
-        pytest.skip("busybox has setsid built in")
     without = {**environment, "PATH": str(tools)}
     shell = [shutil.which(shell[0]) or "", *shell[1:]]
     launch = Launch.of("#!/bin/sh\necho ready; exec sleep 1000")
@@ -157,6 +165,6 @@ def test_without_setsid_only_the_process_is_stopped_and_that_is_said(
 
 def test_a_script_that_never_began_leaves_no_trace(shell: list[str], environment: dict[str, str]) -> None:
     answer = subprocess.run(
-        [*shell, "-c", STOPPER], input=Launch.of("").stopper_input, env=environment, capture_output=True, check=True
+        [*shell, "-c", STOPPER], input=Launch.of("").stopper_input(5), env=environment, capture_output=True, check=True
     )
     assert answer.stdout == b"absent\n"

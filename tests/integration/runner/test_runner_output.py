@@ -2,18 +2,24 @@
 
 import asyncio
 import hashlib
+import json
 import os
+import re
 import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from integration.runner.runs import Run, RunWork
-from integration.runner.sshd import PASSWORD, Server, wait_until
-from rollcall.names import HostState
+from integration.runner.sshd import PASSWORD, Server, is_alive, wait_until
+from rollcall.lastwords import whole_output
+from rollcall.names import HostState, Reason
 from rollcall.outputs import Stream, parse_line
-from rollcall.work import Credentials, Work
+from rollcall.work import Credentials, OnExcess, Work
 
 MIB = 1 << 20
 
@@ -80,7 +86,7 @@ for n in range(64):
     assert resident_kib(run.process.pid) < 96 * 1024
     with os.fdopen(reader, "rb") as file:
         lines = await asyncio.to_thread(file.readlines)
-    done = Run(run.process, run.termination_log, [parse_line(line) for line in lines])
+    done = Run(run.process, run.directory, [parse_line(line) for line in lines])
     assert done.stdout == b"x" * 64 * MIB
     assert done.exit().state is HostState.SUCCEEDED
     assert await run.process.wait() == 0
@@ -127,7 +133,9 @@ async def test_no_secret_is_in_an_argument_or_an_event(
 
 async def test_100_hosts_at_once_fit_into_96_mib(server: Server, start: Callable[[Work], Awaitable[Run]]) -> None:
     hosts = tuple(server.host(f"web-{number}") for number in range(100))
-    run = await start(server.work("head -c 200000 /dev/zero | tr '\\0' x", hosts=hosts, output_limit_bytes=100_000))
+    masked = tuple(f"secret number {number}" for number in range(3))
+    script = "head -c 1000000 /dev/zero | tr '\\0' x"
+    run = await start(server.work(script, hosts=hosts, output_limit_bytes=100_000, masked=masked))
     exits = 0
     most = 0
     while exits < 100:
@@ -139,3 +147,73 @@ async def test_100_hosts_at_once_fit_into_96_mib(server: Server, start: Callable
     for host in hosts:
         assert run.exit(host.name).state is HostState.SUCCEEDED
     assert most < 96 * 1024
+
+
+async def test_who_says_too_much_is_stopped_where_the_work_says_so(server: Server, run: RunWork) -> None:
+    script = "trap 'echo bye; exit' TERM; echo $$; while :; do echo 0123456789; done"
+    done = await run(server.work(script, output_limit_bytes=100_000, on_excess=OnExcess.FAIL))
+    exit_ = done.exit()
+    assert (exit_.state, exit_.reason, exit_.exit_code) == (HostState.FAILED, Reason.OUTPUT_LIMIT, None)
+    assert "more than 100000 bytes" in str(exit_.message)
+    assert "confirmed gone" in str(exit_.message)
+    assert "Too much output, trying to stop the job\n" in done.debug
+    assert len(done.stdout) == 100_000
+    assert not is_alive(int(done.stdout.split()[0]))
+    assert [event.stream for event in done.events].count(Stream.CUT) == 1
+
+
+async def test_who_has_said_too_much_when_they_end_fails_too(server: Server, run: RunWork) -> None:
+    hosts = (server.host("within"), server.host("beyond", script=1))
+    work = server.work("printf 0123456789", "printf 0123456789x", hosts=hosts)
+    done = await run(replace(work, output_limit_bytes=10, on_excess=OnExcess.FAIL))
+    assert done.exit("within").state is HostState.SUCCEEDED
+    assert done.exit("beyond").reason is Reason.OUTPUT_LIMIT
+    for name in ("within", "beyond"):
+        assert done.text(Stream.STDOUT, name) == b"0123456789"
+    assert [event.data for event in done.events if event.stream is Stream.CUT] == [1]
+
+
+async def test_values_that_must_not_be_seen_are_masked(server: Server, run: RunWork, user: str) -> None:
+    token = "tok/en+äö 4'2"
+    script = f"""#!/usr/bin/env python3
+import base64, os, sys, time, urllib.parse
+token, password = {token!r}, {PASSWORD!r}
+print('plain', token, password, 'a line of a key')
+print('base64', *(base64.b64encode(b'x' * n + token.encode() + b'y').decode() for n in range(3)))
+print('url', urllib.parse.quote(token), urllib.parse.quote_plus(token))
+print('torn:', end='', flush=True)
+for letter in password:
+    os.write(1, letter.encode())
+    time.sleep(0.06)  # longer than output waits for more
+print('on stderr', token, file=sys.stderr)
+print('*last*', password[:10], end='')
+"""
+    credentials = Credentials(password=PASSWORD)
+    hosts = (server.host(user=user),)
+    masked = (token, "-- begin --\na line of a key\n")
+    done = await run(server.work(script, credentials=credentials, hosts=hosts, masked=masked))
+    assert done.exit().state is HostState.SUCCEEDED
+    lines = done.stdout.splitlines()
+    assert lines[0] == b"plain ******** ******** ********"
+    assert re.fullmatch(rb"base64( \S{0,3}\*{8}\S{0,4}){3}", lines[1])
+    assert lines[2] == b"url ******** ********"
+    assert lines[3] == b"torn:*********last* " + PASSWORD[:10].encode()
+    assert done.text(Stream.STDERR) == b"on stderr ********\n"
+    everything = b"".join(event.line() for event in done.events)
+    assert token.encode() not in everything
+    assert PASSWORD.encode() not in everything
+    assert b"\n".join(whole_output(done.last_words, ["web-1"])) + b"\n" == everything, "masked as it is in the log"
+
+
+@pytest.mark.parametrize(("size", "kept"), [(10, True), (100_000, False)])
+async def test_the_last_words_hold_all_that_was_said_if_it_is_little(
+    server: Server, run: RunWork, size: int, kept: bool
+) -> None:
+    hosts = (server.host("one"), server.host("other"))
+    done = await run(server.work(f"head -c {size} /dev/urandom | base64", hosts=hosts))
+    assert done.summary == {"hosts": 2, "succeeded": 2}
+    if not kept:
+        assert "output" not in json.loads(done.last_words)
+        return
+    found = [parse_line(line) for line in whole_output(done.last_words, ["one", "other"])]
+    assert found == done.events

@@ -21,7 +21,8 @@ async def test_a_script_that_takes_too_long_is_stopped_with_its_children(server:
     done = await run(server.work("sleep 1000 & echo $! $$; wait", execution_timeout_seconds=1))
     exit_ = done.exit()
     assert (exit_.state, exit_.reason, exit_.exit_code) == (HostState.FAILED, Reason.TIMEOUT, None)
-    assert exit_.message == "the script ran longer than 1 s and was told to end; its processes are confirmed gone"
+    assert "longer than 1 s (executionTimeoutSeconds) and was told to end" in str(exit_.message)
+    assert str(exit_.message).endswith("; its processes are confirmed gone")
     assert "Timeout for execution passed, trying to stop the job\n" in done.debug
     assert not any(is_alive(int(pid)) for pid in done.stdout.split())
     wait_until(lambda: not server.leftovers(), "the script's directory is removed")
@@ -72,7 +73,7 @@ async def test_sigterm_stops_what_runs_and_starts_nothing_more(
     first = await run.until(lambda event: event.stream is Stream.EXIT)
     assert first.host not in running  # those that wait need not wait for those that are stopped
     await run.finish()
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - began < 30  # the grace, and what a pod has beyond it
     for host in hosts:
         exit_ = run.exit(host.name)
         assert (exit_.state, exit_.reason) == (HostState.CANCELLED, Reason.CANCELLED)
@@ -110,7 +111,7 @@ async def test_a_child_that_keeps_the_output_open_does_not_keep_the_host(
 ) -> None:
     began = time.monotonic()
     done = await run(server.work(f"sleep 30 {descriptor} & echo $!; exit 3"))
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 25
     assert (done.exit().reason, done.exit().exit_code) == (Reason.EXIT_CODE, 3)
     assert "a process that it left behind keeps its output open" in done.debug
     child = int(done.stdout)

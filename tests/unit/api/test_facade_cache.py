@@ -77,7 +77,7 @@ def test_a_label_that_is_no_id_gives_none(label: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", [{"targeting": None}, {"templateRef": 5}, {"inputs": 7}, {"requestedBy": "x"}, {"rollout": 5}]
+    "spec", [{"targeting": 5}, {"templateRef": 5}, {"inputs": 7}, {"requestedBy": "x"}, {"rollout": 5}]
 )
 def test_an_unreadable_object_is_ignored_and_named(spec: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     table = jobs()

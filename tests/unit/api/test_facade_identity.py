@@ -8,7 +8,7 @@ from argon2 import PasswordHasher
 
 from rollcall_api.access import impersonate
 from rollcall_api.auth import FAILURE_WINDOW_SECONDS, MAX_FAILURES, Throttle
-from rollcall_api.jobs import JobRequest, credentials_secret, invocation
+from rollcall_api.jobs import JobRequest, invocation, secrets
 from rollcall_api.problems import Forbidden
 from rollcall_api.records import Template, parse_template
 from rollcall_api.users import Identity, Users
@@ -109,16 +109,25 @@ def a_template(name: str = "run") -> Template:
     )
 
 
-def test_credentials_are_in_the_secret_and_nowhere_else() -> None:
-    request = JobRequest(template=a_template(), inputs={}, hosts=["a"], credentials={"password": "canary"})
+def test_credentials_and_hidden_inputs_are_in_secrets_and_nowhere_else() -> None:
+    request = JobRequest(
+        template=a_template(),
+        inputs={},
+        hosts=["a"],
+        credentials={"password": "canary"},
+        secret_inputs={"token": "canary"},
+    )
     assert "canary" not in repr(request)
     body = invocation(request, 5, Identity("alice"))
     assert "canary" not in repr(body)
     stored = {**body, "metadata": {**body["metadata"], "uid": "u5"}}
-    secret = credentials_secret(stored, request.credentials)
-    assert body["spec"]["credentialsRef"] == {"name": secret["metadata"]["name"]} == {"name": "job-5-credentials"}
-    assert secret["data"] == {"password": "Y2FuYXJ5"}
-    assert secret["metadata"]["ownerReferences"][0]["uid"] == "u5"
+    credentials, inputs = secrets(stored, request)
+    assert body["spec"]["credentialsRef"] == {"name": credentials["metadata"]["name"]} == {"name": "job-5-credentials"}
+    assert body["spec"]["inputsFrom"] == [{"secretRef": {"name": inputs["metadata"]["name"]}}]
+    assert inputs["metadata"]["name"] == "job-5-inputs"
+    assert (credentials["data"], inputs["data"]) == ({"password": "Y2FuYXJ5"}, {"token": "Y2FuYXJ5"})
+    for secret in (credentials, inputs):
+        assert secret["metadata"]["ownerReferences"][0]["uid"] == "u5"
 
 
 def test_a_template_name_too_long_for_a_label_is_left_to_the_reference() -> None:

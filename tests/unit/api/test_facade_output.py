@@ -2,8 +2,10 @@
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +14,10 @@ from rollcall.names import HostState, Reason
 from rollcall.outputs import Event, Exit, Stream
 from rollcall.resources.jobslice import SliceState
 from rollcall_api.bounded import AgedCache, WeightedCache
-from rollcall_api.foreman import render
+from rollcall_api.foreman.output import Timeline, in_parts, outputs_item
 from rollcall_api.jobs import Member
-from rollcall_api.output import HostOutput, Piece, assemble
+from rollcall_api.output import Opened
+from rollcall_api.output_pieces import Assembly, HostOutput, Piece, assemble, last_bytes, last_lines
 from rollcall_api.problems import Unavailable
 from rollcall_api.records import HostEnd, Slice
 
@@ -28,6 +31,7 @@ def member(state: HostState = HostState.RUNNING, end: HostEnd | None = None) -> 
         invocation="job-1",
         invocation_uid="j",
         index=0,
+        attempt=0,
         hosts=("a",),
         state=SliceState.RUNNING,
         states={"a": state},
@@ -82,7 +86,7 @@ def test_a_host_is_complete_once_its_exit_is_read() -> None:
     ],
 )
 def test_the_end_is_said_as_foreman_says_it(end: Exit, lines: list[str]) -> None:
-    assert [chunk.text for chunk in render.chunks(HostOutput((), end, 5.0, complete=True))] == lines
+    assert [chunk.text for chunk in Timeline().chunks(HostOutput((), end, 5.0, complete=True))] == lines
 
 
 TIMES = st.lists(st.floats(min_value=0, max_value=4e9), max_size=60)
@@ -91,9 +95,10 @@ TIMES = st.lists(st.floats(min_value=0, max_value=4e9), max_size=60)
 @given(TIMES, st.integers(0, 60))
 def test_timestamps_strictly_increase_and_never_change(times: list[float], shown: int) -> None:
     pieces = tuple(Piece(Stream.STDOUT, "x", moment) for moment in times)
-    whole = [chunk.timestamp for chunk in render.chunks(HostOutput(pieces, Exit(HostState.SUCCEEDED, 0), 0.0, True))]
+    ended = HostOutput(pieces, Exit(HostState.SUCCEEDED, 0), 0.0, True)
+    whole = [chunk.timestamp for chunk in Timeline().chunks(ended)]
     assert all(earlier < later for earlier, later in itertools.pairwise(whole))
-    before = [chunk.timestamp for chunk in render.chunks(HostOutput(pieces[:shown]))]
+    before = [chunk.timestamp for chunk in Timeline().chunks(HostOutput(pieces[:shown]))]
     assert whole[: len(before)] == before
 
 
@@ -103,7 +108,7 @@ def test_polling_with_since_sees_every_chunk_once(times: list[float]) -> None:
     seen: list[str] = []
     last: float | None = None
     for end in range(len(pieces) + 1):
-        fresh = render.later_than(render.chunks(HostOutput(pieces[:end])), last)
+        fresh = Timeline(last).chunks(HostOutput(pieces[:end]))
         seen += [chunk.text for chunk in fresh]
         last = float(repr(fresh[-1].timestamp)) if fresh else last
     assert seen == [piece.text for piece in pieces]
@@ -154,3 +159,57 @@ async def test_an_old_answer_serves_only_while_the_cluster_is_away() -> None:
     assert await graceful.get("k", away) == 1
     with pytest.raises(Unavailable):
         await strict.get("k", away)
+
+
+TEXTS = st.lists(st.text("ab\ną", max_size=8), max_size=12)
+
+
+def pieces_of(texts: list[str]) -> tuple[Piece, ...]:
+    return tuple(Piece(Stream.STDOUT, text, 10.0 + number) for number, text in enumerate(texts))
+
+
+@given(TEXTS, st.integers(0, 8))
+def test_the_tail_is_the_last_lines_wherever_pieces_begin(said: list[str], lines: int) -> None:
+    kept = "".join(piece.text for piece in last_lines(pieces_of(said), lines))
+    whole = "".join(said).splitlines(keepends=True)
+    assert kept == "".join(whole[len(whole) - min(lines, len(whole)) :])
+
+
+@given(TEXTS, st.integers(0, 40))
+def test_the_tail_is_the_last_bytes_without_torn_characters(said: list[str], size: int) -> None:
+    kept = "".join(piece.text for piece in last_bytes(pieces_of(said), size)).encode()
+    whole = "".join(said).encode()
+    assert whole.endswith(kept)
+    assert size - 1 <= len(kept) <= size or len(kept) == len(whole)
+
+
+@given(st.lists(st.integers(0, 30), max_size=60), st.integers(1, 9), st.booleans())
+def test_events_make_the_same_output_however_they_are_read(seqs: list[int], size: int, done: bool) -> None:
+    events = said(*sorted(set(seqs)))
+    whole = assemble(events, member(), done)
+    assembly = Assembly()
+    pieces: list[Piece] = []
+    kept = list(events.values())
+    for start in range(0, len(kept), size):
+        batch = kept[max(0, start - 3) : start + size]  # what was read last is read again
+        pieces += assembly.add(reversed(batch), done)
+    assert tuple(pieces) == whole.pieces
+    assert assembly.close(member(), done).complete == whole.complete
+
+
+@given(TEXTS, st.integers(1, 5), st.one_of(st.none(), st.floats(5, 25)), st.booleans())
+async def test_an_output_in_parts_is_the_same_json(
+    texts_: list[str], size: int, since: float | None, raw: bool
+) -> None:
+    end = HostOutput((), Exit(HostState.FAILED, 3, Reason.EXIT_CODE), 40.0, complete=True)
+    pieces = pieces_of(texts_)
+
+    async def rest() -> AsyncIterator[HostOutput]:
+        for start in range(size, len(pieces), size):
+            yield HostOutput(pieces[start : start + size])
+        yield end
+
+    opened = Opened(HostOutput(pieces[:size]), rest())
+    parts = b"".join([part async for part in in_parts(opened, since, raw=raw, host_id=7)])
+    whole = HostOutput(pieces, end.end, end.end_time, complete=True)
+    assert orjson.loads(parts) == orjson.loads(outputs_item(whole, 7, since, raw))

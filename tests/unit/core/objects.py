@@ -8,7 +8,9 @@ from typing import Any
 from rollcall.names import FINALIZER_COLLECT, HostState, Reason
 from rollcall.outputs import Exit
 from rollcall.plan.observed import Collected, HostProgress, Observed, Plan
-from rollcall.plan.pods import Phase, Pod, Trouble
+from rollcall.plan.pods import Phase, Pod
+from rollcall.plan.rollout import slice_name
+from rollcall.plan.slices import Slices
 from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
@@ -71,11 +73,20 @@ def invocation(
     )
 
 
-def slice_(index: int, *names: str, status: Mapping[str, Any] | None = None) -> JobSlice:
+def slice_(
+    index: int, *names: str, attempt: int = 0, batch: int = 0, status: Mapping[str, Any] | None = None
+) -> JobSlice:
+    name = slice_name("job", index, attempt)
     return JobSlice.model_validate(
         {
-            "metadata": {"name": f"job-{index}", "namespace": NAMESPACE, "uid": f"uid-of-slice-{index}"},
-            "spec": {"invocationRef": {"name": "job"}, "index": index, "hosts": list(names)},
+            "metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-of-{name}"},
+            "spec": {
+                "invocationRef": {"name": "job"},
+                "index": index,
+                "attempt": attempt,
+                "batch": batch,
+                "hosts": list(names),
+            },
             "status": dict(status or {}),
         }
     )
@@ -110,7 +121,6 @@ def progress(exit_: Exit | None = None, *, last: float | None = None) -> HostPro
 SUCCEEDED = Exit(HostState.SUCCEEDED, exit_code=0)
 FAILED = Exit(HostState.FAILED, exit_code=3, reason=Reason.EXIT_CODE, message="the script ended with exit code 3")
 STOPPED = Exit(HostState.CANCELLED, reason=Reason.CANCELLED, message="stopped on request")
-DELETED = Trouble(Reason.POD_DELETED, "the runner pod was deleted while it worked; run the job again on this host")
 
 
 def collected(*, complete: bool, **exits: Exit | None) -> Collected:
@@ -125,7 +135,7 @@ def stored(resource: Any) -> Any:
 
 def resolved(*slices: JobSlice, started: int, concurrency: int | None = None, **spec: Any) -> JobInvocation:
     """An invocation whose hosts have been dealt into these slices, `started` of which have been started."""
-    names = [name for entry in slices for name in entry.spec.hosts]
+    names = [name for entry in slices if entry.spec.attempt == 0 for name in entry.spec.hosts]
     moment = NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
     condition = {"status": "True", "observedGeneration": 1, "lastTransitionTime": moment, "message": ""}
     rollout: dict[str, Any] = {} if concurrency is None else {"rollout": {"concurrency": concurrency}}
@@ -135,7 +145,7 @@ def resolved(*slices: JobSlice, started: int, concurrency: int | None = None, **
             "observedGeneration": 1,
             "state": "Running" if started else "Pending",
             "startTime": moment if started else None,
-            "slices": len(slices),
+            "slices": sum(entry.spec.attempt == 0 for entry in slices),
             "startedSlices": started,
             "hosts": {"total": len(names), "pending": len(names)},
             "conditions": [
@@ -148,6 +158,11 @@ def resolved(*slices: JobSlice, started: int, concurrency: int | None = None, **
     )
 
 
+def asks_for_nothing(plan: Plan) -> bool:
+    """Whether nothing is to be written; when to look again, and what locks are used, is no write."""
+    return plan == Plan(again_at=plan.again_at, held=plan.held, waited=plan.waited)
+
+
 def written(observed: Observed, plan: Plan) -> Observed:
     """What is observed after the plan's statuses have been written and read back."""
     statuses = dict(plan.slice_statuses)
@@ -156,10 +171,10 @@ def written(observed: Observed, plan: Plan) -> Observed:
         invocation=stored(observed.invocation.model_copy(update={"status": plan.status}))
         if plan.status
         else observed.invocation,
-        slices=tuple(
+        slices=Slices(
             stored(entry.model_copy(update={"status": statuses[entry.metadata.name]}))
             if entry.metadata.name in statuses
             else entry
-            for entry in observed.slices
+            for entry in (*observed.slices, *plan.create_slices)
         ),
     )

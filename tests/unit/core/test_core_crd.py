@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from rollcall.resources.crd import DEFINITIONS, Definition, custom_resource_definition
+from rollcall.resources.crd import DEFINITIONS, Definition, custom_resource_definition, missing_fields
 from rollcall.resources.meta import Condition
 
 ROOT = Path(__file__).parents[3]
@@ -16,6 +18,7 @@ KINDS = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition
 Schema = dict[str, Any]
 
 
+@cache
 def version(definition: Definition) -> Schema:
     (found,) = custom_resource_definition(definition)["spec"]["versions"]
     return found  # type: ignore[no-any-return]
@@ -80,7 +83,7 @@ def test_list_types_fit_their_lists(definition: Definition) -> None:
                 for key in node["x-kubernetes-list-map-keys"]:
                     assert key in node["items"]["required"], f"{path}: {key} identifies the entry"
             case "set":
-                assert node["items"]["type"] == "string", path
+                assert node["items"]["type"] in ("string", "integer"), path
             case None:
                 assert node.get("type") != "array", f"{path}: how lists are merged is declared"
 
@@ -139,7 +142,7 @@ def test_columns_show_fields_that_exist(definition: Definition) -> None:
 def test_an_invocation_s_table_shows_state_succeeded_failed_total_and_age() -> None:
     (definition,) = [entry for entry in DEFINITIONS if entry.model.kind() == "JobInvocation"]
     shown = [column["name"] for column in version(definition)["additionalPrinterColumns"] if "priority" not in column]
-    assert shown == ["State", "Succeeded", "Failed", "Total", "Age"]
+    assert shown == ["State", "Succeeded", "Failed", "Running", "Total", "Age"]
 
 
 @KINDS
@@ -167,7 +170,7 @@ def test_every_field_of_an_invocation_is_named_in_the_rule_that_fixes_it_or_may_
     spec = at(definition, ".spec")
     rules = " ".join(rule["rule"] for rule in spec["x-kubernetes-validations"])
     free = {name for name in spec["properties"] if f"self.{name} == oldSelf.{name}" not in rules}
-    assert free == {"rollout", "ttlSecondsAfterFinished"}
+    assert free == {"rollout", "suspend", "cancellation", "ttlSecondsAfterFinished"}
 
 
 @KINDS
@@ -181,3 +184,25 @@ def test_the_checked_in_file_is_what_the_models_say(definition: Definition) -> N
 def test_there_is_no_file_of_a_kind_that_is_gone() -> None:
     kinds = {f"{definition.model.kind().lower()}s.yaml" for definition in DEFINITIONS}
     assert {path.name for path in (ROOT / "crds").glob("*.yaml")} == kinds
+
+
+@KINDS
+def test_no_field_is_missing_in_its_own_schema(definition: Definition) -> None:
+    assert list(missing_fields(root(definition), root(definition))) == []
+
+
+def test_fields_that_an_older_schema_would_drop_are_named() -> None:
+    slice_ = next(definition for definition in DEFINITIONS if definition.model.kind() == "JobSlice")
+    older = deepcopy(root(slice_))
+    status = older["properties"]["status"]["properties"]
+    del status["output"], status["hosts"]["items"]["properties"]["retry"]
+    status["state"]["enum"].remove("Done")
+    lacking = {".status.output", ".status.hosts[].retry", ".status.state=Done"}
+    assert set(missing_fields(root(slice_), older)) == lacking
+    assert ".status" in set(missing_fields(root(slice_), {}))
+
+
+def test_nothing_is_dropped_where_unknown_fields_are_kept() -> None:
+    wanted = {"properties": {"facts": {"properties": {"os": {}}}}}
+    kept = {"properties": {"facts": {"x-kubernetes-preserve-unknown-fields": True}}}
+    assert list(missing_fields(wanted, kept)) == []

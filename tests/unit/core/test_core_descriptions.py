@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from rollcall.inputs import bind_inputs
 from rollcall.resources.jobtemplate import JobTemplate
-from rollcall.template import bind_inputs, describe
+from rollcall.template import describe
 from unit.core.objects import template
 
 INPUTS = [{"name": "command"}, {"name": "count", "type": "Integer"}, {"name": "force", "type": "Boolean"}]
@@ -54,3 +55,27 @@ def test_a_value_that_looks_like_a_placeholder_is_left_alone() -> None:
 
 def test_a_description_is_cut_to_255_characters() -> None:
     assert describe(declared(), {"command": "ä" * 400}, "> %{command}") == "> " + "ä" * 253
+
+
+HIDDEN = [
+    {"name": "pin", "hidden": True},
+    {"name": "token", "type": "Secret"},
+    {"name": "plain"},
+    {"name": "os", "valueFrom": {"fact": "os.family"}},
+]
+
+
+def test_hidden_values_show_as_three_asterisks_and_missing_ones_as_two_quotes() -> None:
+    chosen = template(inputs=HIDDEN, descriptionFormat="%{pin} %{token} %{plain} %{os}")
+    assert describe(chosen, bind_inputs(chosen, {"pin": "4711", "plain": "seen"})) == "*** '' seen ''"
+    inputs = bind_inputs(chosen, {}, {"token": "canary", "plain": "canary"})
+    assert describe(chosen, inputs, from_secrets={"token", "plain"}) == "'' *** *** ''"
+
+
+def test_the_default_does_not_name_what_differs_from_host_to_host() -> None:
+    chosen = template(inputs=HIDDEN)
+    assert describe(chosen, bind_inputs(chosen, {})) == "run with inputs pin=\"''\" token=\"''\" plain=\"''\""
+
+
+def test_a_huge_value_costs_no_more_than_what_is_shown() -> None:
+    assert describe(declared(), {"command": "ä" * 250_000}, "%{command}" * 100) == "ä" * 255

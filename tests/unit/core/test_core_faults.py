@@ -14,7 +14,16 @@ SHAPES: list[dict[str, Any]] = [
     {"count": 2},
     {"count": 2, "concurrency": 1},
     {"count": 5, "hosts_per_slice": 2, "concurrency": 3},
+    {"count": 2, "rollout": {"batches": [1]}},
+    {"count": 2, "hosts_per_slice": 2, "backoffLimit": 1, "backoffSeconds": 3},
 ]
+
+
+def begin(shape: dict[str, Any]) -> Simulation:
+    """A job of that shape; where hosts are tried again, one cannot be reached at first."""
+    sim = fleet(**shape)
+    sim.unreachable["web0"] = shape.get("backoffLimit", 0)
+    return sim
 
 
 def round_(sim: Simulation, stop_at: int | None = None, stop: Stop = Stop.DEATH_BEFORE) -> int:
@@ -31,7 +40,7 @@ def round_(sim: Simulation, stop_at: int | None = None, stop: Stop = Stop.DEATH_
 
 def life(shape: dict[str, Any]) -> list[int]:
     """How many writes each step of an undisturbed job takes."""
-    sim = fleet(**shape)
+    sim = begin(shape)
     steps = []
     while not sim.done:
         steps.append(round_(sim))
@@ -46,7 +55,7 @@ def test_one_fault_at_any_write_of_a_job_loses_nothing_and_starts_nothing_twice(
 ) -> None:
     for step, writes in enumerate(life(shape)):
         for write in range(writes):
-            sim = fleet(**shape)
+            sim = begin(shape)
             for _ in range(step):
                 round_(sim)
             round_(sim, write, stop)
@@ -57,10 +66,30 @@ def test_one_fault_at_any_write_of_a_job_loses_nothing_and_starts_nothing_twice(
             assert set(sim.made.values()) == {1}
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("hosts", [None, ["web0"]], ids=["all", "one"])
+@pytest.mark.parametrize("shape", [SHAPES[2], SHAPES[4]], ids=str)
+def test_a_job_that_is_cancelled_at_any_time_ends_and_one_fault_changes_nothing(
+    shape: dict[str, Any], hosts: list[str] | None, force: bool
+) -> None:
+    for step in range(len(life(shape))):
+        for write in (None, 1):
+            sim = begin(shape)
+            for _ in range(step):
+                round_(sim)
+            if sim.done:
+                break
+            sim.cancel(hosts=hosts, force=force)
+            sim.deliver()
+            round_(sim, write, Stop.ERROR_AFTER)
+            sim.settle()
+            assert max(sim.made.values(), default=1) == 1
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_a_job_that_is_deleted_at_any_time_leaves_no_pod_behind(shape: dict[str, Any]) -> None:
     for step in range(len(life(shape)) + 1):
-        sim = fleet(**shape)
+        sim = begin(shape)
         for _ in range(step):
             round_(sim)
         sim.delete_invocation()
@@ -73,7 +102,7 @@ def test_a_job_that_is_deleted_at_any_time_leaves_no_pod_behind(shape: dict[str,
 def test_a_pod_that_is_killed_or_deleted_at_any_time_fails_its_hosts_with_a_reason(shape: dict[str, Any]) -> None:
     for step in range(1, len(life(shape))):
         for harm in (Simulation.delete_pod, Simulation.vanish):
-            sim = fleet(**shape)
+            sim = begin(shape)
             for _ in range(step):
                 round_(sim)
             for name in list(sim.pods):
@@ -166,7 +195,7 @@ def test_a_pod_whose_answer_was_lost_is_let_go_when_the_invocation_is_deleted() 
     sim.step(1, Stop.ERROR_AFTER)
     assert set(sim.pods) == {"job-0"}
     sim.delete_invocation()
-    sim.deliver_invocation()
+    sim.operator.see_invocation("job")
     sim.step()
     sim.settle()
     assert not sim.pods
@@ -225,11 +254,11 @@ def test_a_status_that_was_wiped_by_hand_is_restored_and_nothing_runs_twice() ->
     sim.step()
     sim.step()
     sim.begin_pod("job-0")
-    assert sim.invocation is not None
-    sim.invocation["status"] = {}
+    sim.wipe_status()
     sim.deliver()
     sim.settle()
     assert sim.made == {"job-0": 1, "job-1": 1, "job-2": 1}
+    assert sim.invocation is not None
     assert sim.invocation["status"]["hosts"]["succeeded"] == 3
 
 

@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.names import HostState
-from rollcall.outputs import MAX_CHUNK_BYTES, MAX_DATA_BYTES, Chunk, Event, Exit, Stream, unpack
+from rollcall.outputs import (
+    MAX_CHUNK_BYTES,
+    MAX_DATA_BYTES,
+    MAX_UNPACKED_BYTES,
+    Chunk,
+    Event,
+    Exit,
+    Stream,
+    parse_line,
+    unpack,
+    unpack_lines,
+)
 
 MIB = 1 << 20
 
@@ -38,6 +49,19 @@ def test_people_can_read_a_chunk_with_gunzip() -> None:
     packed = chunk.finish()
     assert gzip.decompress(packed).count(b"\n") == 2
     assert [entry.seq for entry in unpack(packed)] == [0, 1]
+
+
+def test_a_line_is_kept_as_it_was_read() -> None:
+    chunk = Chunk()
+    lines = [b'{"seq":0, "host":"web1","time":1.5,"stream":"stdout","data":"up"}', event("web1", 1, b"x").line()]
+    for line in lines:
+        chunk.add(parse_line(line), line)
+    assert unpack_lines(chunk.finish()) == [line.rstrip() for line in lines]
+
+
+def test_a_chunk_that_is_larger_than_any_of_ours_is_not_unpacked() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        unpack_lines(gzip.compress(b"\n" * (MAX_UNPACKED_BYTES + 100_000)))
 
 
 NOISE = random.Random(1)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollcall.names import HostState, Reason
-from rollcall.outputs import MAX_DATA_BYTES, MAX_LINE_BYTES, Event, Exit, Stream, exit_summary, parse_line
+from rollcall.outputs import MAX_DATA_BYTES, MAX_LINE_BYTES, Event, Exit, Stream, parse_line
 
 OUTPUT = st.sampled_from((Stream.STDOUT, Stream.STDERR, Stream.DEBUG))
 ENDS = (HostState.SUCCEEDED, HostState.FAILED, HostState.CANCELLED)
@@ -162,9 +162,3 @@ def test_what_looks_like_an_event_is_one_or_a_value_error(document: dict[str, An
 def test_a_line_of_brackets_is_told_from_an_event() -> None:
     with pytest.raises(ValueError, match="not an event"):
         parse_line(b"[" * 200_000)
-
-
-def test_the_summary_counts_the_ends() -> None:
-    exits = [Exit(HostState.SUCCEEDED, 0), Exit(HostState.FAILED, 1), Exit(HostState.SUCCEEDED, 0)]
-    assert json.loads(exit_summary(exits)) == {"hosts": 3, "succeeded": 2, "failed": 1}
-    assert json.loads(exit_summary([])) == {"hosts": 0}

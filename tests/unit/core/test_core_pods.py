@@ -121,6 +121,12 @@ def test_a_pod_whose_container_has_ended_does_not_wait_for_it() -> None:
             "ended with exit code 1: no work file",
         ),
         (
+            {"containerStatuses": [terminated(137, message='{"hosts": 1, "output": "H4sI"}')]},
+            False,
+            Reason.RUNNER_CRASHED,
+            "ended with exit code 137",
+        ),
+        (
             {"containerStatuses": [terminated(137, "OOMKilled")], "conditions": [disrupted("EvictionByEvictionAPI")]},
             True,
             Reason.EVICTED,
@@ -135,6 +141,15 @@ def test_trouble_is_told_in_a_word_and_a_sentence(
     assert trouble is not None
     assert trouble.reason == reason
     assert words in trouble.message
+    assert "H4sI" not in trouble.message
+
+
+def test_a_pods_last_words_are_kept_until_its_results_are() -> None:
+    ended = document(phase="Succeeded", containerStatuses=[terminated(0, "Completed", message='{"hosts": 1}')])
+    assert read_pod(ended).last_words == '{"hosts": 1}'
+    ended["metadata"]["finalizers"] = []
+    assert read_pod(ended).last_words == ""
+    assert read_pod(document(phase="Running", containerStatuses=[RUNNING])).last_words == ""
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from rollcall.names import Reason
-from rollcall.plan.prepare import Prepared, SecretData, credential_secrets, prepare, usable
+from rollcall.plan.prepare import Prepared, SecretData, credential_secrets, prepare, usable, work_secrets
 from rollcall.resources.jobinvocation import JobInvocation
-from rollcall.work import MAX_WORK_BYTES, Credentials, Work
+from rollcall.work import MAX_WORK_BYTES, BecomeMethod, Credentials, EffectiveUser, OnExcess, Work
 from unit.core.objects import host, hosts, invocation, slice_, template
 
 CANARY = b"canary-4711"
@@ -171,3 +171,126 @@ def test_scripts_too_large_for_one_pod_are_refused_with_the_reason() -> None:
 )  # fmt: skip
 def test_a_key_or_a_password_is_something_to_log_in_with(keys: list[str], expected: bool) -> None:
     assert usable(keys) is expected
+
+
+def secret_inputs(*names: str) -> list[dict[str, Any]]:
+    return [{"secretRef": {"name": name}} for name in names]
+
+
+INPUTS: dict[str, SecretData | None] = {
+    "ops-key": OWN,
+    "one": {"token": b"first", "x": b"ignored"},
+    "two": {"token": b"second"},
+}
+TOKEN = [
+    {"name": "token", "type": "Secret"},
+    {"name": "os", "valueFrom": {"fact": "os"}, "hidden": True},
+    {"name": "who"},
+]
+
+
+def with_os(*names: str) -> dict[str, Any]:
+    return {name: host(name, facts={"os": f"os-of-{name}"}) for name in names}
+
+
+def test_secret_inputs_reach_the_script_and_the_mask_and_a_later_secret_comes_first() -> None:
+    job = invocation("a", "b", inputsFrom=secret_inputs("one", "two"), inputs={"who": "me"})
+    declared = template("login {{ inputs.token }} {{ inputs.os }} {{ inputs.who }}", TOKEN)
+    made = work(prepared("a", "b", job=job, known=with_os("a", "b"), secrets=INPUTS, declared=declared))
+    assert made.scripts == ("login second os-of-a me", "login second os-of-b me")
+    assert made.masked == ("os-of-a", "os-of-b", "second")
+
+
+def test_without_hidden_inputs_nothing_is_masked() -> None:
+    assert work(prepared("a")).masked == ()
+
+
+def test_a_hidden_truth_value_is_not_masked() -> None:
+    hidden = [{"name": "force", "type": "Boolean", "hidden": True}, {"name": "pin", "type": "Integer", "hidden": True}]
+    job = invocation("a", inputs={"force": "true", "pin": 4711})
+    assert work(prepared("a", job=job, declared=template("id", hidden))).masked == ("4711",)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "reason", "message"),
+    [
+        ({}, Reason.SECRET_NOT_FOUND, "the Secret one that spec.inputsFrom names was deleted before the host's turn"),
+        ({"one": {"token": CANARY + b"\xff"}}, Reason.INVALID_INPUT, "the Secret one holds a value that is not text"),
+        ({"one": {"token": CANARY + b"\0"}}, Reason.INVALID_INPUT, "input token has a NUL character"),
+        ({"one": {"token": CANARY, "who": CANARY}}, Reason.INVALID_INPUT, "input who must be of type Integer"),
+        ({"one": {}}, Reason.INVALID_INPUT, "template run needs a value for: token"),
+    ],
+)
+def test_secret_inputs_that_are_wrong_fail_all_hosts_without_being_told(
+    secrets: dict[str, SecretData | None], reason: Reason, message: str
+) -> None:
+    declared = template(
+        "id", [{"name": "token", "type": "Secret", "required": True}, {"name": "who", "type": "Integer"}]
+    )
+    job = invocation("a", "b", inputsFrom=secret_inputs("one"))
+    found = prepared("a", "b", job=job, secrets={"ops-key": OWN, **secrets}, declared=declared)
+    assert found.work is None
+    assert set(found.failures) == {"a", "b"}
+    assert found.failures["a"].reason == reason
+    assert found.failures["a"].message.startswith(message)
+    assert CANARY.decode() not in repr(found)
+
+
+def test_a_host_without_a_fact_fails_by_itself_and_names_its_path() -> None:
+    known = {**with_os("a"), "b": host("b")}
+    found = prepared("a", "b", known=known, declared=template("{{ inputs.os }}", TOKEN))
+    assert [entry.name for entry in work(found).hosts] == ["a"]
+    assert found.failures["b"].reason == Reason.INVALID_INPUT
+    assert found.failures["b"].message.startswith("Host b has no spec.facts.os, which input os is read from")
+
+
+ROOT = {"script": "id", "effectiveUser": {"name": "root", "method": "Doas"}}
+
+
+@pytest.mark.parametrize(
+    ("ssh", "override", "expected"),
+    [
+        ({"script": "id"}, None, None),
+        (ROOT, None, EffectiveUser("root", BecomeMethod.DOAS)),
+        ({"script": "id", "effectiveUser": {"overridable": True}}, None, None),
+        (
+            {"script": "id", "effectiveUser": {"overridable": True}},
+            {"name": "deploy"},
+            EffectiveUser("deploy", BecomeMethod.SUDO),
+        ),
+        (ROOT, {"name": "root"}, EffectiveUser("root", BecomeMethod.DOAS)),
+    ],
+)
+def test_the_script_runs_as_the_effective_user(ssh: Any, override: Any, expected: EffectiveUser | None) -> None:
+    job = invocation("a", **({"effectiveUser": override} if override else {}))
+    assert work(prepared("a", job=job, declared=template(ssh=ssh))).effective_user == expected
+
+
+def test_an_effective_user_that_the_template_no_longer_allows_fails_the_hosts() -> None:
+    found = prepared("a", job=invocation("a", effectiveUser={"name": "deploy"}), declared=template(ssh=ROOT))
+    assert found.work is None
+    assert found.failures["a"].reason == Reason.INVALID_INPUT
+    assert "does not let an invocation name the effective user" in found.failures["a"].message
+
+
+def test_a_password_for_becoming_another_user_comes_from_the_credentials_or_by_itself() -> None:
+    own = {"ops-key": {**OWN, "become-password": b"word-of-the-host"}}
+    assert work(prepared("a", secrets=own)).credentials[0].become_password == "word-of-the-host"
+    job = invocation("a", effectiveUser={"passwordRef": {"name": "become"}})
+    secrets = {**own, "become": {"become-password": b"word-of-mine", "password": b"no login"}}
+    (found,) = work(prepared("a", job=job, secrets=secrets)).credentials
+    assert (found.become_password, found.password) == ("word-of-mine", None)
+    assert work_secrets(job, [host("a")]) == {"ops-key", "become"}
+    missing = prepared("a", job=job, secrets={**own, "become": {"password": CANARY}})
+    assert missing.failures["a"].reason == Reason.INVALID_CREDENTIALS
+    assert missing.failures["a"].message == (
+        "the Secret become, which spec.effectiveUser.passwordRef names, has no key become-password"
+    )
+
+
+def test_what_template_and_invocation_say_about_the_run_is_in_the_work() -> None:
+    job = invocation("a", rollout={"timeSpanSeconds": 60}, output={"onExcess": "Fail"}, status={"slices": 4})
+    made = work(prepared("a", job=job, declared=template(terminationGracePeriodSeconds=17)))
+    assert (made.stop_grace_seconds, made.on_excess, made.spread_seconds) == (17, OnExcess.FAIL, 15)
+    plain = work(prepared("a"))
+    assert (plain.stop_grace_seconds, plain.on_excess, plain.spread_seconds) == (5, OnExcess.CUT, 0)

@@ -9,17 +9,19 @@ import pytest
 from rollcall.names import Reason
 from rollcall.plan.invocation import reconcile
 from rollcall.plan.observed import Observed, Plan, Refusal
-from rollcall.plan.pods import Phase, Trouble
+from rollcall.plan.pods import DELETED, Phase, Trouble
+from rollcall.plan.slices import Slices
+from rollcall.plan.starting import TEMPLATE
 from rollcall.resources.jobinvocation import JobInvocation, JobInvocationStatus
 from rollcall.resources.jobslice import JobSlice
 from unit.core.objects import (
-    DELETED,
     FAILED,
     KEY_SECRET,
     NOW,
     STOPPED,
     SUCCEEDED,
     after,
+    asks_for_nothing,
     collected,
     hosts,
     invocation,
@@ -47,10 +49,6 @@ def names(slices: tuple[JobSlice, ...]) -> list[str]:
     return [entry.metadata.name for entry in slices]
 
 
-def asks_for_nothing(plan: Plan) -> bool:
-    return plan == Plan(again_at=plan.again_at)
-
-
 # ---- before anything runs
 
 
@@ -66,7 +64,7 @@ def test_an_invocation_is_dealt_into_slices_before_any_pod_is_made() -> None:
 
 
 def test_slices_of_a_dealing_that_was_cut_short_are_discarded_first() -> None:
-    plan = reconcile(begun(invocation("a", "b"), "a", "b", slices=(slice_(0, "a"),)), NOW)
+    plan = reconcile(begun(invocation("a", "b"), "a", "b", slices=Slices([slice_(0, "a")])), NOW)
     assert plan == Plan(discard_slices=True, again_at=NOW)
 
 
@@ -119,13 +117,13 @@ def test_a_mistake_that_cannot_heal_fails_the_invocation_at_once() -> None:
 
 def running(*slices: JobSlice, started: int | None = None, **changes: Any) -> Observed:
     job = resolved(*slices, started=len(slices) if started is None else started)
-    return Observed(**{"invocation": job, "slices": slices, **FINE, **changes})
+    return Observed(**{"invocation": job, "slices": Slices(slices), **FINE, **changes})
 
 
 def test_slices_start_in_their_order_as_far_as_there_is_room() -> None:
     slices = tuple(slice_(index, f"h{index}") for index in range(12))
     job = resolved(*slices, started=0, concurrency=3)
-    plan = reconcile(Observed(job, tuple(reversed(slices))), NOW)
+    plan = reconcile(Observed(job, Slices(reversed(slices))), NOW)
     assert names(plan.start_slices) == ["job-0", "job-1", "job-2"]
     assert plan.status is not None
     assert (plan.status.started_slices, plan.status.state, plan.status.start_time) == (3, "Running", NOW)
@@ -135,7 +133,7 @@ def test_an_end_makes_room_for_the_next() -> None:
     slices = (slice_(0, "a"), slice_(1, "b"), slice_(2, "c"))
     job = resolved(*slices, started=2, concurrency=2)
     pods = {"job-0": pod(0, Phase.ENDED), "job-1": pod(1)}
-    plan = reconcile(Observed(job, slices, pods, {"job-0": collected(complete=True, a=FAILED)}), NOW)
+    plan = reconcile(Observed(job, Slices(slices), pods, {"job-0": collected(complete=True, a=FAILED)}), NOW)
     assert plan.release_pods == ("job-0",)
     assert names(plan.start_slices) == ["job-2"]
     assert [name for name, _ in plan.slice_statuses][:1] == ["job-0"]
@@ -204,10 +202,11 @@ def test_a_slice_whose_pod_is_gone_is_not_started_again() -> None:
 def test_a_deleted_invocation_stops_its_pods_waits_and_lets_them_go() -> None:
     job = resolved(slice_(0, "a"), started=1)
     deleted = job.model_copy(update={"metadata": job.metadata.model_copy(update={"deletion_timestamp": NOW})})
-    at_work = Observed(deleted, (slice_(0, "a"),), {"job-0": pod(0)})
-    assert reconcile(at_work, NOW) == Plan(delete_pods=("job-0",))
+    at_work = Observed(deleted, Slices([slice_(0, "a")]), {"job-0": pod(0)})
+    held = frozenset({"job-0", TEMPLATE})
+    assert reconcile(at_work, NOW) == Plan(delete_pods=("job-0",), held=held)
     stopping = replace(at_work, pods={"job-0": pod(0, deleting_since=after(30))})
-    assert reconcile(stopping, NOW) == Plan(again_at=after(2))
+    assert reconcile(stopping, NOW) == Plan(again_at=after(2), held=held)
     assert reconcile(stopping, after(91)).release_pods == ("job-0",)
     ended = replace(at_work, pods={"job-0": pod(0, Phase.ENDED, deleting_since=after(30))})
     assert reconcile(ended, NOW) == Plan(release_pods=("job-0",))
@@ -275,7 +274,7 @@ def test_a_pod_that_is_given_up_is_not_asked_to_go_in_circles() -> None:
 
 
 def test_the_pod_of_a_slice_that_somebody_deleted_is_let_go_before_the_operator_leaves() -> None:
-    observed = replace(running(slice_(0, "a"), pods={"job-0": pod(0)}), slices=())
+    observed = replace(running(slice_(0, "a"), pods={"job-0": pod(0)}), slices=Slices())
     plan = reconcile(observed, NOW)
     assert plan.delete_pods == ("job-0",)
     assert not plan.done, "nobody else takes the finalizer off"
@@ -286,7 +285,7 @@ def test_a_pod_that_goes_while_an_earlier_slice_is_refused_is_not_made_again() -
     refusal = Refusal(since=NOW, retry_at=after(5), message="exceeded quota")
     observed = running(slice_(0, "a"), slice_(1, "b"), started=0, refused={"job-0": refusal}, pods={"job-1": pod(1)})
     observed = written(observed, reconcile(observed, after(1)))
-    assert observed.slices[1].status.pod_name == "job-1", "the slice tells that its pod was made"
+    assert observed.slices.open["job-1"].status.pod_name == "job-1", "the slice tells that its pod was made"
     plan = reconcile(replace(observed, pods={}), after(6))
     assert "job-1" not in names(plan.start_slices)
 
@@ -311,7 +310,7 @@ def test_a_host_that_was_stopped_with_its_pod_counts_as_failed_whenever_that_is_
 def test_a_slice_that_somebody_made_by_hand_neither_runs_nor_spoils_the_counts() -> None:
     observed = running(slice_(0, "a"), pods={"job-0": pod(0)})
     foreign = slice_(7, "x", "y")
-    plan = reconcile(replace(observed, slices=(*observed.slices, foreign)), NOW)
+    plan = reconcile(replace(observed, slices=Slices([*observed.slices, foreign])), NOW)
     assert plan.start_slices == ()
     assert plan.status is None or plan.status.hosts is None or plan.status.hosts.failed >= 0
 
@@ -319,7 +318,7 @@ def test_a_slice_that_somebody_made_by_hand_neither_runs_nor_spoils_the_counts()
 def test_a_status_that_was_wiped_while_pods_are_at_work_does_not_run_them_twice() -> None:
     """`kubectl edit --subresource=status` by hand: slices with pods are no leftovers of a dealing."""
     job = invocation("a")
-    plan = reconcile(begun(job, "a", slices=(slice_(0, "a"),), pods={"job-0": pod(0)}), NOW)
+    plan = reconcile(begun(job, "a", slices=Slices([slice_(0, "a")]), pods={"job-0": pod(0)}), NOW)
     assert not plan.discard_slices
 
 

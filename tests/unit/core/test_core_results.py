@@ -1,5 +1,9 @@
 """What becomes of a host: its exit if it said one, else what befell its pod."""
 
+import base64
+import json
+import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,11 +12,11 @@ import pytest
 from rollcall.names import HostState, Reason
 from rollcall.outputs import Exit
 from rollcall.plan.observed import Collected
-from rollcall.plan.pods import Phase, Pod, Trouble
+from rollcall.plan.pods import DELETED, Phase, Pod, Trouble
 from rollcall.plan.results import final_status, progress_status, with_failures
-from rollcall.resources.jobslice import JobSlice, SliceState
+from rollcall.plan.stopping import Stops
+from rollcall.resources.jobslice import MAX_OUTPUT_BYTES, JobSlice, SliceState
 from unit.core.objects import (
-    DELETED,
     FAILED,
     NOW,
     STOPPED,
@@ -32,7 +36,7 @@ ENDED = pod(0, Phase.ENDED)
 
 def final(found: Collected | None, runner: Pod | None = ENDED, trouble: Trouble | None = None) -> dict[str, Any]:
     """How host `a` of slice `a, b` ended."""
-    status = final_status(slice_(0, "a", "b"), runner, found, trouble, NOW)
+    status = final_status(slice_(0, "a", "b"), runner, found, trouble, Stops(), NOW)
     assert status.state == SliceState.DONE
     assert all(result.state.ended for result in status.hosts)
     assert status.completion_time is not None
@@ -95,10 +99,10 @@ def test_a_host_that_was_stopped_with_its_pod_failed_for_it_also_when_that_was_s
     """Its exit is read before the pod has ended; a write of progress in between must not decide otherwise."""
     stopping = pod(0, deleting_since=after(30), trouble=DELETED)
     before = slice_(0, "a", "b")
-    seen = progress_status(before, stopping, collected(complete=False, a=STOPPED, b=None), NOW)
+    seen = progress_status(before, stopping, collected(complete=False, a=STOPPED, b=None), Stops(), NOW)
     later = stored(before.model_copy(update={"status": seen}))
     over = pod(0, Phase.ENDED, deleting_since=after(30), trouble=DELETED)
-    done = final_status(later, over, collected(complete=True, a=STOPPED, b=STOPPED), None, after(3))
+    done = final_status(later, over, collected(complete=True, a=STOPPED, b=STOPPED), None, Stops(), after(3))
     assert [(result.state, result.reason) for result in done.hosts] == [("Failed", "PodDeleted")] * 2
 
 
@@ -106,8 +110,8 @@ def test_an_end_that_is_in_the_status_already_does_not_change() -> None:
     ended = {"name": "a", "state": "Failed", "reason": "HostNotFound", "completionTime": "2026-03-01T11:00:00Z"}
     before = slice_(0, "a", "b", status={"hosts": [ended, {"name": "b", "state": "Running"}]})
     for status in (
-        progress_status(before, pod(0), collected(complete=False, a=SUCCEEDED), NOW),
-        final_status(before, ENDED, collected(complete=True, a=SUCCEEDED, b=SUCCEEDED), None, NOW),
+        progress_status(before, pod(0), collected(complete=False, a=SUCCEEDED), Stops(), NOW),
+        final_status(before, ENDED, collected(complete=True, a=SUCCEEDED, b=SUCCEEDED), None, Stops(), NOW),
     ):
         assert status.hosts[0] == before.status.hosts[0]
 
@@ -130,14 +134,14 @@ def states(slice_status: Any) -> list[str]:
 def test_progress_shows_how_far_each_host_is(
     names: list[str], runner: Pod, found: Collected | None, expected: list[str]
 ) -> None:
-    status = progress_status(slice_(0, *names), runner, found, NOW)
+    status = progress_status(slice_(0, *names), runner, found, Stops(), NOW)
     assert states(status) == expected
     assert (status.state, status.completion_time, status.pod_name) == (SliceState.RUNNING, None, "job-0")
     assert status.start_time == runner.created
 
 
 def test_counts_are_those_of_the_hosts() -> None:
-    status = final_status(slice_(0, *"abc"), ENDED, collected(complete=True, a=SUCCEEDED, b=FAILED), None, NOW)
+    status = final_status(slice_(0, *"abc"), ENDED, collected(complete=True, a=SUCCEEDED, b=FAILED), None, Stops(), NOW)
     assert (status.succeeded, status.failed, states(status)) == (1, 2, ["Succeeded", "Failed", "Failed"])
 
 
@@ -165,6 +169,29 @@ def test_a_status_is_read_back_as_it_was_written(moment: Any) -> None:
     """Times have whole seconds in the API: what differs only below that would be written for ever."""
     before = slice_(0, "a", "b")
     said = Collected({"a": progress(SUCCEEDED, last=moment.timestamp()), "b": progress()}, complete=False)
-    status = progress_status(before, pod(0), said, moment)
+    status = progress_status(before, pod(0), said, Stops(), moment)
     again: JobSlice = stored(before.model_copy(update={"status": status}))
-    assert progress_status(again, pod(0), said, moment + timedelta(seconds=1)) == again.status
+    assert progress_status(again, pod(0), said, Stops(), moment + timedelta(seconds=1)) == again.status
+
+
+def test_little_output_is_written_with_the_results_and_stays_there() -> None:
+    found = replace(collected(complete=True, a=SUCCEEDED), output=b"packed")
+    working = slice_(0, "a")
+    assert "output" not in progress_status(working, ENDED, found, Stops(), NOW).wire()
+    status = final_status(working, ENDED, found, None, Stops(), NOW)
+    assert status.wire()["output"] == base64.b64encode(b"packed").decode()
+    done = stored(working.model_copy(update={"status": status}))
+    assert done.status.output == status.output
+    kept = done.without_output()
+    assert "output" not in kept.status.model_copy(update={"retry_slice": "job-0-r1"}).wire(), "a patch leaves it alone"
+    assert kept.status.hosts == done.status.hosts
+
+
+def test_a_slice_with_output_stays_a_small_object() -> None:
+    tail, name = "\N{GRINNING FACE}" * 64, "h" * 253
+    host = replace(progress(replace(FAILED, message="m" * 1_000)), tail=tail)
+    found = Collected({name: host}, True, random.Random(1).randbytes(MAX_OUTPUT_BYTES))
+    made = slice_(0, name)
+    full = made.model_copy(update={"status": final_status(made, ENDED, found, None, Stops(), NOW)})
+    assert stored(full).status.output == full.status.output
+    assert len(json.dumps(full.wire())) < 20_000

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from rollcall.names import Reason
+from rollcall.outputkeys import Contents
 from rollcall.outputs import Span
 from rollcall.plan.observed import Note
 from rollcall.plan.pods import Phase, read_pod
@@ -39,7 +40,7 @@ ownerReferences:
 - apiVersion: rollcall.dev/v1alpha1
   kind: JobSlice
   name: job-0
-  uid: uid-of-slice-0
+  uid: uid-of-job-0
   controller: true
   blockOwnerDeletion: false
 """
@@ -69,14 +70,24 @@ containers:
     limits: {memory: 256Mi}
   volumeMounts:
   - {name: work, mountPath: /run/rollcall, readOnly: true}
+  - {name: orders, mountPath: /run/rollcall-orders, readOnly: true}
 volumes:
 - name: work
-  secret: {secretName: job-0, defaultMode: 288}
+  secret:
+    secretName: job-work-1
+    defaultMode: 288
+    items: [{key: job-0, path: work.json.gz}]
+- name: orders
+  downwardAPI:
+    defaultMode: 288
+    items:
+    - path: stop
+      fieldRef: {fieldPath: "metadata.annotations['rollcall.dev/stop']"}
 """
 
 
 def test_a_runner_pod_is_this_pod() -> None:
-    pod = manifests.runner_pod(slice_(0, "web1"), SETTINGS)
+    pod = manifests.runner_pod(slice_(0, "web1"), "job-work-1", SETTINGS, 30)
     assert (pod["apiVersion"], pod["kind"]) == ("v1", "Pod")
     assert pod["metadata"] == yaml.safe_load(METADATA) | {"finalizers": ["rollcall.dev/collect"]}
     assert pod["spec"] == yaml.safe_load(POD_SPEC)
@@ -84,9 +95,9 @@ def test_a_runner_pod_is_this_pod() -> None:
 
 def test_a_runner_pod_satisfies_the_restricted_standard() -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted"""
-    spec = manifests.runner_pod(slice_(0, "web1"), SETTINGS)["spec"]
+    spec = manifests.runner_pod(slice_(0, "web1"), "job-work-1", SETTINGS, 30)["spec"]
     assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"} & set(spec)
-    assert {key for volume in spec["volumes"] for key in volume} == {"name", "secret"}
+    assert {key for volume in spec["volumes"] for key in volume} == {"name", "secret", "downwardAPI"}
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["runAsUser"] != 0
     assert spec["securityContext"]["seccompProfile"]["type"] in ("RuntimeDefault", "Localhost")
@@ -99,27 +110,39 @@ def test_a_runner_pod_satisfies_the_restricted_standard() -> None:
 
 
 def test_a_runner_pod_knows_no_token_and_only_its_own_secret() -> None:
-    spec = manifests.runner_pod(slice_(3, "web1"), SETTINGS)["spec"]
+    spec = manifests.runner_pod(slice_(3, "web1"), "job-work-1", SETTINGS, 30)["spec"]
     assert spec["automountServiceAccountToken"] is False
     assert "serviceAccountName" not in spec
-    assert [volume["secret"]["secretName"] for volume in spec["volumes"]] == ["job-3"]
+    secrets = [volume["secret"] for volume in spec["volumes"] if "secret" in volume]
+    assert [(secret["secretName"], secret["items"]) for secret in secrets] == [
+        ("job-work-1", [{"key": "job-3", "path": "work.json.gz"}])
+    ]
     assert not any("env" in container or "envFrom" in container for container in spec["containers"])
 
 
 def test_a_runner_pod_is_read_back_as_the_pod_of_its_slice() -> None:
-    made = manifests.runner_pod(slice_(0, "web1"), SETTINGS)
+    made = manifests.runner_pod(slice_(0, "web1"), "job-work-1", SETTINGS, 30)
     made["metadata"] |= {"uid": "u", "resourceVersion": "5", "creationTimestamp": "2026-03-01T12:00:00Z"}
     found = read_pod(made)
     assert (found.name, found.slice, found.invocation, found.held) == ("job-0", "job-0", "job", True)
     assert found.phase == Phase.WAITING
 
 
-def test_the_work_is_in_a_secret_of_the_slice_and_nowhere_else() -> None:
-    made = slice_(0, "web1")
-    secret = manifests.work_secret(made, CANARY)
-    assert secret["metadata"] == yaml.safe_load(METADATA)
+def test_the_works_of_some_slices_are_in_a_secret_of_the_invocation() -> None:
+    secret = manifests.work_secret(invocation("web1"), {"job-0": CANARY, "job-1": b"other"}, "1f")
+    metadata = secret["metadata"]
+    assert metadata["name"] == "job-work-1f"
+    assert metadata["labels"] == {
+        "app.kubernetes.io/managed-by": "rollcall",
+        "app.kubernetes.io/component": "runner",
+        "rollcall.dev/invocation": "job",
+    }
+    assert [(owner["kind"], owner["uid"]) for owner in metadata["ownerReferences"]] == [
+        ("JobInvocation", "uid-of-the-job")
+    ]
     assert secret["immutable"] is True
-    assert {key: base64.b64decode(value) for key, value in secret["data"].items()} == {"work.json.gz": CANARY}
+    found = {key: base64.b64decode(value) for key, value in secret["data"].items()}
+    assert found == {"job-0": CANARY, "job-1": b"other"}
 
 
 def test_a_slice_is_sent_with_its_owner_and_read_back_as_it_was_dealt() -> None:
@@ -128,13 +151,22 @@ def test_a_slice_is_sent_with_its_owner_and_read_back_as_it_was_dealt() -> None:
     assert (document["apiVersion"], document["kind"]) == ("rollcall.dev/v1alpha1", "JobSlice")
     assert document["metadata"]["ownerReferences"][0]["uid"] == "uid-of-the-job"
     assert "status" not in document
-    assert document["spec"] == {"invocationRef": {"name": "job"}, "index": 0, "hosts": ["web1"]}
+    assert document["spec"] == {
+        "invocationRef": {"name": "job"},
+        "index": 0,
+        "attempt": 0,
+        "batch": 0,
+        "hosts": ["web1"],
+    }
     assert JobSlice.model_validate(document).spec == dealt.spec
 
 
 def test_a_chunk_of_output_is_an_object_of_its_slice() -> None:
-    document = manifests.job_output(slice_(0, "web1"), 4, b"\x1f\x8b packed", {"web1": Span(0, 7, 1.5, 2.5)})
+    spans = {"web1": Span(0, 7, 1.5, 2.5)}
+    contents = Contents.of(4, spans, 9, ("web1",))
+    document = manifests.job_output(slice_(0, "web1"), contents, b"\x1f\x8b packed", spans)
     assert document["metadata"]["name"] == "job-0-4"
+    assert document["metadata"]["annotations"] == {"rollcall.dev/chunk": "000004-1500000-2500000-9-1"}
     assert document["metadata"]["ownerReferences"] == yaml.safe_load(METADATA)["ownerReferences"]
     assert document["metadata"]["labels"]["rollcall.dev/slice"] == "job-0"
     assert base64.b64decode(document["data"]) == b"\x1f\x8b packed"
@@ -186,8 +218,8 @@ def test_everything_can_be_sent_as_json() -> None:
     made = slice_(0, "web1")
     for document in (
         manifests.job_slice(made),
-        manifests.work_secret(made, CANARY),
-        manifests.runner_pod(made, SETTINGS),
-        manifests.job_output(made, 0, b"", {}),
+        manifests.work_secret(invocation("web1"), {"job-0": CANARY}, "1f"),
+        manifests.runner_pod(made, "job-work-1f", SETTINGS, 30),
+        manifests.job_output(made, Contents(0, 0, 0, 0, 0), b"", {}),
     ):
         assert json.loads(json.dumps(document)) == document

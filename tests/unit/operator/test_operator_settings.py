@@ -19,7 +19,7 @@ def test_an_image_is_enough() -> None:
     found = parse(IMAGE)
     assert (found.namespaces, found.own_namespace, found.verbose) == ((), "default", False)
     assert found.identity
-    assert (found.runner.image, found.runner.grace_period_seconds) == ("rollcall:1", 30)
+    assert (found.runner.image, found.runner.grace_period_seconds) == ("rollcall:1", 25)
     assert found.runner.output_limit_bytes == 16 << 20
     assert found.output_limit_bytes_per_invocation == 512 << 20
     assert (found.timing.reference_grace, found.timing.pickup) == (timedelta(seconds=30), timedelta(seconds=600))
@@ -54,6 +54,11 @@ def test_namespaces_and_times_can_be_given() -> None:
         ([*IMAGE, "--output-limit-bytes", "-5"], "argument --output-limit-bytes: must be at least 1"),
         ([*IMAGE, "--lease-seconds", "soon"], "argument --lease-seconds: invalid _positive value: 'soon'"),
         ([*IMAGE, "--odd"], "unrecognized arguments: --odd"),
+        ([*IMAGE, "--output-store", "nfs"], "argument --output-store: an output store is `cluster`, "),
+        (
+            [*IMAGE, "--output-store", "s3://b?access_key_id=canary"],
+            "argument --output-store: credentials come from the environment, not from a store's address",
+        ),
     ],
 )
 def test_a_wrong_argument_is_said_in_a_sentence(
@@ -63,3 +68,18 @@ def test_a_wrong_argument_is_said_in_a_sentence(
         parse(arguments)
     assert stopped.value.code == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_output_stays_in_the_cluster_as_long_as_its_invocation() -> None:
+    found = parse(IMAGE).output
+    assert [str(store) for store in found.stores] == ["cluster"]
+    assert (found.retention, found.keep_of_deleted, found.sweep_seconds) == (None, False, 600)
+
+
+def test_output_goes_to_one_store_and_is_looked_for_in_all() -> None:
+    found = parse(
+        [*IMAGE, "--output-store", "s3://bucket/rollcall", "--output-also-in", "file:///srv/output",
+         "--output-retention-seconds", "3600", "--keep-output-of-deleted"]
+    ).output  # fmt: skip
+    assert [str(store) for store in found.stores] == ["s3://bucket/rollcall", "file:///srv/output", "cluster"]
+    assert (found.retention, found.keep_of_deleted) == (timedelta(hours=1), True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall_operator.store import Key, Store
+from rollcall_operator.store import Key, Store, parse
 
 Document = dict[str, Any]
 
@@ -38,7 +38,7 @@ def version_of(store: Store, plural: str, name: str = "x") -> str | None:
         case "hosts":
             found: Any = store.hosts["fleet"].get(name)
         case "jobtemplates":
-            found = store.templates.get(key)
+            found = store.templates[key[0]].get(key[1])
         case "jobinvocations":
             found = store.invocations.get(key)
         case "jobslices":
@@ -209,13 +209,13 @@ def test_a_child_whose_labels_were_edited_is_still_forgotten_when_it_goes(plural
 def test_a_template_that_cannot_be_read_says_why() -> None:
     store = Store()
     store.put("jobtemplates", document("jobtemplates", 5, spec={"ssh": {"script": ""}}))
-    assert store.templates["fleet", "x"] == "spec.ssh.script: String should have at least 1 character"
+    assert store.templates["fleet"]["x"] == "spec.ssh.script: String should have at least 1 character"
 
 
 def test_what_is_wrong_is_said_without_the_value() -> None:
     store = Store()
     store.put("jobtemplates", document("jobtemplates", 5, spec={"ssh": {"script": ["canary-4711"]}}))
-    assert "canary" not in str(store.templates["fleet", "x"])
+    assert "canary" not in str(store.templates["fleet"]["x"])
 
 
 def test_a_host_that_cannot_be_read_any_more_is_no_host() -> None:
@@ -223,3 +223,18 @@ def test_a_host_that_cannot_be_read_any_more_is_no_host() -> None:
     store.put("hosts", document("hosts", 5))
     store.put("hosts", document("hosts", 6, spec={"port": 0}))
     assert store.hosts["fleet"] == {}
+
+
+def test_that_a_slice_holds_output_is_known_and_the_output_is_not_kept() -> None:
+    store = Store()
+    full = document("jobslices", 5, status={"state": "Done", "output": "H4sI"})
+    store.put("jobslices", full)
+    assert store.with_output == {("fleet", "x")}
+    kept = store.slices["fleet", "job"]["x"]
+    assert kept.status.output is None
+    assert parse("jobslices", full) == kept
+    store.put("jobslices", document("jobslices", 6, status={"state": "Done"}))
+    assert store.with_output == set()
+    store.put("jobslices", document("jobslices", 7, status={"state": "Done", "output": "H4sI"}))
+    store.drop("jobslices", document("jobslices", 8))
+    assert store.with_output == set()

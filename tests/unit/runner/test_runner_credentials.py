@@ -9,7 +9,7 @@ from rollcall_runner.connection import CredentialsError, HostKeysError, known_ke
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 OTHER_KEY = asyncssh.generate_private_key("ssh-ed25519")
 PLAIN = KEY.export_private_key().decode()
-ENCRYPTED = KEY.export_private_key(passphrase="open sesame").decode()
+ENCRYPTED = KEY.export_private_key(passphrase="open sesame", rounds=1, ignore_few_rounds=True).decode()
 CERTIFICATE = OTHER_KEY.generate_user_certificate(KEY, "deploy").export_certificate().decode()
 FOREIGN_CERTIFICATE = KEY.generate_user_certificate(OTHER_KEY, "deploy").export_certificate().decode()
 PUBLIC = KEY.export_public_key().decode()

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from rollcall.names import HostState, Reason
 from rollcall.outputs import MAX_LINE_BYTES, Event, Exit, Stream, parse_line
+from rollcall.work import OnExcess
 from rollcall_runner.emitter import MAX_MESSAGE_LENGTH, Emitter
+from rollcall_runner.masking import Mask
 
 SUCCEEDED = Exit(HostState.SUCCEEDED, 0)
 
@@ -71,3 +73,53 @@ def test_time_goes_on_when_the_clock_stands_still_or_goes_back() -> None:
     times = iter((100.0, 100.0, 50.0, 101.0))
     emitter = Emitter("h", lambda _: None, 4_000, clock=lambda: next(times))
     assert [emitter.now() for _ in range(4)] == [100.0, 100.000001, 100.000002, 101.0]
+
+
+def test_whoever_must_fail_for_saying_too_much_keeps_the_head_and_hears_of_the_rest() -> None:
+    lines: list[bytes] = []
+    emitter = Emitter("h", lines.append, 4_000, on_excess=OnExcess.FAIL)
+    emitter.output(Stream.STDOUT, b"a" * 3_000)
+    emitter.output(Stream.STDERR, b"b" * 1_000)
+    assert not emitter.exceeded
+    emitter.output(Stream.STDOUT, b"c")
+    assert emitter.exceeded
+    emitter.output(Stream.STDOUT, b"d" * 100)
+    emitter.end(SUCCEEDED)
+    assert [event.data for event in emitted(lines)[:-1]] == [b"a" * 3_000, b"b" * 1_000, 101]
+
+
+def test_output_that_may_be_cut_never_fails_a_host() -> None:
+    emitter = Emitter("h", lambda _: None, 10)
+    emitter.output(Stream.STDOUT, b"a" * 100)
+    assert not emitter.exceeded
+
+
+def test_a_secret_is_in_no_event_wherever_it_is_said_and_torn() -> None:
+    lines: list[bytes] = []
+    emitter = Emitter("h", lines.append, 1_000, mask=Mask(["hunter2"]))
+    emitter.debug("as hunter2")
+    emitter.output(Stream.STDOUT, b"it is hun")
+    emitter.flush()
+    emitter.output(Stream.STDERR, b"hunter2 and hun")
+    emitter.output(Stream.STDOUT, b"ter2, hun")
+    emitter.end(Exit(HostState.FAILED, None, Reason.UNREACHABLE, "no hunter2"))
+    events = emitted(lines)
+    assert not any(b"hunter2" in line for line in lines)
+    said = {
+        stream: b"".join(e.data for e in events if e.stream is stream and isinstance(e.data, bytes))
+        for stream in Stream
+    }
+    assert said[Stream.STDOUT] == b"it is ********, hun"
+    assert said[Stream.STDERR] == b"******** and hun"
+    assert said[Stream.DEBUG] == b"as ********\nno ********\n"
+    assert events[-1].data == Exit(HostState.FAILED, None, Reason.UNREACHABLE, "no ********")
+
+
+def test_what_is_masked_counts_as_it_is_shown() -> None:
+    lines: list[bytes] = []
+    emitter = Emitter("h", lines.append, 8, on_excess=OnExcess.FAIL, mask=Mask(["a very long secret"]))
+    emitter.output(Stream.STDOUT, b"a very long secret")
+    emitter.finish()
+    assert not emitter.exceeded
+    emitter.end(SUCCEEDED)
+    assert emitted(lines)[0].data == b"********"

@@ -10,9 +10,11 @@ import pytest
 from rollcall.names import HostState, Reason
 from rollcall.work import HostWork
 from rollcall_runner.connection import CredentialsError, HostKeysError, Login, Patience, SilentHostError
-from rollcall_runner.failures import explain, failed, quote
-from rollcall_runner.host import describe
-from rollcall_runner.remote import End
+from rollcall_runner.elevation import ElevationError
+from rollcall_runner.failures import cancelled, describe, explain, failed, output_limit, timed_out
+from rollcall_runner.quoting import quote
+from rollcall_runner.script import Stopped
+from rollcall_runner.session import End
 
 HOST = HostWork("web-1", "10.0.0.5", 22, "deploy", ("ssh-ed25519 AAAA", "ssh-rsa BBBB"), 0, 0)
 PASSWORD_LOGIN = Login((), "hunter2")
@@ -23,6 +25,7 @@ PASSWORD_LOGIN = Login((), "hunter2")
     [
         (CredentialsError("the private key cannot be read"), Reason.AUTHENTICATION_FAILED, "cannot be read"),
         (HostKeysError("update spec.hostKeys"), Reason.HOST_KEY_MISMATCH, "spec.hostKeys"),
+        (ElevationError("put it into sudoers"), Reason.PRIVILEGE_ESCALATION_FAILED, "put it into sudoers"),
         (asyncssh.KeyExchangeFailed("No matching encryption algorithm found"), Reason.UNREACHABLE, "encryption"),
         (
             asyncssh.PermissionDenied("Permission denied"),
@@ -64,7 +67,8 @@ def test_an_error_has_a_reason_and_a_sentence(error: Exception, reason: Reason, 
             End(),
             HostState.FAILED,
             Reason.UNREACHABLE,
-            "the connection broke while the script ran; whether it goes on there is not known",
+            "the connection broke while the script ran; whether it goes on there is not known: "
+            "look for it on the host before you run it again",
         ),
     ],
 )
@@ -73,6 +77,26 @@ def test_the_end_of_a_script_is_the_end_of_its_host(
 ) -> None:
     exit_ = describe(end)
     assert (exit_.state, exit_.reason, exit_.message, exit_.exit_code) == (state, reason, message, end.exit_code)
+
+
+@pytest.mark.parametrize("stopped", Stopped)
+def test_only_a_cancellation_that_is_confirmed_has_succeeded(stopped: Stopped) -> None:
+    exit_ = cancelled(stopped)
+    expected = (HostState.CANCELLED, Reason.CANCELLED)
+    if not stopped.confirmed:
+        expected = (HostState.CANCEL_FAILED, Reason.CANCEL_FAILED)
+    assert (exit_.state, exit_.reason) == expected
+    assert stopped.sentence in str(exit_.message)
+    assert timed_out(60, stopped).reason is Reason.TIMEOUT
+    assert stopped.sentence in str(timed_out(60, stopped).message)
+
+
+def test_whoever_says_too_much_learns_the_limit() -> None:
+    exit_ = output_limit(1_000, Stopped.GONE)
+    assert (exit_.state, exit_.reason) == (HostState.FAILED, Reason.OUTPUT_LIMIT)
+    assert "more than 1000 bytes" in str(exit_.message)
+    assert "confirmed gone" in str(exit_.message)
+    assert "has ended" in str(output_limit(1_000, None).message)
 
 
 def test_exit_code_127_comes_with_its_usual_meaning() -> None:

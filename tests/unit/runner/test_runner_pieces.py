@@ -118,7 +118,7 @@ def test_text_is_not_torn_at_the_ends_of_what_is_cut() -> None:
 
 def test_streams_that_alternate_with_every_byte_do_not_fill_the_memory() -> None:
     allowance = Allowance(2 * TAIL_BYTES)
-    said = 200_000
+    said = 60_000
     kept = sum(len(allowance.take((Stream.STDOUT, Stream.STDERR)[count % 2], b"x")) for count in range(said))
     rest = allowance.rest()
     assert len(rest.tail) <= 1_024

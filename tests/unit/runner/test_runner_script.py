@@ -36,10 +36,17 @@ def test_the_launcher_reads_a_header_and_the_script() -> None:
     )
 
 
+def test_the_stopper_reads_where_the_script_is_and_how_long_it_may_take() -> None:
+    launch = Launch.of("echo hello")
+    assert launch.stopper_input(7) == f"{launch.directory}\n7\n".encode()
+
+
 def test_no_two_launches_share_a_directory() -> None:
     assert len({Launch.of("").directory for _ in range(100)}) == 100
 
 
 @pytest.mark.parametrize("stopped", Stopped)
 def test_only_what_is_known_is_confirmed(stopped: Stopped) -> None:
-    assert ("are confirmed gone" in stopped.sentence) == (stopped in (Stopped.GONE, Stopped.ABSENT))
+    assert stopped.confirmed == (stopped in (Stopped.GONE, Stopped.ABSENT))
+    assert ("are confirmed gone" in stopped.sentence) == stopped.confirmed
+    assert ("there" in stopped.sentence) != stopped.confirmed

@@ -33,6 +33,8 @@ def test_a_work_is_read_as_it_was_written(tmp_path: Path) -> None:
         replace(WORK, credentials=()).dump(),
         replace(WORK, parallelism=0).dump(),
         replace(WORK, execution_timeout_seconds=0).dump(),
+        replace(WORK, stop_grace_seconds=-1).dump(),
+        replace(WORK, spread_seconds=-1).dump(),
     ],
 )
 def test_an_unusable_work_is_refused(tmp_path: Path, content: bytes) -> None:
@@ -63,4 +65,6 @@ def test_help_says_where_the_work_is(capsys: pytest.CaptureFixture[str], monkeyp
     monkeypatch.setattr("rollcall_runner.main._STOP_SIGNALS", frozenset())
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert "/run/rollcall/work.json" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "/run/rollcall/work.json" in output
+    assert "/run/rollcall-orders/stop" in output

@@ -1,0 +1,126 @@
+"""Foreman's JSON of what hosts said (contract §2.4, §2.8 and §5): whole, or in parts when it is long."""
+
+import bisect
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from rollcall.names import HostState, Reason
+from rollcall.outputs import Exit, Stream
+from rollcall_api.output import Opened
+from rollcall_api.output_pieces import HostOutput
+
+_STREAMS: Final = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of output with its time in microseconds."""
+
+    type: str
+    text: str
+    microseconds: int
+
+    @property
+    def timestamp(self) -> float:
+        """The time in seconds; as a JSON number it comes back as the same number."""
+        return self.microseconds / 1_000_000
+
+    def document(self) -> dict[str, Any]:
+        """The chunk as it is sent."""
+        return {"output_type": self.type, "output": self.text, "timestamp": self.timestamp}
+
+
+class Timeline:
+    """Turns an output, part by part, into Foreman's chunks, the exit line last.
+
+    The timestamps strictly increase, because clients ask for what is later than the last one that they saw (§5.3).
+    Each depends only on what comes shortly before it, so that it is the same in every answer.
+    """
+
+    def __init__(self, since: float | None = None) -> None:
+        self._since = since
+        self._last = 0
+
+    def chunks(self, part: HostOutput) -> list[Chunk]:
+        """The chunks of a part that are later than `since`."""
+        found: list[Chunk] = []
+        for type_, text, moment in _parts(part):
+            self._last = max(round(moment * 1_000_000), self._last + 1)
+            found.append(Chunk(type_, text, self._last))
+        if self._since is None:
+            return found
+        return found[bisect.bisect_right(found, self._since, key=lambda chunk: chunk.timestamp) :]
+
+
+def _parts(output: HostOutput) -> Iterator[tuple[str, str, float]]:
+    for piece in output.pieces:
+        yield _STREAMS.get(piece.stream, "debug"), piece.text, piece.time
+    if output.end is not None:
+        end_time = output.end_time or 0.0
+        if note := _note(output.end):
+            yield "debug", note, end_time
+        if line := _exit_line(output.end):
+            yield "stdout", line, end_time
+
+
+def _note(end: Exit) -> str | None:
+    """What Foreman's machinery says about an end that is not a success (§3.5, §3.6, §5.2)."""
+    if end.state is HostState.SUCCEEDED:
+        return None
+    if end.state is HostState.CANCELLED or end.reason is Reason.CANCELLED:
+        return "Task cancelled"
+    if end.reason is Reason.TIMEOUT:
+        return "Timeout for execution passed, trying to stop the job"
+    if end.exit_code is not None or end.reason is None:
+        return "StandardError: Job execution failed"
+    return f"{end.reason.value}: {end.message}" if end.message else end.reason.value
+
+
+def _exit_line(end: Exit) -> str | None:
+    if end.exit_code is not None:
+        return f"Exit status: {end.exit_code}"
+    # A host that the runner never began with has no exit status at all (§5.2).
+    return "Exit status: EXCEPTION" if end.start_time is not None else None
+
+
+def host_output(output: HostOutput, since: float | None) -> bytes:
+    """The output of one host (§2.4)."""
+    listed = [chunk.document() for chunk in Timeline(since).chunks(output)]
+    return orjson.dumps({"complete": output.complete, "refresh": not output.complete, "output": listed})
+
+
+def outputs_item(output: HostOutput, host_id: int, since: float | None, raw: bool) -> bytes:
+    """One host's part of the outputs of a job (§2.8)."""
+    found = Timeline(since).chunks(output)
+    shown = "".join(chunk.text for chunk in found) if raw else [chunk.document() for chunk in found]
+    return orjson.dumps(
+        {"complete": output.complete, "refresh": not output.complete, "output": shown, "host_id": host_id}
+    )
+
+
+async def in_parts(
+    opened: Opened, since: float | None, *, raw: bool = False, host_id: int | None = None
+) -> AsyncIterator[bytes]:
+    """The same JSON object a part at a time, for an output that is long; what only the end tells comes last."""
+    timeline = Timeline(since)
+    yield b'{"output":"' if raw else b'{"output":['
+    separator, last = b"", opened.first
+    async for last in _each(opened):
+        found = timeline.chunks(last)
+        if raw:
+            yield orjson.dumps("".join(chunk.text for chunk in found))[1:-1]
+        elif found:
+            yield separator + orjson.dumps([chunk.document() for chunk in found])[1:-1]
+            separator = b","
+    rest = {"complete": last.complete, "refresh": not last.complete} | ({} if host_id is None else {"host_id": host_id})
+    yield (b'",' if raw else b"],") + orjson.dumps(rest)[1:]
+
+
+async def _each(opened: Opened) -> AsyncIterator[HostOutput]:
+    yield opened.first
+    if opened.rest is not None:
+        async for part in opened.rest:
+            yield part

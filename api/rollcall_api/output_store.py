@@ -1,0 +1,119 @@
+"""Where the facade finds stored output: JobOutput objects in the cluster, files, or objects in an object store.
+
+Each says of its chunks, without opening them, what they hold. Little output is in the slice itself, as its only chunk.
+Nothing is ever written here.
+"""
+
+import base64
+import binascii
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from rollcall.names import ANNOTATION_CHUNK, LABEL_SLICE, Kind
+from rollcall.outputkeys import Contents, StoreAddress, StoreKind
+from rollcall_api.cluster import Cluster, custom
+from rollcall_api.problems import NotFound
+from rollcall_api.records import Slice
+
+logger = logging.getLogger(__name__)
+
+_LATEST: Final = 10**18 - 1
+"""Later, in µs since 1970, than any event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A chunk in a store. No two chunks of a store ever have the same name."""
+
+    store: "Chunks"
+    contents: Contents
+    name: str
+    place: str
+    """By which the store finds it."""
+
+
+class Chunks(Protocol):
+    """Reads chunks. Raises Unavailable while it cannot."""
+
+    async def read(self, place: str) -> bytes | None:
+        """A chunk's bytes; None when it is gone, or was damaged."""
+
+
+class OutputStore(Chunks, Protocol):
+    """Finds chunks and reads them. Raises Unavailable while it cannot."""
+
+    async def stored(self, slice_: Slice) -> Sequence[Stored]:
+        """What is kept of a slice, in any order."""
+
+
+class ClusterOutputs:
+    """The JobOutput objects of a namespace."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+
+    async def stored(self, slice_: Slice) -> Sequence[Stored]:
+        found = []
+        path = custom(Kind.JOB_OUTPUT, self._namespace)
+        async for page in self._cluster.list_metadata(path, labelSelector=f"{LABEL_SLICE}={slice_.name}"):
+            for item in page["items"] or ():
+                metadata = item["metadata"]
+                try:
+                    contents = Contents.parse((metadata.get("annotations") or {}).get(ANNOTATION_CHUNK, ""))
+                except ValueError:
+                    continue  # not made by an operator
+                if any(owner["uid"] == slice_.uid for owner in metadata.get("ownerReferences") or ()):
+                    found.append(Stored(self, contents, metadata["uid"], metadata["name"]))
+        return found
+
+    async def read(self, place: str) -> bytes | None:
+        try:
+            raw = await self._cluster.get(custom(Kind.JOB_OUTPUT, self._namespace, place))
+        except NotFound:
+            return None
+        return _decoded(raw.get("data") or "", place)
+
+
+class SliceOutputs:
+    """The output in the status of slices that say that they hold it. It is all of their output."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+
+    def stored(self, slice_: Slice) -> Stored:
+        """The slice's output as a chunk that may hold events of every host, of any time."""
+        every = (1 << len(slice_.hosts)) - 1
+        return Stored(self, Contents(0, 0, _LATEST, 0, every), slice_.uid, f"{slice_.name}/{slice_.uid}")
+
+    async def read(self, place: str) -> bytes | None:
+        name, _, uid = place.partition("/")
+        try:
+            raw = await self._cluster.get(custom(Kind.JOB_SLICE, self._namespace, name))
+        except NotFound:
+            return None
+        output = (raw.get("status") or {}).get("output")
+        return _decoded(output, place) if output and raw["metadata"]["uid"] == uid else None
+
+
+def _decoded(text: str, place: str) -> bytes | None:
+    """The bytes that an object holds in base64; None where they are damaged."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        logger.warning("output %s is not base64", place)
+        return None
+
+
+def open_stores(addresses: Sequence[StoreAddress], cluster: Cluster, namespace: str) -> tuple[OutputStore, ...]:
+    """The stores of those addresses, and the cluster in any case."""
+    stores: list[OutputStore] = [ClusterOutputs(cluster, namespace)]
+    for address in dict.fromkeys(addresses):
+        if address.kind != StoreKind.CLUSTER:
+            from rollcall_api.output_objects import ObjectOutputs  # noqa: PLC0415 - a library that most do not need
+
+            stores.append(ObjectOutputs(address, namespace))
+    return tuple(stores)

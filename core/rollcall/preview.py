@@ -1,0 +1,46 @@
+"""What a template would do on a host, without running it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollcall.inputs import InputError, bind_inputs, read_host, stand_in
+from rollcall.resources.host import Host
+from rollcall.resources.jobtemplate import InputType, JobTemplate
+from rollcall.template import RenderError, describe, effective_user, render_script
+from rollcall.work import EffectiveUser
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would run; values that must not be shown are stood in for, those of Secrets by `*****`."""
+
+    script: str | None
+    """The script as the host would get it, None when it cannot be rendered."""
+    description: str | None
+    """The description of the invocation, None when its inputs are not right."""
+    effective_user: EffectiveUser | None
+    """The user that the script would run as, None for the one who logs in."""
+    problems: tuple[str, ...]
+    """What is wrong with the template, the inputs or the host; none of it holds a hidden value."""
+
+
+def preview(template: JobTemplate, given: Mapping[str, Any], host: Host) -> Preview:
+    """What an invocation with these inputs would do on the host. Secrets need not be given: they are taken as there."""
+    declared = template.spec.inputs
+    problems: list[str] = []
+    script = description = None
+    secret = {entry.name for entry in declared if entry.type is InputType.SECRET}
+    visible = {name: value for name, value in given.items() if name not in secret}
+    try:
+        inputs = bind_inputs(template, visible, dict.fromkeys(secret))
+    except InputError as error:
+        return Preview(None, None, effective_user(template), (str(error),))
+    description = describe(template, inputs)
+    try:
+        values = {**inputs, **read_host(template, host)}
+        hidden = {entry.name: stand_in(entry) for entry in declared if entry.concealed and values[entry.name] != ""}
+        script = render_script(template, {**values, **hidden}, host)
+    except (InputError, RenderError) as error:
+        problems.append(str(error))
+    return Preview(script, description, effective_user(template), tuple(problems))

@@ -1,0 +1,329 @@
+"""Carrying a plan out: children first, then one status write, then events; after the last status the pods go.
+
+Everything in a plan can be done twice: a plan that was cut short is made and carried out again. Statuses are written
+on condition that nobody else has written meanwhile, so that an operator that has lost the Lease changes nothing.
+"""
+
+import asyncio
+import base64
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from hashlib import sha256
+from secrets import token_hex
+from typing import Final
+
+from rollcall.names import (
+    ANNOTATION_STOP,
+    FINALIZER_COLLECT,
+    LABEL_INVOCATION,
+    LABEL_MANAGED_BY,
+    MANAGED_BY,
+    Kind,
+    Reason,
+)
+from rollcall.plan.observed import Note, Observed, Plan, Refusal
+from rollcall.plan.pods import HURRIED_GRACE_SECONDS
+from rollcall.plan.prepare import SecretData, prepare, work_secrets
+from rollcall.plan.results import with_failures
+from rollcall.resources.jobinvocation import JobInvocation
+from rollcall.resources.jobslice import JobSlice, JobSliceStatus
+from rollcall.resources.jobtemplate import JobTemplate
+from rollcall.resources.meta import Resource
+from rollcall.work import MAX_WORK_BYTES, StopOrder
+from rollcall_operator import manifests
+from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotFoundError, RefusedError
+from rollcall_operator.settings import Settings
+from rollcall_operator.store import Key, Store, parse
+
+logger = logging.getLogger(__name__)
+
+REFUSED_RETRY: Final = timedelta(seconds=5)
+CREATE_RETRY_SECONDS: Final = (0.2, 1.0)
+"""How long to wait before an object that the API server failed to create is created again."""
+SERVER_ERROR: Final = 500
+_SLICES: Final = Kind.JOB_SLICE.plural
+_INVOCATIONS: Final = Kind.JOB_INVOCATION.plural
+
+
+@dataclass
+class Memory:
+    """What the operator keeps in mind of an unfinished invocation; all of it may be lost."""
+
+    nudge: asyncio.Event = field(default_factory=asyncio.Event)
+    progress_written: datetime | None = None
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    made_pods: set[str] = field(default_factory=set)
+    told: str = ""
+    """The last refusal that an Event told."""
+    work_suffixes: dict[bytes, str] = field(default_factory=dict)
+    """What the names of the Secrets that were made end with, by a digest of their content."""
+    thought_seconds: float = 0.0
+    """How long the last decision took."""
+
+
+class Execution:
+    """Does what plans say."""
+
+    def __init__(self, cluster: Cluster, store: Store, settings: Settings) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._settings = settings
+        self._emissions: set[asyncio.Task[None]] = set()
+
+    async def carry_out(self, observed: Observed, plan: Plan, memory: Memory) -> None:
+        """Do what the plan says, in its order. Raises ClusterError at what cannot be done."""
+        invocation = observed.invocation
+        namespace, name = key = invocation.metadata.namespace, invocation.metadata.name
+        mine = f"{LABEL_INVOCATION}={name}"
+        # As they are now, and as the plan took them to be.
+        seen = {slice_: observed.slices.get(slice_) for slice_, _ in plan.slice_statuses}
+        safe = frozenset(plan.release_pods)
+        if plan.discard_slices:
+            await self._make_sure(key)
+            await self._cluster.delete_all(_SLICES, namespace, mine)
+            for slice_ in list(self._store.slices.get(key, {})):
+                self._store.forget(_SLICES, namespace, slice_)
+        await _all(self._create_slice(slice_) for slice_ in plan.create_slices)
+        await _all(
+            self._write_slice_status(found, status, release=slice_ in safe)
+            for slice_, status in plan.slice_statuses
+            if (found := seen[slice_]) is not None
+        )
+        await _all(self.release_pod(key, slice_) for slice_ in plan.release_pods if slice_ not in seen)
+        await _all(self._give_order(key, slice_, order) for slice_, order in plan.orders)
+        await _all(self.delete_pod(key, slice_) for slice_ in plan.delete_pods if slice_ not in plan.hasten_pods)
+        await _all(self.delete_pod(key, slice_, HURRIED_GRACE_SECONDS) for slice_ in plan.hasten_pods)
+        await self._start_slices(observed, plan.start_slices, memory)
+        if plan.clean_up:
+            await self._cluster.delete_all("secrets", namespace, f"{mine},{LABEL_MANAGED_BY}={MANAGED_BY}")
+        if plan.status is not None:
+            await self._write_status(_INVOCATIONS, invocation, plan.status.wire())
+        for note in plan.notes:
+            self.tell(invocation, note)
+
+    async def remove_pods(self, key: Key) -> None:
+        """Delete the pods of an invocation that is over. It takes long: the API server deletes one after the other."""
+        await self._cluster.delete_all("pods", key[0], f"{LABEL_INVOCATION}={key[1]}")
+
+    async def _write_status(self, plural: str, seen: Resource, status: manifests.Manifest) -> None:
+        """Write a status over the one that was seen. Raises ConflictError when somebody has changed more than labels.
+
+        Labels are set by others, the id among them, while a status is on its way.
+        """
+        namespace, name, version = seen.metadata.namespace, seen.metadata.name, seen.metadata.resource_version
+        while True:
+            patch = {"metadata": {"resourceVersion": version}, "status": status}
+            try:
+                self._store.put(plural, await self._cluster.merge(plural, namespace, name, patch, status=True))
+                return
+            except NotFoundError:
+                self._store.forget(plural, namespace, name)
+                raise
+            except ConflictError:
+                found = await self._cluster.get(plural, namespace, name)
+                self._store.put(plural, found)
+                if not _same_but_labels(parse(plural, found), seen):
+                    raise
+                version = found["metadata"]["resourceVersion"]
+
+    async def _make_sure(self, key: Key) -> None:
+        """Read the invocation anew. Raises ConflictError when it is not as the plan took it to be.
+
+        The answer to the write that committed its slices may have been lost, and the watch may be late.
+        """
+        if self._store.put(_INVOCATIONS, await self._cluster.get(_INVOCATIONS, *key)):
+            raise ConflictError(409, "Conflict", f"invocation {key[0]}/{key[1]} has changed")
+
+    async def _create_slice(self, slice_: JobSlice) -> None:
+        """Create a slice. Raises ConflictError while a leftover of that name has other hosts."""
+        found = await self._insist(lambda: self._create_own(_SLICES, manifests.job_slice(slice_)))
+        self._store.put(_SLICES, found)
+        if tuple(found["spec"]["hosts"]) != slice_.spec.hosts:
+            raise ConflictError(409, "AlreadyExists", f"slice {slice_.metadata.name} is left over from another dealing")
+
+    async def _insist(self, create: Callable[[], Awaitable[manifests.Manifest]]) -> manifests.Manifest:
+        """Create one of many objects, again if the API server fails at it: all of them are discarded for one that is
+        missing (docs/adr/0002)."""
+        for seconds in CREATE_RETRY_SECONDS:
+            try:
+                return await create()
+            except ClusterError as error:
+                if error.status < SERVER_ERROR:
+                    raise
+            await asyncio.sleep(seconds)
+        return await create()
+
+    async def _write_slice_status(self, slice_: JobSlice, status: JobSliceStatus, *, release: bool = False) -> None:
+        """Write a slice's status, and then let its pod go if its results are safe with that."""
+        await self._write_status(_SLICES, slice_, status.wire())
+        if release:
+            await self.release_pod((slice_.metadata.namespace, slice_.spec.invocation_ref.name), slice_.metadata.name)
+
+    async def _give_order(self, key: Key, name: str, order: StopOrder) -> None:
+        """Tell a runner at work what to stop: it reads the annotation as a file."""
+        patch = {"metadata": {"annotations": {ANNOTATION_STOP: order.dump()}}}
+        try:
+            self._store.put("pods", await self._cluster.merge("pods", key[0], name, patch))
+        except NotFoundError:
+            self._store.forget("pods", key[0], name)
+
+    async def release_pod(self, key: Key, name: str) -> None:
+        """Take the finalizer off that keeps the pod until its results are safe."""
+        pod = self._store.pods.get(key, {}).get(name)
+        if pod is None:
+            return
+        kept = [entry for entry in pod.finalizers if entry != FINALIZER_COLLECT]
+        patch = {"metadata": {"uid": pod.uid, "finalizers": kept}}  # another pod of that name keeps its own
+        try:
+            self._store.put("pods", await self._cluster.merge("pods", key[0], name, patch))
+        except NotFoundError:
+            self._store.forget("pods", key[0], name)
+
+    async def delete_pod(self, key: Key, name: str, grace_seconds: int | None = None) -> None:
+        """Ask for the pod's end, with its own grace period or another."""
+        pod = self._store.pods.get(key, {}).get(name)
+        if pod is not None:
+            await self._cluster.delete("pods", key[0], name, uid=pod.uid, grace_seconds=grace_seconds)
+
+    async def _start_slices(self, observed: Observed, slices: Sequence[JobSlice], memory: Memory) -> None:
+        """Start the slices. Raises RefusedError when the API server will not take one of the pods."""
+        if not slices:
+            return
+        invocation, template, hosts = observed.invocation, observed.template, observed.hosts
+        namespace = invocation.metadata.namespace
+        chosen = [hosts[name] for slice_ in slices for name in slice_.spec.hosts if name in hosts]
+        secrets = await self.read_secrets(namespace, work_secrets(invocation, chosen))
+        limit = self._settings.runner.output_limit_bytes
+        prepared = {
+            slice_.metadata.name: prepare(invocation, slice_, template, hosts, secrets, limit) for slice_ in slices
+        }
+        now = datetime.now(UTC)
+        await _all(
+            self._write_slice_status(slice_, with_failures(slice_, found.failures, now))
+            for slice_ in slices
+            if (found := prepared[slice_.metadata.name]).failures
+        )
+        works = {name: found.work for name, found in prepared.items() if found.work is not None}
+        stop_grace = template.spec.termination_grace_period_seconds if isinstance(template, JobTemplate) else 0
+        start = partial(self._start_together, invocation, stop_grace, memory)
+        startable = {slice_.metadata.name: slice_ for slice_ in slices}
+        await _all(start([startable[name] for name in group], group) for group in _grouped(works))
+
+    async def _start_together(
+        self,
+        invocation: JobInvocation,
+        stop_grace_seconds: int,
+        memory: Memory,
+        slices: Sequence[JobSlice],
+        works: Mapping[str, bytes],
+    ) -> None:
+        """Hand the works of some slices to a pod each, by one Secret of which each pod sees its own part."""
+        # Work that could not be handed over is offered again in the same Secret.
+        suffix = memory.work_suffixes.setdefault(_digest(works), token_hex(8))
+        secret = manifests.work_secret(invocation, works, suffix)
+        try:
+            await self._create_own("secrets", secret)
+        except (RefusedError, ConflictError) as error:
+            for slice_ in slices:
+                self._note_refusal(slice_, error, memory)
+            raise
+        grace = stop_grace_seconds + self._settings.runner.grace_period_seconds
+        await _all(self._start_slice(slice_, secret["metadata"]["name"], grace, memory) for slice_ in slices)
+
+    async def _start_slice(self, slice_: JobSlice, secret: str, grace_seconds: int, memory: Memory) -> None:
+        name = slice_.metadata.name
+        try:
+            manifest = manifests.runner_pod(slice_, secret, self._settings.runner, grace_seconds)
+            pod = await self._create_own("pods", manifest)
+        except (RefusedError, ConflictError) as error:
+            self._note_refusal(slice_, error, memory)
+            raise
+        self._store.put("pods", pod)
+        memory.refused.pop(name, None)
+        memory.made_pods.add(name)
+
+    def _note_refusal(self, slice_: JobSlice, error: ClusterError, memory: Memory) -> None:
+        """Remember that the API server does not take the slice's pod, and say so once."""
+        name, now = slice_.metadata.name, datetime.now(UTC)
+        if name not in memory.refused:
+            self.tell(slice_, Note(Reason.POD_REFUSED, error.message, warning=True))
+        since = memory.refused[name].since if name in memory.refused else now
+        memory.refused[name] = Refusal(since, now + REFUSED_RETRY, error.message)
+
+    async def _create_own(self, plural: str, manifest: manifests.Manifest) -> manifests.Manifest:
+        """Create an object, or find that it was created before. Raises ConflictError when the name is another's."""
+        try:
+            return await self._cluster.create(plural, manifest)
+        except ConflictError:
+            metadata = manifest["metadata"]
+            found = await self._cluster.get(plural, metadata["namespace"], metadata["name"])
+            owners = {owner["uid"] for owner in found["metadata"].get("ownerReferences", ())}
+            if metadata["ownerReferences"][0]["uid"] in owners:
+                return found
+            raise
+
+    def tell(self, about: Resource, note: Note) -> None:
+        """Emit a Kubernetes Event. Nothing waits for it: one that cannot be emitted is not worth doing work again."""
+        document = manifests.event(about, note, self._settings.identity, datetime.now(UTC))
+        emission = asyncio.create_task(self._emit(document))
+        self._emissions.add(emission)
+        emission.add_done_callback(self._emissions.discard)
+
+    async def _emit(self, event: manifests.Manifest) -> None:
+        try:
+            await self._cluster.create("events", event)
+        except ClusterError as error:
+            regarding = event["regarding"]
+            logger.warning("no event about %s/%s: %s", regarding["namespace"], regarding["name"], error)
+
+    async def read_secrets(self, namespace: str, names: Iterable[str]) -> dict[str, SecretData | None]:
+        """The data of each Secret, None for one that is not there."""
+        found: dict[str, SecretData | None] = {}
+        for name in names:
+            try:
+                data = (await self._cluster.get("secrets", namespace, name)).get("data") or {}
+                found[name] = {key: base64.b64decode(value) for key, value in data.items()}
+            except NotFoundError:
+                found[name] = None
+        return found
+
+
+def _same_but_labels(found: Resource, seen: Resource) -> bool:
+    """Whether nothing that a decision rests on has changed."""
+    deleted = found.metadata.deletion_timestamp is not None
+    same_life = found.metadata.uid == seen.metadata.uid and deleted == (seen.metadata.deletion_timestamp is not None)
+    unchanged = found.metadata.generation == seen.metadata.generation
+    return same_life and unchanged and getattr(found, "status", None) == getattr(seen, "status", None)
+
+
+def _digest(works: Mapping[str, bytes]) -> bytes:
+    """The same for the same works."""
+    digest = sha256()
+    for name, work in works.items():
+        digest.update(name.encode() + b"/" + sha256(work).digest())
+    return digest.digest()
+
+
+def _grouped(works: Mapping[str, bytes]) -> Iterator[dict[str, bytes]]:
+    """The works in groups that each fit into a Secret."""
+    group: dict[str, bytes] = {}
+    size = 0
+    for name, work in works.items():
+        if group and size + len(work) > MAX_WORK_BYTES:
+            yield group
+            group, size = {}, 0
+        group[name] = work
+        size += len(work)
+    if group:
+        yield group
+
+
+async def _all(calls: Iterable[Awaitable[None]]) -> None:
+    """Await all calls, side by side; then raise the first error of those that failed."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

@@ -1,0 +1,140 @@
+"""The manifests in examples/ do what their comments say, on real hosts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.jobs import end_of, events, output, results, slices
+from support.kube import Kube, Object, condition
+from support.operator import Operator
+from support.sshhosts import SshHost
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ORDINARY = [
+    "03-uptime", "05-disk-usage-web", "06-canary", "08-spread", "09-retry", "10-maintenance-window", "13-exclusive",
+    "15-effective-user", "16-secret-input", "17-facts",
+]  # fmt: skip
+"""Those that complete by themselves; the others have a story of their own below."""
+STORIES = ["07-approval", "11-suspended", "12-cancelled", "14-rerun", "18-output-limit"]
+FURNITURE = ["01-hosts", "02-run-command", "04-disk-usage"]
+
+
+def documents(name: str) -> list[Object]:
+    return [document for document in yaml.safe_load_all((EXAMPLES / f"{name}.yaml").read_text()) if document]
+
+
+def apply(kube: Kube, namespace: str, name: str) -> list[str]:
+    """Apply an example; returns the names of its invocations."""
+    made = []
+    for document in documents(name):
+        document["metadata"]["namespace"] = namespace
+        kube.apply(document)
+        if document["kind"] == "JobInvocation":
+            made.append(document["metadata"]["name"])
+    return made
+
+
+@pytest.fixture(scope="module")
+def example_hosts(kube: Kube, namespace: str, operator: Operator, hosts: list[SshHost]) -> None:
+    """The Hosts of the examples, with the addresses and keys of real ones; the only Hosts in the namespace."""
+    for number in range(10):
+        kube.delete("hosts", namespace, f"host-{number}")
+    for document, real in zip(documents("01-hosts"), hosts, strict=False):
+        document["metadata"]["namespace"] = namespace
+        document["spec"] |= {"address": real.address, "hostKeys": [real.host_key]}
+        kube.apply(document)
+    for name in FURNITURE[1:]:
+        apply(kube, namespace, name)
+
+
+def test_every_example_is_run() -> None:
+    assert sorted(path.stem for path in EXAMPLES.glob("*.yaml")) == sorted([*FURNITURE, *ORDINARY, *STORIES])
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_an_example_completes(kube: Kube, namespace: str, example_hosts: None, name: str) -> None:
+    for invocation in apply(kube, namespace, name):
+        ended = end_of(kube, namespace, invocation, 120)
+        assert condition(ended, "Complete"), ended["status"]
+
+
+def said(kube: Kube, namespace: str, name: str) -> dict[str, bytes]:
+    return {host: output(found) for host, found in events(kube, namespace, name).items()}
+
+
+def test_the_effective_user_is_root(kube: Kube, namespace: str, example_hosts: None) -> None:
+    assert said(kube, namespace, "whoami")["web1"] == b"root\n"
+
+
+def test_the_retry_has_two_attempts(kube: Kube, namespace: str, example_hosts: None) -> None:
+    assert [slice_["spec"].get("attempt", 0) for slice_ in slices(kube, namespace, "retry")] == [0, 1]
+
+
+def test_the_secret_is_masked(kube: Kube, namespace: str, example_hosts: None) -> None:
+    assert said(kube, namespace, "registry-login")["web1"] == b"robot logs in with ********\n"
+    status = kube.get("jobinvocations", namespace, "registry-login")["status"]
+    assert "s3cret" not in str(status)
+    assert status["description"] == "Log in as robot with ***"
+
+
+def test_facts_have_defaults(kube: Kube, namespace: str, example_hosts: None) -> None:
+    assert said(kube, namespace, "greet")["db1"] == b"Good morning db1, which runs some system and serves on port 80\n"
+
+
+def patch(kube: Kube, namespace: str, name: str, **spec: Any) -> None:
+    kube.patch("jobinvocations", namespace, name, {"spec": spec})
+
+
+def test_the_approval_waits_for_a_person(kube: Kube, namespace: str, example_hosts: None) -> None:
+    apply(kube, namespace, "07-approval")
+
+    def asks() -> bool:
+        found = condition(kube.get("jobinvocations", namespace, "approval"), "Waiting")
+        return bool(found and found["reason"] == "ApprovalNeeded")
+
+    kube.wait("question", asks)
+    patch(kube, namespace, "approval", rollout={"approvedBatches": 2})
+    assert condition(end_of(kube, namespace, "approval"), "Complete")
+
+
+def test_the_suspended_one_is_let_go(kube: Kube, namespace: str, example_hosts: None) -> None:
+    apply(kube, namespace, "11-suspended")
+    kube.wait("suspension", lambda: condition(kube.get("jobinvocations", namespace, "suspended"), "Suspended"))
+    patch(kube, namespace, "suspended", suspend=False)
+    assert condition(end_of(kube, namespace, "suspended"), "Complete")
+
+
+def test_the_cancelled_one_is_stopped_host_by_host(kube: Kube, namespace: str, example_hosts: None) -> None:
+    apply(kube, namespace, "12-cancelled")
+
+    def at_work() -> bool:
+        status = kube.get("jobinvocations", namespace, "cancelled").get("status", {})
+        return bool(status.get("hosts", {}).get("running") == 3)
+
+    kube.wait("three hosts at work", at_work)
+    patch(kube, namespace, "cancelled", cancellation={"hosts": ["web1"]})
+    kube.wait(
+        "the first end", lambda: results(kube, namespace, "cancelled").get("web1", {}).get("state") == "Cancelled"
+    )
+    patch(kube, namespace, "cancelled", cancellation={"hosts": None})
+    ended = end_of(kube, namespace, "cancelled")
+    assert ended["status"]["state"] == "Cancelled"
+    assert ended["status"]["hosts"]["cancelled"] == 3
+
+
+def test_the_rerun_takes_who_did_not_succeed(kube: Kube, namespace: str, example_hosts: None) -> None:
+    """All hosts of the earlier example succeeded, so there is nothing to run again."""
+    end_of(kube, namespace, "disk-usage-web", 120)
+    apply(kube, namespace, "14-rerun")
+    ended = end_of(kube, namespace, "disk-usage-again")
+    assert (condition(ended, "Complete") or {})["reason"] == "NoHostsMatched"
+
+
+def test_too_much_output_fails_the_host(kube: Kube, namespace: str, example_hosts: None) -> None:
+    apply(kube, namespace, "18-output-limit")
+    end_of(kube, namespace, "output-limit")
+    result = results(kube, namespace, "output-limit")["web1"]
+    assert (result["state"], result["reason"]) == ("Failed", "OutputLimit")
+    assert 0 < result["output"]["bytes"] <= 10_000

@@ -1,0 +1,313 @@
+"""Jobs go right while the API server does not, and while the operator loses its place: each host runs exactly once in
+each attempt, as the hosts themselves count.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import pytest
+
+from support.counted import CountedJobs
+from support.jobs import furnish
+from support.kube import Kube, Object, condition
+from support.operator import Operator
+from support.proxy import Answer, Break, Call, Faults, Proxy
+from support.sshhosts import KeyPair, SshHost
+
+LEASE = "rollcall-operator"
+AWAY_SECONDS = 12
+SHARE_OF_ERRORS = 0.2
+ONCE_MORE = 'case $(hostname) in host-0|host-1) [ "$(wc -l < $count)" -ge 2 ] || exit 75;; esac'
+RETRIED = {"backoffLimit": 2, "backoffSeconds": 1, "retryOnExitCodes": [75]}
+
+
+class Kubelet:
+    """Starts an operator that has ended anew, as a kubelet does. `deaths` are the exit codes."""
+
+    def __init__(self, operator: Operator) -> None:
+        self.operator = operator
+        self.deaths: list[int] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        while not self._over.wait(0.2):
+            process = self.operator.process
+            if process is not None and process.poll() is not None:
+                self.deaths.append(process.returncode)
+                self.operator.start()
+
+    def __enter__(self) -> Self:
+        self.operator.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        if self.operator.alive:
+            self.operator.kill()
+        if error is not None:
+            print(self.operator.said()[-20_000:])
+
+
+@dataclass(frozen=True)
+class Jobs(CountedJobs):
+    """Counted jobs, and the operators that carry them out."""
+
+    folder: Path
+
+    def operator(self, kubeconfig: Path, identity: str, *arguments: str) -> Operator:
+        log = self.folder / f"{self.namespace}-{identity}.log"
+        return Operator(self.namespace, kubeconfig, log, *arguments, identity=identity)
+
+    @contextmanager
+    def kept_running(self, faults: Faults, *arguments: str) -> Iterator[tuple[Proxy, Kubelet]]:
+        """An operator behind a proxy, which leads."""
+        with Proxy(self.kube, faults) as proxy:
+            config = proxy.kubeconfig(self.folder / f"{self.namespace}.kubeconfig")
+            with Kubelet(self.operator(config, "tests", *arguments)) as kubelet:
+                kubelet.operator.wait_until_leading(self.kube)
+                yield proxy, kubelet
+
+    def dealt(self, name: str) -> None:
+        """Wait until the invocation has its slices. One that cannot be made makes the operator begin with all anew."""
+
+        def found() -> bool:
+            resolved = condition(self.kube.get("jobinvocations", self.namespace, name), "Resolved")
+            return (resolved or {}).get("status") == "True"
+
+        self.kube.wait(f"slices of {name}", found, 600)
+
+    def all_succeed(self, name: str, **runs: int) -> Object:
+        """The job ends with success everywhere, after one run but for the hosts that are named."""
+        expected = dict.fromkeys(self.names, 1) | {host.replace("_", "-"): times for host, times in runs.items()}
+        ended = self.check(name, dict.fromkeys(self.names, "Succeeded"), expected)
+        assert condition(ended, "Complete")
+        return ended
+
+    def leader(self) -> str:
+        return str(self.kube.get("leases", self.namespace, LEASE)["spec"]["holderIdentity"])
+
+
+@pytest.fixture
+def make_jobs(
+    kube: Kube,
+    crds: None,
+    make_namespace: Callable[[str], str],
+    hosts: list[SshHost],
+    client_key: KeyPair,
+    tmp_path: Path,
+) -> Callable[[int], Jobs]:
+    """Makes a namespace with so many hosts."""
+
+    def make(count: int) -> Jobs:
+        namespace = furnish(kube, make_namespace("faults"), hosts[:count], client_key)
+        return Jobs(kube, namespace, sorted(host.name for host in hosts[:count]), tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Chance, of a seed that can be given: $FAULTS_SEED."""
+    seed = int(os.environ.get("FAULTS_SEED") or random.randrange(1_000_000))
+    print(f"FAULTS_SEED={seed}")
+    return random.Random(seed)
+
+
+BUSY = Answer(429, "TooManyRequests", {"Retry-After": "1"})
+CONFLICT = Answer(409, "Conflict")
+BROKEN = Answer(500, "InternalError")
+LATE = Answer(504, "Timeout")
+Moment = Literal["before", "after", "during"]
+EVERY_ERROR: set[tuple[Moment, int]] = {
+    ("before", 409), ("before", 429), ("before", 500), ("after", 500), ("after", 504), ("during", 410),
+}  # fmt: skip
+
+
+class Errors(Faults):
+    """One request in five fails: before it is carried out, or after, when only its answer is lost.
+
+    Whatever chance says, the first writes fail in each of these ways, and the first watch ends with 410; and after a
+    failure the Lease is renewed before it may fail again. What becomes of a leader that loses it, others show.
+    """
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.given: set[tuple[Moment, int]] = set()
+        self._not_renewed = False
+
+    def _answer(self, moment: Moment, call: Call, *answers: Answer) -> Answer | None:
+        of_the_lease = "/leases" in call.path
+        if of_the_lease and self._not_renewed:
+            self._not_renewed = call.method == "GET" or moment == "before"
+            return None
+        due = [answer for answer in answers if call.writes and (moment, answer.status) not in self.given]
+        if not due and self.chance.random() >= SHARE_OF_ERRORS / 2:
+            return None
+        answer = self.chance.choice(due or answers)
+        self._not_renewed |= of_the_lease
+        self.given.add((moment, answer.status))
+        return answer
+
+    async def before(self, call: Call) -> Answer | None:
+        return self._answer("before", call, BUSY, BROKEN, *([CONFLICT] if call.writes else []))
+
+    async def after(self, call: Call) -> Answer | None:
+        return self._answer("after", call, BROKEN, LATE)
+
+    async def during(self, call: Call) -> Break:
+        due = ("during", 410) not in self.given
+        if not call.watch or not (due or self.chance.random() < SHARE_OF_ERRORS):
+            return await super().during(call)
+        await asyncio.sleep(self.chance.uniform(0, 2))
+        self.given.add(("during", 410))
+        return Break.EXPIRED
+
+
+def test_a_job_ends_right_when_one_request_in_five_fails(
+    make_jobs: Callable[[int], Jobs], chance: random.Random
+) -> None:
+    """Two of ten hosts fail the first time, one is cancelled while it runs and one before."""
+    jobs, errors = make_jobs(10), Errors(chance)
+    with jobs.kept_running(errors) as (_, kubelet):
+        then = f"[ $(hostname) != host-2 ] || sleep 600; {ONCE_MORE}"
+        jobs.create("job", then, rollout={"concurrency": 5, "hostsPerSlice": 1}, **RETRIED)
+        jobs.dealt("job")
+        jobs.at_work("job", "host-2")
+        cancellation = {"policy": "Graceful", "hosts": ["host-2"]}
+        jobs.kube.patch("jobinvocations", jobs.namespace, "job", {"spec": {"cancellation": cancellation}})
+        states = dict.fromkeys(jobs.names, "Succeeded") | {"host-2": "Cancelled"}
+        ended = jobs.check("job", states, dict.fromkeys(jobs.names, 1) | {"host-0": 2, "host-1": 2})
+        assert (condition(ended, "Cancelled") or {}).get("status") == "True"
+        assert errors.given == EVERY_ERROR
+        assert kubelet.deaths == []
+
+
+@pytest.mark.parametrize(("lease_seconds", "leads_on"), [(5, False), (60, True)])
+def test_a_job_goes_on_after_the_api_server_was_away(
+    make_jobs: Callable[[int], Jobs], lease_seconds: int, leads_on: bool
+) -> None:
+    jobs = make_jobs(6)
+    with jobs.kept_running(Faults(), "--lease-seconds", str(lease_seconds)) as (proxy, kubelet):
+        rollout = {"batches": [2, "100%"], "concurrency": 2, "hostsPerSlice": 1}
+        jobs.create("job", "sleep 2", rollout=rollout)
+        jobs.wait_for("job", jobs.names[0], "Succeeded")
+        jobs.at_work("job", jobs.names[2])
+        proxy.refuse()
+        time.sleep(AWAY_SECONDS)
+        proxy.accept()
+        jobs.all_succeed("job")
+        assert jobs.leader() == kubelet.operator.identity
+        assert (kubelet.deaths == []) == leads_on, kubelet.deaths
+
+
+class Cuts(Faults):
+    """No stream lasts for more than two seconds; some watches end with 410."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.cuts = 0
+
+    async def during(self, call: Call) -> Break:
+        await asyncio.sleep(self.chance.uniform(0, 2))
+        self.cuts += 1
+        return self.chance.choice([Break.CUT, Break.EXPIRED]) if call.watch else Break.CUT
+
+
+def test_a_job_ends_right_when_no_stream_lasts(make_jobs: Callable[[int], Jobs], chance: random.Random) -> None:
+    jobs, cuts = make_jobs(6), Cuts(chance)
+    with jobs.kept_running(cuts) as (_, kubelet):
+        rollout = {"batches": [2, "100%"], "hostsPerSlice": 2}
+        jobs.create("job", f"sleep 2; {ONCE_MORE}", rollout=rollout, **RETRIED)
+        jobs.all_succeed("job", host_0=2, host_1=2)
+        assert cuts.cuts > 10
+        assert kubelet.deaths == []
+
+
+def test_a_job_ends_when_all_streams_fall_silent(make_jobs: Callable[[int], Jobs]) -> None:
+    """As behind a firewall that forgets connections. A watch has bookmarks, which are missed after some time."""
+    jobs = make_jobs(4)
+    with jobs.kept_running(Faults()) as (proxy, kubelet):
+        jobs.create("job", "sleep 2", rollout={"concurrency": 2, "hostsPerSlice": 1})
+        jobs.at_work("job", jobs.names[0])
+        assert proxy.disturb(Break.SILENT) >= 5
+        jobs.all_succeed("job")
+        assert kubelet.deaths == []
+
+
+class Lag(Faults):
+    """From some moment on Lease requests are held back, and all others are slow."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.begun = False
+
+    async def before(self, call: Call) -> Answer | None:
+        if self.begun:
+            await asyncio.sleep(10 if "/leases" in call.path else self.chance.uniform(1, 5))
+        return None
+
+
+LEASE_SECONDS = ("--lease-seconds", "3")
+
+
+@pytest.fixture
+def rivals(make_jobs: Callable[[int], Jobs], chance: random.Random) -> Iterator[tuple[Jobs, Lag, Operator, Operator]]:
+    """A job in the middle of its rollout, the operator that leads, behind a proxy, and one that waits."""
+    jobs, lag = make_jobs(8), Lag(chance)
+    with Proxy(jobs.kube, lag) as proxy:
+        config = proxy.kubeconfig(jobs.folder / "first.kubeconfig")
+        first = jobs.operator(config, "first", *LEASE_SECONDS)
+        second = jobs.operator(jobs.kube.kubeconfig, "second", *LEASE_SECONDS)
+        with first:
+            first.wait_until_leading(jobs.kube)
+            with second:
+                jobs.kube.wait("health of the second", second.healthy)
+                rollout = {"batches": [2, "100%"], "concurrency": 3, "hostsPerSlice": 1}
+                jobs.create("job", f"sleep 1; {ONCE_MORE}", rollout=rollout, **RETRIED)
+                jobs.at_work("job", "host-2")
+                yield jobs, lag, first, second
+                print(first.said()[-10_000:], second.said()[-10_000:])
+
+
+def test_no_host_runs_twice_when_the_leader_is_cut_off_from_its_lease(
+    rivals: tuple[Jobs, Lag, Operator, Operator],
+) -> None:
+    """What the first asked for before it lost the Lease arrives when the second works already."""
+    jobs, lag, first, second = rivals
+    lag.begun = True
+    second.wait_until_leading(jobs.kube)
+    jobs.all_succeed("job", host_0=2, host_1=2)
+    assert jobs.leader() == "second"
+    jobs.kube.wait("the end of the first", lambda: not first.alive)
+
+
+def test_no_host_runs_twice_when_the_leader_was_stopped_and_goes_on(
+    rivals: tuple[Jobs, Lag, Operator, Operator],
+) -> None:
+    """As when its machine was frozen: it takes a while to learn what time it is."""
+    jobs, _, first, second = rivals
+    assert first.process is not None
+    os.kill(first.process.pid, signal.SIGSTOP)
+    try:
+        second.wait_until_leading(jobs.kube)
+        jobs.at_work("job", "host-5")
+    finally:
+        os.kill(first.process.pid, signal.SIGCONT)
+    jobs.kube.wait("the end of the first", lambda: not first.alive)
+    jobs.all_succeed("job", host_0=2, host_1=2)
+    assert jobs.leader() == "second"

@@ -1,0 +1,109 @@
+"""Output that is in its slice's status is read from there, as if it were the only chunk in a store."""
+
+import asyncio
+import base64
+from typing import Any, cast
+
+from rollcall.names import HostState
+from rollcall.outputs import Chunk, Event, Exit, Stream
+from rollcall.resources.jobslice import SliceState
+from rollcall_api.jobs import Member
+from rollcall_api.output import Outputs
+from rollcall_api.output_pieces import HostOutput
+from rollcall_api.problems import NotFound
+from rollcall_api.records import parse_slice
+
+DONE = Exit(HostState.SUCCEEDED, 0)
+Object = dict[str, Any]
+
+
+def packed(*hosts: str) -> str:
+    """What these hosts said, three lines each."""
+    chunk = Chunk()
+    for host in hosts:
+        for seq in range(3):
+            chunk.add(Event(host, seq, 1_000.0 + 10 * seq, Stream.STDOUT, f"{host} {seq}\n".encode()))
+        chunk.add(Event(host, 3, 1_030.0, Stream.EXIT, DONE))
+    return base64.b64encode(chunk.finish()).decode()
+
+
+def document(output: str | None, state: SliceState = SliceState.DONE, uid: str = "u") -> Object:
+    results = [{"name": name, "state": "Succeeded"} for name in ("a", "b")]
+    status = {"state": state.value, "hosts": results} | ({} if output is None else {"output": output})
+    metadata = {"name": "job-1-0", "uid": uid, "resourceVersion": "1"}
+    return {
+        "metadata": metadata,
+        "spec": {"invocationRef": {"name": "job-1"}, "index": 0, "hosts": ["a", "b"]},
+        "status": status,
+    }
+
+
+class FakeCluster:
+    """Has one slice, and the log of its pod while it runs; there is no list of anything."""
+
+    def __init__(self, raw: Object | None) -> None:
+        self.raw = raw
+        self.gets = 0
+        self.log = b""
+
+    async def get(self, path: str) -> Object:
+        assert path.endswith("/jobslices/job-1-0")
+        self.gets += 1
+        if self.raw is None:
+            raise NotFound("gone")
+        return self.raw
+
+    async def pod_log(self, *_: Any) -> bytes:
+        return self.log
+
+
+def outputs(cluster: FakeCluster) -> Outputs:
+    return Outputs(cast(Any, cluster), "fleet", ())
+
+
+def member(name: str = "a", raw: Object | None = None) -> Member:
+    return Member(name, None, parse_slice(raw or document("there is some")))
+
+
+def text(output: HostOutput) -> str:
+    return "".join(piece.text for piece in output.pieces)
+
+
+async def test_it_is_all_of_the_output_and_read_once_for_all_hosts() -> None:
+    cluster = FakeCluster(document(packed("a", "b")))
+    reader = outputs(cluster)
+    for host in ("a", "b"):
+        found = await reader.read(member(host), finished=True)
+        assert text(found) == f"{host} 0\n{host} 1\n{host} 2\n"
+        assert (found.complete, found.end) == (True, DONE)
+    assert cluster.gets == 1
+
+
+async def test_it_can_be_read_from_a_moment_on_from_its_end_and_in_parts() -> None:
+    reader = outputs(FakeCluster(document(packed("a", "b"))))
+    assert text(await reader.read(member(), True, since=1_015.0)).endswith("a 2\n")
+    assert text(await reader.tail(member(), True, lines=1)) == "a 2\n"
+    assert text(await reader.tail(member(), True, size=2)) == "2\n"
+    parts = [part async for part in reader.parts(member(), True)]
+    assert [part.complete for part in parts] == [False, True]
+    assert (await reader.open(member(), True)).rest is None
+
+
+async def test_who_follows_sees_each_line_once_while_it_moves_from_the_pod_into_the_slice() -> None:
+    cluster = FakeCluster(document(packed("a", "b")))
+    cluster.log = b"".join(
+        Event("a", seq, 1_000.0 + 10 * seq, Stream.STDOUT, f"a {seq}\n".encode()).line() for seq in range(2)
+    )
+    now = [member(raw=document(None, SliceState.RUNNING))]
+    seen: list[str] = []
+    async with asyncio.timeout(5):
+        async for part in outputs(cluster).follow(lambda: (now[0], False)):
+            seen += [piece.text for piece in part.pieces]
+            now[0] = member()
+    assert seen == ["a 0\n", "a 1\n", "a 2\n"]
+
+
+async def test_what_is_gone_damaged_or_another_slices_is_not_shown() -> None:
+    for raw in (None, document(None), document("%"), document("AAAA"), document(packed("a"), uid="another")):
+        found = await outputs(FakeCluster(raw)).read(member(), finished=True)
+        assert (text(found), found.complete) == ("", True)

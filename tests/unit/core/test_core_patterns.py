@@ -1,0 +1,65 @@
+"""A pattern that an author writes cannot make the operator work for long."""
+
+import time
+
+import pytest
+
+from rollcall.patterns import MAX_MATCHED_LENGTH, PatternError, matches
+from rollcall.resources.jobtemplate import MAX_PATTERN_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    [
+        ("[a-z]+", "abc", True),
+        ("[a-z]+", "abc1", False),
+        ("[a-z]+", "1abc", False),
+        ("a|ab", "ab", True),
+        ("", "", True),
+        ("a.b", "a\nb", False),
+        ("(?i)ÄB", "äb", True),
+    ],
+)
+def test_the_whole_text_must_match(pattern: str, text: str, expected: bool) -> None:
+    assert matches(pattern, text) is expected
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(a+)+b",
+        "(a*)*c",
+        "(a|aa)+c",
+        "([a-z]*)*c",
+        "(.*.*.*.*)*c",
+        "[ab]*a[ab]{240}[ab]*c",
+        "(" * 60 + "a*" + ")*" * 60 + "c",
+        "(a{0,30}){0,30}c",
+        "|".join("a" * count for count in range(1, 20)),
+    ],
+)
+def test_no_pattern_takes_long_whatever_the_text(pattern: str) -> None:
+    assert len(pattern) <= MAX_PATTERN_LENGTH
+    begun = time.process_time()
+    try:
+        assert not matches(pattern, "ab" * (MAX_MATCHED_LENGTH // 2))
+        assert not matches(pattern, "a" * (MAX_MATCHED_LENGTH - 1))
+    except PatternError:
+        pass
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("(", "missing ): ("),
+        ("(?=a)", "invalid perl operator: (?="),
+        ("(a)\\1", "invalid escape sequence: \\1"),
+        ("((a{100}){100}){100}", "invalid repetition size"),
+        ("\\pL{900}", "pattern too large - compile failed"),
+    ],
+)
+def test_what_is_no_pattern_is_said_with_the_reason(pattern: str, reason: str) -> None:
+    with pytest.raises(PatternError, match="^") as refused:
+        matches(pattern, "a")
+    assert str(refused.value).startswith(reason)
