@@ -7,8 +7,8 @@ from pydantic import Field
 
 from rollcall.resources.host import Exclusive
 from rollcall.resources.jobinvocation import RetryReason
-from rollcall.resources.meta import Model, Resource, UserName
-from rollcall.work import BecomeMethod
+from rollcall.resources.meta import Model, Resource, rule
+from rollcall.resources.providers import Provider, SshProvider
 
 MAX_PATTERN_LENGTH = 256
 
@@ -22,10 +22,6 @@ class InputType(StrEnum):
     BOOLEAN = "Boolean"
     CHOICE = "Choice"
     SECRET = "Secret"
-
-
-def _rule(rule: str, message: str) -> dict[str, str]:
-    return {"rule": rule, "message": message}
 
 
 class ValueFrom(Model):
@@ -44,44 +40,42 @@ class ValueFrom(Model):
 
 _NUMERIC = "self.type in ['Integer', 'Number']"
 _INPUT_RULES = (
-    _rule("self.type != 'Choice' || (has(self.options) && self.options.size() > 0)", "a Choice needs options"),
-    _rule("self.type == 'Choice' || !has(self.options)", "options are for the type Choice"),
-    _rule(
+    rule("self.type != 'Choice' || (has(self.options) && self.options.size() > 0)", "a Choice needs options"),
+    rule("self.type == 'Choice' || !has(self.options)", "options are for the type Choice"),
+    rule(
         "self.type != 'Choice' || !has(self.default) || !has(self.options) || self.default in self.options",
         "the default must be one of the options",
     ),
-    _rule(
+    rule(
         "self.type != 'Integer' || !has(self.default) || self.default.matches('^[+-]?[0-9]{1,19}$')",
         "the default must be a whole number",
     ),
-    _rule(
+    rule(
         "self.type != 'Number' || !has(self.default)"
         " || self.default.matches('^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?$')",
         "the default must be a number",
     ),
-    _rule(
+    rule(
         "self.type != 'Boolean' || !has(self.default)"
         " || self.default.lowerAscii() in ['true', 'false', 'yes', 'no', 'on', 'off', '1', '0']",
         "the default must be true or false",
     ),
-    _rule(
+    rule(
         "self.type != 'Secret' || (!has(self.default) && !has(self.valueFrom))",
         "a Secret has neither default nor valueFrom: its value comes from a Secret of the invocation",
     ),
-    _rule(
+    rule(
         "!has(self.valueFrom) || !self.required",
         "an input with valueFrom is read from the Host, so it cannot be required of an invocation",
     ),
-    _rule("!has(self.pattern) || self.type in ['String', 'Secret']", "a pattern is for the types String and Secret"),
+    rule("!has(self.pattern) || self.type in ['String', 'Secret']", "a pattern is for the types String and Secret"),
     # The matching is there for its error: a pattern that is none makes the rule fail with the reason.
-    _rule("!has(self.pattern) || ''.matches(self.pattern) in [true, false]", "pattern is no regular expression (RE2)"),
-    _rule(
+    rule("!has(self.pattern) || ''.matches(self.pattern) in [true, false]", "pattern is no regular expression (RE2)"),
+    rule(
         f"(!has(self.minimum) && !has(self.maximum)) || {_NUMERIC}",
         "minimum and maximum are for the types Integer and Number",
     ),
-    _rule(
-        "!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum", "minimum is greater than maximum"
-    ),
+    rule("!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum", "minimum is greater than maximum"),
 )
 
 
@@ -118,7 +112,7 @@ class TemplateInput(Model):
             Field(
                 json_schema_extra={
                     "x-kubernetes-validations": [
-                        _rule("has(self.fact) != has(self.variable)", "name either a fact or a variable")
+                        rule("has(self.fact) != has(self.variable)", "name either a fact or a variable")
                     ]
                 }
             ),
@@ -134,46 +128,6 @@ class TemplateInput(Model):
     def concealed(self) -> bool:
         """Whether the value must not be shown."""
         return self.hidden or self.type is InputType.SECRET
-
-
-class Provider(StrEnum):
-    """The ways of reaching a host."""
-
-    SSH = "SSH"
-
-
-class EffectiveUserPolicy(Model):
-    """Says which user the script runs as, and whether invocations may say otherwise."""
-
-    name: UserName | None = None
-    """The user. When absent the script runs as the user who logs in, unless an invocation names one."""
-    method: BecomeMethod = BecomeMethod.SUDO
-    """The program by which the login user becomes the other: Sudo, Su, Doas or Dzdo."""
-    overridable: bool = False
-    """Whether an invocation may name another user."""
-
-
-class SshProvider(Model):
-    """Runs a script on each host over SSH."""
-
-    script: Annotated[str, Field(min_length=1, max_length=131072)]
-    """The script, run by the interpreter of its `#!` line (without one: /bin/sh). `{{ inputs.NAME }}` inserts an
-    input quoted for the shell, `{{ inputs.NAME | raw }}` unquoted; `{{ host.name }}`, `{{ host.address }}`,
-    `{{ host.facts.NAME }}` and `{{ host.variables.NAME }}` say what is known about the host."""
-    effective_user: (
-        Annotated[
-            EffectiveUserPolicy,
-            Field(
-                json_schema_extra={
-                    "x-kubernetes-validations": [
-                        _rule("has(self.name) || self.overridable", "name a user, or let invocations do (overridable)")
-                    ]
-                }
-            ),
-        ]
-        | None
-    ) = None
-    """The user that the script runs as, when that is not the one who logs in."""
 
 
 class ConcurrencyPolicy(StrEnum):
@@ -241,7 +195,7 @@ class JobTemplate(Resource):
         Field(
             json_schema_extra={
                 "x-kubernetes-validations": [
-                    {"rule": "self.provider != 'SSH' || has(self.ssh)", "message": "provider SSH needs spec.ssh"}
+                    rule("self.provider != 'SSH' || has(self.ssh)", "provider SSH needs spec.ssh")
                 ]
             }
         ),

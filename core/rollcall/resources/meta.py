@@ -22,6 +22,11 @@ class Model(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def rule(rule: str, message: str) -> dict[str, str]:
+    """An entry of `x-kubernetes-validations`: a CEL rule, and what a person is told who breaks it."""
+    return {"rule": rule, "message": message}
+
+
 def _utc(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
