@@ -41,7 +41,7 @@ def test_no_more_hosts_are_at_work_than_asked_for(
 def test_raising_the_concurrency_of_a_running_job_starts_more(kube: Kube, namespace: str, operator: Operator) -> None:
     names = ["host-1", "host-2", "host-3"]
     kube.create(invocation(namespace, "raised", "sleep 4", names, rollout={"concurrency": 1, "hostsPerSlice": 1}))
-    kube.wait("first pod", lambda: kube.list("pods", namespace, labelSelector="rollcall.dev/invocation=raised") or None)
+    kube.wait("first pod", lambda: kube.list("pods", namespace, labelSelector="rollcall.dev/invocation=raised"))
     kube.patch("jobinvocations", namespace, "raised", {"spec": {"rollout": {"concurrency": 3}}})
     end_of(kube, namespace, "raised")
     assert most_at_once(events(kube, namespace, "raised")) >= 2
@@ -79,7 +79,7 @@ def test_a_second_operator_waits_and_takes_over(kube: Kube, namespace: str, oper
         kube.wait("health of the second", second.healthy)
         kube.create(invocation(namespace, "handover", "sleep 2", None, rollout={"concurrency": 4}))
         mine = {"labelSelector": "rollcall.dev/invocation=handover"}
-        kube.wait("first pod", lambda: kube.list("pods", namespace, **mine) or None)
+        kube.wait("first pod", lambda: kube.list("pods", namespace, **mine))
         assert "leading as" not in second.said()
         assert operator.stop() == 0
         assert condition(end_of(kube, namespace, "handover", 120), "Complete")

@@ -126,7 +126,7 @@ def test_an_exclusive_host_takes_one_job_after_the_other(kube: Kube, namespace: 
     for name in ("one", "two", "three"):
         kube.create(invocation(namespace, name, "sleep 2", ["host-8"]))
         if name == "one":  # of those that come at the same moment, any may be the first
-            kube.wait("pod of one", lambda: pods(kube, namespace, "one") or None)
+            kube.wait("pod of one", lambda: pods(kube, namespace, "one"))
     waiting = waits_for(kube, namespace, "three", "HostsBusy")
     assert "host-8" in waiting["message"]
     ended = [end_of(kube, namespace, name) for name in ("one", "two", "three")]
@@ -145,7 +145,7 @@ def test_a_template_that_forbids_it_runs_one_invocation_at_a_time(
         manifest["spec"]["templateRef"] = {"name": "alone"}
         kube.create(manifest)
         if name == "alone-1":  # of two that come at the same moment, either may be the first
-            kube.wait("pod of alone-1", lambda: pods(kube, namespace, "alone-1") or None)
+            kube.wait("pod of alone-1", lambda: pods(kube, namespace, "alone-1"))
     waiting = waits_for(kube, namespace, "alone-2", "TemplateBusy")
     assert "alone-1" in waiting["message"]
     first, second = end_of(kube, namespace, "alone-1"), end_of(kube, namespace, "alone-2")
@@ -157,7 +157,7 @@ def test_a_lock_does_not_outlive_its_holder(kube: Kube, namespace: str, operator
     """The operator dies while one job holds a host and another waits; then the first job is deleted."""
     kube.patch("hosts", namespace, "host-9", {"spec": {"exclusive": "Slice"}})
     kube.create(invocation(namespace, "holder", "sleep 600", ["host-9"]))
-    kube.wait("pod of the holder", lambda: pods(kube, namespace, "holder") or None)
+    kube.wait("pod of the holder", lambda: pods(kube, namespace, "holder"))
     kube.create(invocation(namespace, "waiter", "true", ["host-9"]))
     waits_for(kube, namespace, "waiter", "HostsBusy")
     operator.kill()

@@ -150,11 +150,11 @@ class Kube:
                 yield json.loads(line)
 
     def wait(self, what: str, probe: Callable[[], T | None], timeout: float = 60, interval: float = 0.1) -> T:
-        """The first answer of `probe` that is neither None nor False. Raises TimeoutError with `what` in it."""
+        """The first answer of `probe` that says something: not None, False, nor empty. TimeoutError says `what`."""
         deadline = time.monotonic() + timeout
         while True:
             answer = probe()
-            if answer is not None and answer is not False:
+            if answer:
                 return answer
             if time.monotonic() > deadline:
                 raise TimeoutError(f"after {timeout} s still no {what}")
