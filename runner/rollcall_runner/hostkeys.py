@@ -60,12 +60,12 @@ class HostKeys:
             return Expectation(None)
         accepted = self._accepted.get(host.name)
         keys = _read(host.host_keys if accepted is None else (accepted.key,))
-        if host.host_keys and not keys:
+        found, authorities, revoked = self._look_up(host)
+        if host.host_keys and not (keys or found or authorities):
             raise HostKeysError(
                 f"none of the {len(host.host_keys)} host keys of {host.name} can be read; write each in spec.hostKeys "
                 "of its Host object as in the .pub file of the machine, for example `ssh-ed25519 AAAA...`"
             )
-        found, authorities, revoked = self._look_up(host)
         known = ([*keys, *found], authorities, revoked)
         nothing = not (keys or found or authorities)
         if nothing and host.policy is HostKeyPolicy.STRICT:

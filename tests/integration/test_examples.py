@@ -161,7 +161,7 @@ def test_the_host_inside_is_reached_over_the_bastion(
         "uptime-inside": {"spec": {"inputs": {"command": "uptime; echo from ${SSH_CLIENT%% *}"}}},
     }
     apply_with(kube, namespace, "19-jump-host", changes)
-    assert condition(end_of(kube, namespace, "uptime-inside"), "Complete")
+    assert condition(end_of(kube, namespace, "uptime-inside"), "Complete"), results(kube, namespace, "uptime-inside")
     assert said(kube, namespace, "uptime-inside")["inside"].endswith(f"from {bastion.address}\n".encode())
 
 
@@ -175,5 +175,5 @@ def test_host_keys_are_listed_or_accepted(
         "new": {"spec": {"address": new.address}},
     }
     apply_with(kube, namespace, "20-host-keys", changes)
-    assert condition(end_of(kube, namespace, "uptime-known"), "Complete")
+    assert condition(end_of(kube, namespace, "uptime-known"), "Complete"), results(kube, namespace, "uptime-known")
     assert kube.get("hosts", namespace, "new")["status"]["hostKeys"] == [new.host_key]

@@ -114,3 +114,8 @@ def test_a_refusal_says_what_to_do(changes: dict[str, object], advice: str) -> N
     error = refused(target, keys("").expected(target), "SHA256:abc")
     assert "shows the key SHA256:abc, which is none of the 1 known for web-1" in str(error)
     assert advice in str(error)
+
+
+def test_known_hosts_make_up_for_host_keys_that_cannot_be_read() -> None:
+    expected = keys(f"10.0.0.5 {PUBLIC}\n").expected(host("ssh-future BBBB", known_hosts=0))
+    assert expected.known == ([KEY], [], [])
