@@ -1,6 +1,6 @@
 """Which keys a machine may show: those written on its Host, those in known hosts, the first one, or any."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +9,14 @@ import asyncssh
 from rollcall.outputs import AcceptedKey
 from rollcall.work import HostKeyPolicy, HostWork, JumpHost, Work
 
-PLAIN_KEYS: Final = "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256"
+PLAIN_KEYS: Final = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
 """The kinds of host keys that are asked for where none is known, and after the known ones."""
 
 Destination = HostWork | JumpHost
@@ -31,14 +38,18 @@ class Expectation:
     """Whether a key that is not known is accepted, because none is."""
 
     @property
-    def algorithms(self) -> str | tuple[()]:
+    def algorithms(self) -> str | Sequence[str]:
         """What to ask for. The known kinds come first, so that a host with keys of several kinds shows one that is
         known. The others follow, so that a host that has none of these shows a key, which is refused with its
         fingerprint, and does not just hang up. A certificate would be of no use where its authority is not known."""
         if self.known is None:
             return ()
         keys, authorities, _ = self.known
-        return f"+{PLAIN_KEYS}" if keys or authorities else PLAIN_KEYS
+        if authorities:
+            return f"+{','.join(PLAIN_KEYS)}"
+        # The same as a list, which asyncssh need not take for patterns: that takes it milliseconds.
+        known = (name.decode("ascii") for key in keys for name in key.sig_algorithms)
+        return list(dict.fromkeys((*known, *PLAIN_KEYS)))
 
     @property
     def count(self) -> int:
