@@ -107,6 +107,8 @@ class Reason(StrEnum):
     """A host that the targeting names does not exist in the namespace."""
     SECRET_NOT_FOUND = "SecretNotFound"
     """A Secret with credentials does not exist in the namespace."""
+    CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
+    """A ConfigMap that a host needs, or its key, does not exist in the namespace."""
     INVALID_CREDENTIALS = "InvalidCredentials"
     """A Secret with credentials holds neither a private key nor a password."""
     INVALID_INPUT = "InvalidInput"

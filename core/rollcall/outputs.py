@@ -12,7 +12,7 @@ import binascii
 import json
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -52,6 +52,25 @@ _STREAMS: Final = {stream.value: stream for stream in Stream}
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedKey:
+    """A host key that was accepted because none was known: which Host showed it, and where."""
+
+    host: str
+    address: str
+    port: int
+    key: str
+    """As in a `known_hosts` line without the host part."""
+
+    @classmethod
+    def parse(cls, document: Any) -> "AcceptedKey":
+        """The key in a JSON object. Raises ValueError for anything else."""
+        try:
+            return cls(str(document["host"]), str(document["address"]), int(document["port"]), str(document["key"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError("not an accepted key") from error
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """How a host ended: its state, the script's exit code if it has one, and why it did not succeed."""
 
@@ -60,6 +79,8 @@ class Exit:
     reason: Reason | None = None
     message: str | None = None
     start_time: float | None = None
+    accepted_keys: tuple[AcceptedKey, ...] = ()
+    """Of the host, and of the jump hosts on the way to it."""
 
     def document(self) -> dict[str, Any]:
         """The JSON object in an exit event's `data`."""
@@ -69,6 +90,7 @@ class Exit:
             "reason": self.reason.value if self.reason else None,
             "message": self.message,
             "startTime": self.start_time,
+            "acceptedKeys": [asdict(accepted) for accepted in self.accepted_keys] or None,
         }
         return {key: value for key, value in fields.items() if value is not None}
 
@@ -82,7 +104,12 @@ class Exit:
         if not state.ended or not isinstance(code, int | None) or not isinstance(message, str | None):
             raise ValueError("not the end of a host")
         return cls(
-            state, code, None if reason is None else Reason(reason), message, None if start is None else _time(start)
+            state,
+            code,
+            None if reason is None else Reason(reason),
+            message,
+            None if start is None else _time(start),
+            tuple(AcceptedKey.parse(accepted) for accepted in document.get("acceptedKeys", ())),
         )
 
 

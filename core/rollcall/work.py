@@ -57,6 +57,17 @@ class EffectiveUser:
     method: BecomeMethod
 
 
+class HostKeyPolicy(StrEnum):
+    """What becomes of a machine whose key is not known."""
+
+    STRICT = "Strict"
+    """It is refused."""
+    ACCEPT_NEW = "AcceptNew"
+    """The first key that it shows is accepted and recorded; from then on only that one."""
+    IGNORE = "Ignore"
+    """Whatever key it shows, it is believed."""
+
+
 class OnExcess(StrEnum):
     """What happens when a host says more than it may."""
 
@@ -98,8 +109,30 @@ class StopOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class JumpHost:
+    """One host on the way to others: how to reach it, and which of the work's credentials it gets."""
+
+    name: str
+    address: str
+    port: int
+    user: str
+    host_keys: tuple[str, ...]
+    credentials: int
+    policy: HostKeyPolicy = HostKeyPolicy.STRICT
+    known_hosts: int | None = None
+    """Which of the work's known hosts count for it, beside its own keys."""
+    via: int | None = None
+    """Which of the work's jump hosts leads to it; None: it is reached directly."""
+
+    @property
+    def where(self) -> str:
+        """Address and port as people write them."""
+        return endpoint(self.address, self.port)
+
+
+@dataclass(frozen=True, slots=True)
 class HostWork:
-    """One host: how to reach it, and which of the work's scripts and credentials it gets."""
+    """One host: how to reach it, as for a jump host, and which of the work's scripts and credentials it gets."""
 
     name: str
     address: str
@@ -108,6 +141,19 @@ class HostWork:
     host_keys: tuple[str, ...]
     credentials: int
     script: int
+    policy: HostKeyPolicy = HostKeyPolicy.STRICT
+    known_hosts: int | None = None
+    via: int | None = None
+
+    @property
+    def where(self) -> str:
+        """Address and port as people write them."""
+        return endpoint(self.address, self.port)
+
+
+def endpoint(address: str, port: int) -> str:
+    """Address and port as people write them: `192.0.2.1:22`, `[2001:db8::1]:22`."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +176,21 @@ class Work:
     masked: tuple[str, ...] = ()
     """Values that must not appear in any output, beside the credentials: each of their lines of four characters or
     more."""
+    jump_hosts: tuple[JumpHost, ...] = ()
+    """Each comes after the one that leads to it."""
+    known_hosts: tuple[str, ...] = ()
+    """Texts in OpenSSH's known_hosts format."""
+    tty: bool = False
+    """Whether the scripts get a terminal."""
+
+    def way(self, host: HostWork | JumpHost) -> tuple[JumpHost, ...]:
+        """The jump hosts on the way to a host, the first that is connected to first."""
+        way: list[JumpHost] = []
+        via = host.via
+        while via is not None:
+            way.insert(0, self.jump_hosts[via])
+            via = way[0].via
+        return tuple(way)
 
     def __repr__(self) -> str:
         return f"Work({len(self.hosts)} hosts)"
@@ -144,7 +205,7 @@ class Work:
         try:
             document: Mapping[str, Any] = json.loads(gzip.decompress(data))
             return cls(
-                hosts=tuple(HostWork(**{**host, "host_keys": tuple(host["host_keys"])}) for host in document["hosts"]),
+                hosts=tuple(HostWork(**_destination(host)) for host in document["hosts"]),
                 scripts=tuple(document["scripts"]),
                 credentials=tuple(Credentials(**entry) for entry in document["credentials"]),
                 parallelism=int(document["parallelism"]),
@@ -155,6 +216,9 @@ class Work:
                 spread_seconds=float(document["spread_seconds"]),
                 effective_user=_effective_user(document["effective_user"]),
                 masked=tuple(document["masked"]),
+                jump_hosts=tuple(JumpHost(**_destination(host)) for host in document["jump_hosts"]),
+                known_hosts=tuple(document["known_hosts"]),
+                tty=bool(document["tty"]),
             )
         except (KeyError, TypeError, ValueError, OSError, EOFError):
             raise ValueError("the work file is not what this runner understands") from None
@@ -162,3 +226,8 @@ class Work:
 
 def _effective_user(document: Mapping[str, Any] | None) -> EffectiveUser | None:
     return None if document is None else EffectiveUser(str(document["name"]), BecomeMethod(document["method"]))
+
+
+def _destination(document: Mapping[str, Any]) -> dict[str, Any]:
+    host_keys, policy = tuple(document["host_keys"]), HostKeyPolicy(document["policy"])
+    return {**document, "host_keys": host_keys, "policy": policy}

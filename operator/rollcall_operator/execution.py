@@ -28,6 +28,7 @@ from rollcall.plan.observed import Note, Observed, Plan, Refusal
 from rollcall.plan.pods import HURRIED_GRACE_SECONDS
 from rollcall.plan.prepare import SecretData, prepare, work_secrets
 from rollcall.plan.results import with_failures
+from rollcall.plan.ways import all_jump_hosts, known_hosts_maps
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice, JobSliceStatus
 from rollcall.resources.jobtemplate import JobTemplate
@@ -35,6 +36,8 @@ from rollcall.resources.meta import Resource
 from rollcall.work import MAX_WORK_BYTES, StopOrder
 from rollcall_operator import manifests
 from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotFoundError, RefusedError
+from rollcall_operator.config_maps import read_config_maps
+from rollcall_operator.host_keys import HostKeys
 from rollcall_operator.settings import Settings
 from rollcall_operator.store import Key, Store, parse
 
@@ -71,6 +74,7 @@ class Execution:
         self._cluster = cluster
         self._store = store
         self._settings = settings
+        self._host_keys = HostKeys(cluster, store)
         self._emissions: set[asyncio.Task[None]] = set()
 
     async def carry_out(self, observed: Observed, plan: Plan, memory: Memory) -> None:
@@ -87,6 +91,7 @@ class Execution:
             for slice_ in list(self._store.slices.get(key, {})):
                 self._store.forget(_SLICES, namespace, slice_)
         await _all(self._create_slice(slice_) for slice_ in plan.create_slices)
+        await self._host_keys.record(namespace, observed, (slice_ for slice_, _ in plan.slice_statuses))
         await _all(
             self._write_slice_status(found, status, release=slice_ in safe)
             for slice_, status in plan.slice_statuses
@@ -195,10 +200,13 @@ class Execution:
         invocation, template, hosts = observed.invocation, observed.template, observed.hosts
         namespace = invocation.metadata.namespace
         chosen = [hosts[name] for slice_ in slices for name in slice_.spec.hosts if name in hosts]
-        secrets = await self.read_secrets(namespace, work_secrets(invocation, chosen))
+        jumps = all_jump_hosts(chosen, hosts)
+        secrets = await self.read_secrets(namespace, work_secrets(invocation, chosen, jumps))
+        config_maps = await read_config_maps(self._cluster, namespace, known_hosts_maps((*chosen, *jumps)))
         limit = self._settings.runner.output_limit_bytes
         prepared = {
-            slice_.metadata.name: prepare(invocation, slice_, template, hosts, secrets, limit) for slice_ in slices
+            slice_.metadata.name: prepare(invocation, slice_, template, hosts, secrets, limit, config_maps)
+            for slice_ in slices
         }
         now = datetime.now(UTC)
         await _all(

@@ -1,4 +1,4 @@
-"""SSH connections: which host keys count, what to log in with, how long to wait."""
+"""SSH connections: what to log in with, how long to wait, and what to do with what a host asks."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,15 +7,12 @@ from typing import Final
 
 import asyncssh
 
-from rollcall.work import Credentials, HostWork
+from rollcall.work import Credentials
+from rollcall_runner.answers import Answers
+from rollcall_runner.hostkeys import Destination, Expectation, HostKeys, refused
 
 CLOSE_SECONDS: Final = 2.0
 """How long to wait for a connection to close; the host's result does not depend on it."""
-
-ANY_HOST_KEY: Final = (
-    "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256"
-)
-"""The kinds of host keys that are asked for after the known ones."""
 
 ClientKey = asyncssh.SSHKey | tuple[asyncssh.SSHKey, asyncssh.SSHCertificate]
 
@@ -24,12 +21,16 @@ class CredentialsError(ValueError):
     """Credentials cannot be used; the message says which part and why, and shows none of it."""
 
 
-class HostKeysError(ValueError):
-    """A host's key is not one that is known for it, or none is known; the message says what to do."""
-
-
 class SilentHostError(Exception):
     """A host has not accepted the TCP connection in time."""
+
+
+class ForwardingError(Exception):
+    """A jump host opens no connection to the next host; the text says why, in its own words."""
+
+
+class UnansweredError(Exception):
+    """A host wants to know more than the password; the text says what, and can follow 'it wants'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,12 @@ def read_login(credentials: Credentials) -> Login:
 def _read_key(text: str, passphrase: str | None) -> asyncssh.SSHKey:
     # The texts of asyncssh's errors are not passed on where they could quote the key's own words.
     try:
-        return asyncssh.import_private_key(text, passphrase or None)
-    except asyncssh.KeyEncryptionError as error:
+        key = asyncssh.import_private_key(text, passphrase or None)
+        if not key.algorithm.startswith(b"sk-"):
+            return key
+        why = "it is that of a security key (FIDO), which somebody would have to touch; use an ordinary key"
+    except asyncssh.KeyEncryptionError:
         why = "the passphrase is wrong" if passphrase else "it is encrypted and there is no passphrase"
-        if "bcrypt" in str(error):
-            why = "it is encrypted in a way that needs the Python package bcrypt, which the runner's image lacks"
     except asyncssh.KeyImportError as error:
         if "Passphrase" in str(error):
             why = "it is encrypted and there is no passphrase"
@@ -119,31 +121,16 @@ class Logins:
         return await asyncio.shield(self._reading[index])
 
 
-def known_keys(host: HostWork) -> list[asyncssh.SSHKey]:
-    """The keys that a host may show. Raises HostKeysError when there is none to compare with."""
-    if not host.host_keys:
-        raise HostKeysError(
-            f"no host key is known for {host.name}, so nothing proves that {host.address} is that machine; "
-            "add its public keys to spec.hostKeys of its Host object (`ssh-keyscan` prints them)"
-        )
-    keys = []
-    for line in host.host_keys:
-        try:
-            keys.append(asyncssh.import_public_key(line))
-        except (asyncssh.KeyImportError, ValueError):
-            continue  # a kind of key that a newer OpenSSH has; another may fit
-    if not keys:
-        raise HostKeysError(
-            f"none of the {len(host.host_keys)} host keys of {host.name} can be read; write each in spec.hostKeys of "
-            "its Host object as in the .pub file of the machine, for example `ssh-ed25519 AAAA...`"
-        )
-    return keys
-
-
 class _Observer(asyncssh.SSHClient):
-    """Notes how far a connection has come, and the host key that was refused."""
+    """Notes how far a connection has come, judges the host's key, and answers what a login asks."""
 
-    def __init__(self, deadline: asyncio.Timeout) -> None:
+    def __init__(
+        self, host: Destination, expectation: Expectation, keys: HostKeys, answers: Answers, deadline: asyncio.Timeout
+    ) -> None:
+        self._host = host
+        self._expectation = expectation
+        self._keys = keys
+        self._answers = answers
         self._deadline = deadline
         self.refused_key: str | None = None
 
@@ -152,34 +139,58 @@ class _Observer(asyncssh.SSHClient):
         self._deadline.reschedule(None)
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
-        """Refuses every key that is not among the known ones, and keeps its fingerprint for the message."""
+        """Judges a key that is not among the known ones; keeps the fingerprint of a refused one for the message."""
+        if self._expectation.accepts and self._keys.accept(self._host, key):
+            return True
         self.refused_key = key.get_fingerprint()
         return False
 
+    def password_auth_requested(self) -> str | None:
+        """Gives the password."""
+        return self._answers.password()
 
-async def connect(host: HostWork, login: Login, patience: Patience) -> asyncssh.SSHClientConnection:
-    """A connection that is logged in. Raises what asyncssh raises, HostKeysError and SilentHostError.
+    def kbdint_auth_requested(self) -> str | None:
+        """Agrees to be asked."""
+        return "" if self._answers.begin() else None
 
-    The kinds of the known keys are asked for first, so that a host with keys of several kinds shows one that is known.
-    The other kinds follow, so that a host that has none of the known ones shows a key, which is refused with its
-    fingerprint, and does not just hang up.
-    """
-    keys = known_keys(host)
+    def kbdint_challenge_received(
+        self,
+        name: str,  # noqa: ARG002
+        instructions: str,  # noqa: ARG002
+        lang: str,  # noqa: ARG002
+        prompts: Sequence[tuple[str, bool]],
+    ) -> list[str] | None:
+        """Answers questions."""
+        return self._answers.to(prompts)
+
+
+async def connect(
+    host: Destination,
+    login: Login,
+    patience: Patience,
+    keys: HostKeys,
+    over: asyncssh.SSHClientConnection | None = None,
+) -> asyncssh.SSHClientConnection:
+    """A connection that is logged in, over another one if it is given. Raises what asyncssh raises, HostKeysError,
+    SilentHostError, ForwardingError and UnansweredError."""
+    expectation, answers = keys.expected(host), Answers(login.password)
     observers: list[_Observer] = []
 
     def observer() -> _Observer:
-        observers.append(_Observer(deadline))
+        observers.append(_Observer(host, expectation, keys, answers, deadline))
         return observers[-1]
 
     try:
         async with asyncio.timeout(patience.connect) as deadline:
-            return await _log_in(host, login, patience, keys, observer)
+            return await _log_in(host, login, patience, expectation, observer, over)
     except asyncssh.HostKeyNotVerifiable:
-        shown = next((observer.refused_key for observer in observers if observer.refused_key), "that cannot be read")
-        raise HostKeysError(
-            f"the host at {host.address}:{host.port} shows the key {shown}, which is none of the {len(keys)} in its "
-            "Host object; if the machine was reinstalled, update spec.hostKeys"
+        raise refused(
+            host, expectation, next((seen.refused_key for seen in observers if seen.refused_key), None)
         ) from None
+    except asyncssh.ChannelOpenError as error:
+        raise ForwardingError(error.reason) from error
+    except asyncssh.PermissionDenied as error:
+        raise UnansweredError(answers.wanted) if answers.wanted else error from None
     except TimeoutError as error:
         if not deadline.expired():
             raise  # the system's own, from the TCP connection
@@ -187,22 +198,23 @@ async def connect(host: HostWork, login: Login, patience: Patience) -> asyncssh.
 
 
 async def _log_in(
-    host: HostWork,
+    host: Destination,
     login: Login,
     patience: Patience,
-    keys: list[asyncssh.SSHKey],
+    expectation: Expectation,
     observer: Callable[[], asyncssh.SSHClient],
+    over: asyncssh.SSHClientConnection | None,
 ) -> asyncssh.SSHClientConnection:
     return await asyncssh.connect(
         host.address,
         host.port,
+        tunnel=over,
         username=host.user,
         client_factory=observer,
         config=None,
-        known_hosts=(keys, [], []),
-        server_host_key_algs=f"+{ANY_HOST_KEY}",
+        known_hosts=expectation.known,
+        server_host_key_algs=expectation.algorithms,
         client_keys=list(login.keys) or None,
-        password=login.password,
         agent_path=None,
         agent_forwarding=False,
         x11_forwarding=False,

@@ -53,6 +53,8 @@ _SU: Final = '{program} -s /bin/sh -c "$0" - "$1"'
 """A login shell's environment, because without it root would have the PATH of the login user."""
 _RESTORE: Final = 'if [ "$1" ]; then LC_ALL=$1; else unset LC_ALL; fi; cd >/dev/null 2>&1 || cd /; '
 _READ: Final = 'IFS= read -r text && eval "$text"'
+_RAW: Final = "stty raw -iexten -echo && "
+"""Makes a terminal change and show nothing of what passes."""
 
 
 class ElevationError(Exception):
@@ -66,8 +68,15 @@ class Attempt:
     request: str
     terminal: bool
     marker: bytes
-    question: bytes
+    question: bytes | None
+    """What the runner has the program ask for a password with; None where nobody asks for one."""
     password: str | None = field(repr=False)
+
+
+def at_terminal() -> Attempt:
+    """A shell of the login user at a terminal."""
+    marker = f"rollcall-{secrets.token_hex(16)}"
+    return Attempt(f"exec sh -c '{_RAW}echo {marker}; {_READ}'", True, marker.encode(), None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,7 @@ class Elevation:
     def attempt(self, *, terminal: bool) -> Attempt:
         """A try with a marker and a question of its own."""
         marker, question = f"rollcall-{secrets.token_hex(16)}", f"rollcall-{secrets.token_hex(8)}:"
-        say = f"stty raw -iexten -echo && echo {marker}; " if terminal else f"echo {marker}; echo {marker} >&2; "
+        say = f"{_RAW}echo {marker}; " if terminal else f"echo {marker}; echo {marker} >&2; "
         restore = "" if self.user.method is BecomeMethod.SU else _RESTORE
         request = f"exec sh -c '{self._become(terminal)}' '{restore}{say}{_READ}' '{self.user.name}' '{question}'"
         return Attempt(request, terminal, marker.encode(), question.encode(), self.password)
@@ -181,6 +190,8 @@ class Conversation:
 
     def _question(self, heard: bytearray) -> int:
         """Where a question begins that waits for its answer; -1 if there is none."""
+        if self._attempt.question is None:
+            return -1
         line = max(heard.rfind(b"\n") + 1, len(heard) - _MAX_QUESTION_BYTES)
         last = heard[line:].rstrip(b" \t")
         if last.endswith(b":") and _PASSWORD.search(last):
@@ -190,7 +201,7 @@ class Conversation:
     def _refuse(self, trouble: Trouble | None, how: str) -> None:
         if self.refusal is not None or self.ready:
             return
-        heard = b"\n".join(self._heard.values()).replace(self._attempt.question, b"")
+        heard = b"\n".join(self._heard.values()).replace(self._attempt.question or b"\0", b"")
         text = heard.decode(errors="replace").replace(self._attempt.marker.decode(), "")
         if self._attempt.password:
             text = Mask([self._attempt.password]).text(text)

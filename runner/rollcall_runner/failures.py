@@ -2,19 +2,30 @@
 
 import os
 import socket
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import asyncssh
 
 from rollcall.names import HostState, Reason
 from rollcall.outputs import Exit
-from rollcall.work import HostWork
-from rollcall_runner.connection import CredentialsError, HostKeysError, Login, Patience, SilentHostError
+from rollcall.work import HostWork, JumpHost
+from rollcall_runner.connection import (
+    CredentialsError,
+    ForwardingError,
+    Login,
+    Patience,
+    SilentHostError,
+    UnansweredError,
+)
 from rollcall_runner.elevation import ElevationError
 from rollcall_runner.emitter import MAX_MESSAGE_LENGTH
+from rollcall_runner.hostkeys import Destination, HostKeysError
+from rollcall_runner.jumps import JumpHostError
 from rollcall_runner.quoting import quote
 from rollcall_runner.script import Stopped
-from rollcall_runner.session import End
+from rollcall_runner.session import End, TerminalError
 
 _CHECK_ADDRESS: Final = "check spec.address and spec.port of the Host, and what is between it and the runner pods"
 _EXIT_CODE_HINTS: Final = {
@@ -70,14 +81,45 @@ def cancelled(stopped: Stopped) -> Exit:
     return Exit(HostState.CANCEL_FAILED, None, Reason.CANCEL_FAILED, message)
 
 
-def explain(error: Exception, host: HostWork, login: Login | None, patience: Patience) -> Exit:
-    """The end of a host whose connection raised `error`; `login` is None when the credentials could not be read."""
-    reason, message = _explain(error, host, login, patience)
-    return failed(reason, message)
+def explain(
+    error: Exception, host: HostWork, login: Login | None, patience: Patience, way: Sequence[JumpHost] = ()
+) -> Exit:
+    """The end of a host whose connection over the jump hosts of `way` raised `error`; `login` is None when the
+    credentials could not be read."""
+    if isinstance(error, JumpHostError):
+        before = way[way.index(error.jump) - 1] if error.jump in way[1:] else None
+        reason, message = _explain(error.cause, error.jump, error.login, patience, before)
+        return failed(reason, f"on the way, at the jump host {error.jump.name}: {message}")
+    return failed(*_explain(error, host, login, patience, way[-1] if way else None))
 
 
-def _explain(error: Exception, host: HostWork, login: Login | None, patience: Patience) -> tuple[Reason, str]:
-    where = f"{host.address}:{host.port}"
+def lost(exit_: Exit, way: Sequence[JumpHost], broken: JumpHost | None) -> Exit:
+    """The end of a host that could not be reached over these jump hosts, of which the connection to one broke."""
+    if exit_.reason is not Reason.UNREACHABLE or not way:
+        return exit_
+    if broken is not None:
+        why = f"the connection to the jump host {broken.name} at {broken.where} broke"
+    else:
+        why = f"on the way over {listed(way)}"
+    return replace(exit_, message=f"{exit_.message} ({why})"[:MAX_MESSAGE_LENGTH])
+
+
+def listed(way: Sequence[JumpHost]) -> str:
+    """The jump hosts in words."""
+    return f"the jump host{'s' if len(way) > 1 else ''} {' and '.join(jump.name for jump in way)}"
+
+
+def _explain(
+    error: Exception, host: Destination, login: Login | None, patience: Patience, before: JumpHost | None
+) -> tuple[Reason, str]:
+    """`before` is the jump host from which the host is connected to."""
+    where = host.where
+    if isinstance(error, ForwardingError) and before is not None:
+        return Reason.UNREACHABLE, (
+            f"the jump host {before.name} opens no connection to {where}: {quote(str(error))}; check spec.address and "
+            "spec.port of the Host, what is between the two, and that the sshd_config of the jump host allows it "
+            "(AllowTcpForwarding, PermitOpen)"
+        )
     match error:
         case CredentialsError():
             return Reason.AUTHENTICATION_FAILED, str(error)
@@ -85,6 +127,8 @@ def _explain(error: Exception, host: HostWork, login: Login | None, patience: Pa
             return Reason.HOST_KEY_MISMATCH, str(error)
         case ElevationError():
             return Reason.PRIVILEGE_ESCALATION_FAILED, str(error)
+        case UnansweredError():
+            return Reason.AUTHENTICATION_FAILED, f"{_refused(where, host.user, login)} (it wants {error})"
         case asyncssh.PermissionDenied() | asyncssh.IllegalUserName():
             return Reason.AUTHENTICATION_FAILED, _refused(where, host.user, login)
         case asyncssh.DisconnectError() if "authentication" in error.reason.lower():
@@ -93,7 +137,7 @@ def _explain(error: Exception, host: HostWork, login: Login | None, patience: Pa
             return _unreachable(error, where, host, patience)
 
 
-def _unreachable(error: Exception, where: str, host: HostWork, patience: Patience) -> tuple[Reason, str]:
+def _unreachable(error: Exception, where: str, host: Destination, patience: Patience) -> tuple[Reason, str]:
     match error:
         case SilentHostError():
             message = f"{where} does not answer: no TCP connection in {patience.connect:g} s; {_CHECK_ADDRESS}"
@@ -108,6 +152,16 @@ def _unreachable(error: Exception, where: str, host: HostWork, patience: Patienc
             message = (
                 f"{where} accepts connections, but the SSH login was not done in {patience.login:g} s; "
                 "check that an SSH server listens there and is not overloaded"
+            )
+        case asyncssh.ChannelOpenError() if "PTY" in error.reason:
+            message = (
+                f"the host at {where} gives {host.user} no terminal, which the template wants (ssh.tty); check what "
+                "its sshd_config and authorized_keys allow (PermitTTY, no-pty)"
+            )
+        case TerminalError():
+            message = (
+                f"the terminal of the host at {where}, which the template wants (ssh.tty), is of no use: it {error}; "
+                "is `stty` installed there?"
             )
         case asyncssh.ChannelOpenError():
             message = (

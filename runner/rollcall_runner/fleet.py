@@ -8,6 +8,8 @@ from rollcall.work import HostWork, Work
 from rollcall_runner.connection import Logins, Patience
 from rollcall_runner.emitter import Emitter
 from rollcall_runner.host import NOT_STARTED, Means, run_host
+from rollcall_runner.hostkeys import HostKeys
+from rollcall_runner.jumps import JumpHosts
 from rollcall_runner.lines import LineWriter
 from rollcall_runner.masking import Mask, secrets_of
 from rollcall_runner.orders import HostStop, Orders
@@ -20,8 +22,10 @@ class _Fleet:
         self._work = work
         self._writer = writer
         self._orders = orders
-        self._means = Means(work, Logins(work.credentials), writer, patience)
-        self._masks: dict[int, Mask] = {}
+        logins, host_keys = Logins(work.credentials), HostKeys(work)
+        self._jump_hosts = JumpHosts(work, logins, host_keys, patience)
+        self._means = Means(work, logins, host_keys, self._jump_hosts, writer, patience)
+        self._masks: dict[frozenset[int], Mask] = {}
         self._waiting = dict(enumerate(work.hosts))
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
@@ -49,6 +53,10 @@ class _Fleet:
                     del self._waiting[number]
                     self._cancel(host)
 
+    async def close(self) -> None:
+        """Ends what hosts have shared."""
+        await self._jump_hosts.close()
+
     async def _turn(self, number: int, stop: HostStop) -> None:
         """Waits until a host may be started: the starts are spread evenly over a time. A stop ends the waiting."""
         due = self._began + number * self._work.spread_seconds / len(self._work.hosts)
@@ -62,10 +70,11 @@ class _Fleet:
 
     def _emitter(self, host: HostWork) -> Emitter:
         work = self._work
-        mask = self._masks.get(host.credentials)
+        used = frozenset((host.credentials, *(jump.credentials for jump in work.way(host))))
+        mask = self._masks.get(used)
         if mask is None:
-            mask = Mask((*work.masked, *secrets_of(work.credentials[host.credentials])))
-            self._masks[host.credentials] = mask
+            secrets = (value for place in used for value in secrets_of(work.credentials[place]))
+            mask = self._masks[used] = Mask((*work.masked, *secrets))
         return Emitter(host.name, self._writer.write, work.output_limit_bytes, on_excess=work.on_excess, mask=mask)
 
 
@@ -81,4 +90,5 @@ async def run_fleet(work: Work, writer: LineWriter, orders: Orders, patience: Pa
             for _ in range(min(work.parallelism, len(work.hosts))):
                 workers.create_task(fleet.take_hosts())
         canceller.cancel()
+    await fleet.close()
     return fleet.exits

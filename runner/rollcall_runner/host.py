@@ -12,7 +12,9 @@ from rollcall.work import HostWork, Work
 from rollcall_runner.connection import Login, Logins, Patience, close, connect
 from rollcall_runner.elevation import Elevation
 from rollcall_runner.emitter import Emitter
-from rollcall_runner.failures import cancelled, describe, explain, output_limit, timed_out
+from rollcall_runner.failures import cancelled, describe, explain, listed, lost, output_limit, timed_out
+from rollcall_runner.hostkeys import HostKeys, unchecked
+from rollcall_runner.jumps import JumpHosts
 from rollcall_runner.lines import LineWriter
 from rollcall_runner.orders import HostStop
 from rollcall_runner.remote import STOPPED_DRAIN_SECONDS, RemoteScript
@@ -34,6 +36,8 @@ class Means:
 
     work: Work
     logins: Logins
+    host_keys: HostKeys
+    jump_hosts: JumpHosts
     writer: LineWriter
     patience: Patience
 
@@ -41,7 +45,10 @@ class Means:
 async def run_host(host: HostWork, emitter: Emitter, stop: HostStop, means: Means) -> Exit:
     """Runs the host's script, emits all its events, and returns what the last one says."""
     start_time = emitter.now()
-    emitter.debug(f"Connecting to {host.address}:{host.port} as {host.user}")
+    way = means.work.way(host)
+    emitter.debug(f"Connecting to {host.where} as {host.user}{f' over {listed(way)}' if way else ''}")
+    for name in unchecked((*way, host)):
+        emitter.debug(f"The host key of {name} is not checked (hostKeyPolicy: Ignore)")
     login: Login | None = None
     try:
         login = await unless(stop.asked, means.logins.get(host.credentials))
@@ -49,8 +56,9 @@ async def run_host(host: HostWork, emitter: Emitter, stop: HostStop, means: Mean
     except StopRequestedError:
         exit_ = NOT_STARTED
     except Exception as error:  # whatever happens to one host, the others must have their results
-        exit_ = explain(error, host, login, means.patience)
-    exit_ = replace(exit_, start_time=start_time)
+        exit_ = explain(error, host, login, means.patience, way)
+    exit_ = lost(exit_, way, means.jump_hosts.broken(host))
+    exit_ = replace(exit_, start_time=start_time, accepted_keys=means.host_keys.accepted((*way, host)))
     emitter.end(exit_)
     return exit_
 
@@ -58,14 +66,17 @@ async def run_host(host: HostWork, emitter: Emitter, stop: HostStop, means: Mean
 async def _connect_and_run(host: HostWork, login: Login, emitter: Emitter, stop: HostStop, means: Means) -> Exit:
     work = means.work
     elevation = Elevation.of(host.user, work.effective_user, work.credentials[host.credentials])
-    connection = await unless(stop.asked, connect(host, login, means.patience))
+    over = await unless(stop.asked, means.jump_hosts.to(host))
+    connection = await unless(stop.asked, connect(host, login, means.patience, means.host_keys, over))
     try:
+        for accepted in means.host_keys.accepted((*work.way(host), host)):
+            emitter.debug(f"No host key was known for {accepted.host}: accepted {accepted.key}")
         if elevation is not None:
             emitter.debug(f"Becoming {elevation.user.name} by {elevation.program}")
         seconds, window = means.patience.elevation, window_bytes(min(work.parallelism, len(work.hosts)))
         shell = Shell(connection, elevation, seconds=seconds, window=window, tell=emitter.debug)
         launch = Launch.of(work.scripts[host.script])
-        script = await unless(stop.asked, RemoteScript.start(shell, launch, emitter, means.writer))
+        script = await unless(stop.asked, RemoteScript.start(shell, launch, emitter, means.writer, tty=work.tty))
         return await _attend(script, emitter, stop, work)
     finally:
         await close(connection)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from rollcall.work import STOP_PATH, WORK_PATH, Work
+from rollcall.work import STOP_PATH, WORK_PATH, HostWork, JumpHost, Work
 
 TERMINATION_LOG: Final = "/dev/termination-log"
 """Where Kubernetes takes a container's termination message from; the file exists in every container."""
@@ -99,7 +99,22 @@ def read_work(path: Path) -> Work:
             raise UnusableWorkError(
                 f"the work file names a script or credentials for {host.name} that it does not hold"
             )
+    _check_ways(work)
     return work
+
+
+def _check_ways(work: Work) -> None:
+    """Looks whether each way leads somewhere. Raises UnusableWorkError."""
+    # Whoever leads to a jump host comes before it.
+    ends: list[tuple[JumpHost | HostWork, int]] = [(jump, place) for place, jump in enumerate(work.jump_hosts)]
+    ends += ((host, len(work.jump_hosts)) for host in work.hosts)
+    for end, jumps in ends:
+        if not (end.via is None or 0 <= end.via < jumps):
+            raise UnusableWorkError(f"the work file names a jump host on the way to {end.name} that leads nowhere")
+        if not (end.known_hosts is None or 0 <= end.known_hosts < len(work.known_hosts)):
+            raise UnusableWorkError(f"the work file names known hosts for {end.name} that it does not hold")
+        if not 0 <= end.credentials < len(work.credentials):
+            raise UnusableWorkError(f"the work file names credentials for {end.name} that it does not hold")
 
 
 def _write_termination_log(path: Path, text: str) -> None:

@@ -122,10 +122,12 @@ class RemoteScript:
         self._session = session
 
     @classmethod
-    async def start(cls, shell: Shell, launch: Launch, emitter: Emitter, writer: LineWriter) -> "RemoteScript":
-        """Sends the script; its output goes to `emitter`. Raises asyncssh.Error when the host refuses, and
-        ElevationError."""
-        session = await shell.run(LAUNCHER, lambda: _ScriptSession(emitter, writer))
+    async def start(
+        cls, shell: Shell, launch: Launch, emitter: Emitter, writer: LineWriter, *, tty: bool
+    ) -> "RemoteScript":
+        """Sends the script, with a terminal if asked; its output goes to `emitter`. Raises asyncssh.Error when the host
+        refuses, ElevationError and TerminalError."""
+        session = await shell.run(LAUNCHER, lambda: _ScriptSession(emitter, writer), terminal=tty)
         session.write(launch.launcher_input)
         return cls(shell, launch, session)
 

@@ -34,13 +34,14 @@ _NAP: Final = "sleep 0.2 2>/dev/null || { sleep 1; i=$((i+8)); }; i=$((i+2))"
 LAUNCHER: Final = "; ".join(
     (
         "say() { echo rollcall: $* >&2; exit 126; }",
+        'spoilt() { rm -rf "$d"; say the script was not started: it cannot be written to "${TMPDIR:-/tmp}"; }',
         "IFS= read -r name && IFS= read -r size && IFS= read -r program && IFS= read -r argument || exit 126",
         'd="${TMPDIR:-/tmp}/$name"',
         'mkdir -m 700 "$d" || say the script was not started: no directory can be made in "${TMPDIR:-/tmp}"',
         # One process receives the script and says whether all of it came: "1+0 records in", against "0+1" for less.
         'dd bs="$size" count=1 iflag=fullblock of="$d/script" 2>"$d/received"'
-        ' && IFS=+ read -r blocks rest <"$d/received" && [ "$blocks" = 1 ] && chmod 700 "$d/script"'
-        ' || { rm -rf "$d"; say the script was not started: it cannot be written to "${TMPDIR:-/tmp}"; }',
+        ' && IFS=+ read -r blocks rest <"$d/received" && [ "$blocks" = 1 ]'
+        " || spoilt",
         # /proc/PID/stat is "PID (NAME) STATE PARENT GROUP ...": reading it costs no process.
         "if { read -r stat </proc/$$/stat; } 2>/dev/null; then set -- ${stat##*) }; group=$3"
         '; else group=$(ps -o pgid= -p $$ | tr -d " "); fi',
@@ -51,7 +52,9 @@ LAUNCHER: Final = "; ".join(
         # A shell gives /dev/null as stdin to what it runs with &, so the janitor takes it from elsewhere.
         "exec 3<&0",
         '( ( trap "" HUP INT QUIT TERM; if [ -t 0 ]; then exec </dev/null; while kill -s 0 $$; do sleep 1; done'
-        '; else while read -r line; do :; done; fi; exec rm -rf "$d" ) <&3 3<&- >/dev/null 2>&1 & )',
+        '; else while read -r line; do :; done; fi; exec rm -rf "$d" ) <&3 3<&- >/dev/null 2>&1'
+        # The shell that leaves the janitor behind has nothing else to do: it becomes what has to be done yet.
+        ' & exec 3<&- chmod 700 "$d/script" ) || spoilt',
         'exec 3<&- $leader "$program" ${argument:+"$argument"} "$d/script" </dev/null',
     )
 )

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import asyncssh
 
 from rollcall.outputs import Stream
-from rollcall_runner.elevation import Attempt, Conversation, Elevation
+from rollcall_runner.elevation import Attempt, Conversation, Elevation, at_terminal
 from rollcall_runner.refusals import Refusal, Trouble
 from rollcall_runner.script import command
 
@@ -128,6 +128,10 @@ def _described(end: End) -> str:
     return f"signal {end.signal}" if end.signal else f"exit code {end.exit_code}"
 
 
+class TerminalError(Exception):
+    """A terminal that was asked for is of no use; the text says what happened, and can follow 'it'."""
+
+
 S = TypeVar("S", bound=Session)
 
 
@@ -152,27 +156,44 @@ class Shell:
         # What was refused without a terminal: since then there is one.
         self._without_terminal: Refusal | None = None
 
-    async def run(self, text: str, make_session: Callable[[], S]) -> S:
-        """Starts a text. Raises asyncssh.Error when the host refuses to, and ElevationError."""
+    async def run(self, text: str, make_session: Callable[[], S], *, terminal: bool = False) -> S:
+        """Starts a text, at a terminal if asked. Raises asyncssh.Error when the host refuses to, and ElevationError."""
         if self._elevation is None:
-            session = make_session()
-            await self._open(session, command(text), terminal=False)
-            return session
-        session, refusal = await self._elevate(self._elevation, make_session)
-        if refusal and self._without_terminal is None and self._elevation.wants_terminal(refusal):
+            return await self._run_directly(text, make_session, terminal=terminal)
+        terminal = terminal or self._without_terminal is not None
+        session, refusal = await self._elevate(self._elevation, make_session, terminal=terminal)
+        if refusal and not terminal and self._elevation.wants_terminal(refusal):
             self._without_terminal = refusal
             self._tell(f"{self._elevation.program} wants a terminal, at which stdout and stderr are one")
-            session, refusal = await self._elevate(self._elevation, make_session)
+            session, refusal = await self._elevate(self._elevation, make_session, terminal=True)
         if refusal:
             raise self._elevation.error(refusal)
         session.write(f"{text}\n".encode())
         return session
 
-    async def _elevate(self, elevation: Elevation, make_session: Callable[[], S]) -> tuple[S, Refusal | None]:
+    async def _run_directly(self, text: str, make_session: Callable[[], S], *, terminal: bool) -> S:
+        """A session in which the login user carries out a text."""
+        session = make_session()
+        if not terminal:
+            await self._open(session, command(text), terminal=False)
+            return session
+        # What the text reads must not arrive before the terminal leaves it as it is.
+        attempt = at_terminal()
+        session.expect(attempt)
+        await self._open(session, attempt.request, terminal=True)
+        if refusal := await session.elevated(self._seconds):
+            session.abandon()
+            raise TerminalError(refusal.how)
+        session.write(f"{text}\n".encode())
+        return session
+
+    async def _elevate(
+        self, elevation: Elevation, make_session: Callable[[], S], *, terminal: bool
+    ) -> tuple[S, Refusal | None]:
         """A session with a shell of the effective user, or with what was refused."""
         before = self._without_terminal
         session = make_session()
-        attempt = elevation.attempt(terminal=before is not None)
+        attempt = elevation.attempt(terminal=terminal)
         session.expect(attempt)
         try:
             await self._open(session, attempt.request, terminal=attempt.terminal)

@@ -17,7 +17,9 @@ ORDINARY = [
     "15-effective-user", "16-secret-input", "17-facts",
 ]  # fmt: skip
 """Those that complete by themselves; the others have a story of their own below."""
-STORIES = ["07-approval", "11-suspended", "12-cancelled", "14-rerun", "18-output-limit"]
+STORIES = [
+    "07-approval", "11-suspended", "12-cancelled", "14-rerun", "18-output-limit", "19-jump-host", "20-host-keys",
+]  # fmt: skip
 FURNITURE = ["01-hosts", "02-run-command", "04-disk-usage"]
 
 
@@ -138,3 +140,40 @@ def test_too_much_output_fails_the_host(kube: Kube, namespace: str, example_host
     result = results(kube, namespace, "output-limit")["web1"]
     assert (result["state"], result["reason"]) == ("Failed", "OutputLimit")
     assert 0 < result["output"]["bytes"] <= 10_000
+
+
+def apply_with(kube: Kube, namespace: str, name: str, changes: dict[str, Object]) -> None:
+    """Apply an example with other contents of the objects of these names."""
+    for document in documents(name):
+        document["metadata"]["namespace"] = namespace
+        for part, content in changes.get(document["metadata"]["name"], {}).items():
+            document[part] = document[part] | content
+        kube.apply(document)
+
+
+def test_the_host_inside_is_reached_over_the_bastion(
+    kube: Kube, namespace: str, example_hosts: None, hosts: list[SshHost]
+) -> None:
+    bastion, inside = hosts[-2:]
+    changes = {
+        "bastion": {"spec": {"address": bastion.address, "hostKeys": [bastion.host_key]}},
+        "inside": {"spec": {"address": inside.address, "hostKeys": [inside.host_key]}},
+        "uptime-inside": {"spec": {"inputs": {"command": "uptime; echo from ${SSH_CLIENT%% *}"}}},
+    }
+    apply_with(kube, namespace, "19-jump-host", changes)
+    assert condition(end_of(kube, namespace, "uptime-inside"), "Complete"), results(kube, namespace, "uptime-inside")
+    assert said(kube, namespace, "uptime-inside")["inside"].endswith(f"from {bastion.address}\n".encode())
+
+
+def test_host_keys_are_listed_or_accepted(
+    kube: Kube, namespace: str, example_hosts: None, hosts: list[SshHost]
+) -> None:
+    listed, new = hosts[-2:]
+    changes = {
+        "known-hosts": {"data": {"known_hosts": f"{listed.address} {listed.host_key}\n"}},
+        "listed": {"spec": {"address": listed.address}},
+        "new": {"spec": {"address": new.address}},
+    }
+    apply_with(kube, namespace, "20-host-keys", changes)
+    assert condition(end_of(kube, namespace, "uptime-known"), "Complete"), results(kube, namespace, "uptime-known")
+    assert kube.get("hosts", namespace, "new")["status"]["hostKeys"] == [new.host_key]

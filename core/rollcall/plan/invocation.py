@@ -65,6 +65,8 @@ def _begin(observed: Observed, now: datetime) -> Plan:
         case Problem() as problem:
             cancelled = stop_all(observed.invocation, output_exceeded=False, now=now) is not None
             return _cancel(observed.invocation, now) if cancelled else _reject(observed, problem, now)
+        case Resolution(lacks=Problem() as problem) if now < _patience_ends(observed, now):
+            return _reject(observed, problem, now)
         case Resolution() as resolution:
             return _deal(observed, resolution, now)
 
@@ -90,10 +92,14 @@ def _recover(observed: Observed, now: datetime) -> Plan:
     return Plan(status=status, again_at=now)
 
 
+def _patience_ends(observed: Observed, now: datetime) -> datetime:
+    """Until when what is missing may turn up."""
+    return (observed.invocation.metadata.creation_timestamp or now) + observed.timing.reference_grace
+
+
 def _reject(observed: Observed, problem: Problem, now: datetime) -> Plan:
     invocation = observed.invocation
-    created = invocation.metadata.creation_timestamp or now
-    deadline = created + observed.timing.reference_grace
+    deadline = _patience_ends(observed, now)
     waiting = problem.may_heal and now < deadline
     message = f"{problem.message}; waiting for it until {deadline:%H:%M:%S} UTC" if waiting else problem.message
     status = conclude(

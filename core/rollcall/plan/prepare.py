@@ -5,12 +5,14 @@ What comes from a Secret goes into the work, and nowhere else: no failure's mess
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 from rollcall.inputs import InputError, InputValue, bind_inputs, hidden_texts, read_host
 from rollcall.names import Reason
 from rollcall.plan.pods import Trouble
 from rollcall.plan.rollout import parallelism
+from rollcall.plan.ways import LOGIN_KEYS, ConfigMaps, WayError, Ways, jump_secret
 from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
@@ -54,15 +56,16 @@ def invocation_secrets(invocation: JobInvocation) -> tuple[str, ...]:
     return inputs if override is None or override.password_ref is None else (*inputs, override.password_ref.name)
 
 
-def work_secrets(invocation: JobInvocation, hosts: Iterable[Host]) -> frozenset[str]:
+def work_secrets(invocation: JobInvocation, hosts: Iterable[Host], jump_hosts: Iterable[Host] = ()) -> frozenset[str]:
     """All Secrets that the work of these hosts is made from."""
     logins = {name for host in hosts for name in credential_secrets(invocation, host)}
-    return frozenset({*logins, *invocation_secrets(invocation)})
+    jumps = {host.spec.credentials_ref.name for host in jump_hosts if host.spec.credentials_ref is not None}
+    return frozenset({*logins, *jumps, *invocation_secrets(invocation)})
 
 
 def usable(keys: Iterable[str]) -> bool:
     """Whether Secrets with these keys hold something to log in with."""
-    return not {"ssh-privatekey", "password"}.isdisjoint(keys)
+    return not LOGIN_KEYS.isdisjoint(keys)
 
 
 def prepare(
@@ -72,6 +75,7 @@ def prepare(
     hosts: Mapping[str, Host],
     secrets: Secrets,
     output_limit_bytes: int,
+    config_maps: ConfigMaps = MappingProxyType({}),
 ) -> Prepared:
     """The work of a slice. A host that is gone, or whose credentials are, fails by itself; the others run."""
     ended = {result.name for result in slice_.status.hosts if result.state.ended}
@@ -80,7 +84,7 @@ def prepare(
         task = _task(invocation, template, secrets)
     except _UnusableError as error:
         return Prepared(None, dict.fromkeys(names, error.trouble))
-    bench = _Bench(invocation, task, secrets)
+    bench = _Bench(invocation, task, secrets, hosts, config_maps)
     for name in names:
         bench.add(name, hosts.get(name))
     if not bench.hosts:
@@ -157,8 +161,16 @@ def _become_password(invocation: JobInvocation, secrets: Secrets) -> str | None:
 class _Bench:
     """Where the work of a slice is put together, host by host."""
 
-    def __init__(self, invocation: JobInvocation, task: _Task, secrets: Secrets) -> None:
+    def __init__(
+        self,
+        invocation: JobInvocation,
+        task: _Task,
+        secrets: Secrets,
+        hosts: Mapping[str, Host],
+        config_maps: ConfigMaps,
+    ) -> None:
         self._invocation = invocation
+        self._ways = Ways(hosts, config_maps, self._jump_login)
         self._task = task
         self._secrets = secrets
         self._scripts: dict[str, int] = {}
@@ -171,7 +183,7 @@ class _Bench:
         """Take in a host, or its trouble."""
         try:
             self.hosts.append(self._host(name, host))
-        except _UnusableError as error:
+        except (_UnusableError, WayError) as error:
             self.failures[name] = error.trouble
         except InputError as error:
             self.failures[name] = Trouble(Reason.INVALID_INPUT, str(error))
@@ -182,21 +194,30 @@ class _Bench:
         if host is None:
             raise _UnusableError(Reason.HOST_NOT_FOUND, f"the Host {name} was deleted before its turn came")
         task = self._task
-        login = _credentials(self._invocation, host, self._secrets)
+        login = _credentials(credential_secrets(self._invocation, host), host, self._secrets)
         if task.become_password is not None:
             login = replace(login, become_password=task.become_password)
         of_host = read_host(task.template, host)
         script = render_script(task.template, {**task.inputs, **of_host}, host)
+        way = self._ways.to(host)
         self._masked |= hidden_texts(task.template, of_host)
         return HostWork(
             name=name,
             address=host.address,
             port=host.spec.port,
             user=self._invocation.spec.user or host.spec.user,
-            host_keys=host.spec.host_keys,
+            host_keys=way.host_keys,
             credentials=self._credentials.setdefault(login, len(self._credentials)),
             script=self._scripts.setdefault(script, len(self._scripts)),
+            policy=way.policy,
+            known_hosts=way.known_hosts,
+            via=way.via,
         )
+
+    def _jump_login(self, host: Host) -> int:
+        """The place of a jump host's credentials. They are its own: what an invocation names is for its hosts."""
+        login = _credentials((jump_secret(host, self._secrets),), host, self._secrets)
+        return self._credentials.setdefault(login, len(self._credentials))
 
     def work(self, slice_: JobSlice, output_limit_bytes: int) -> Work:
         """The work of all hosts that were taken in."""
@@ -215,6 +236,9 @@ class _Bench:
             spread_seconds=0 if slice_.spec.attempt or not slices else spec.rollout.time_span_seconds / slices,
             effective_user=self._task.effective_user,
             masked=tuple(sorted(self._masked)),
+            jump_hosts=tuple(self._ways.jump_hosts),
+            known_hosts=self._ways.known_hosts,
+            tty=template.ssh.tty if template.ssh else False,
         )
 
 
@@ -242,9 +266,9 @@ def _text(value: bytes, reason: Reason, name: str) -> str:
         raise _UnusableError(reason, f"the Secret {name} holds a value that is not text") from None
 
 
-def _credentials(invocation: JobInvocation, host: Host, secrets: Secrets) -> Credentials:
+def _credentials(names: Iterable[str], host: Host, secrets: Secrets) -> Credentials:
     login = Credentials()
-    for name in credential_secrets(invocation, host):
+    for name in names:
         data = _data(secrets, name, "with the credentials")
         texts = {
             field: _text(data[key], Reason.INVALID_CREDENTIALS, name)

@@ -17,6 +17,7 @@ from rollcall.plan.prepare import (
     usable,
     work_secrets,
 )
+from rollcall.plan.ways import all_jump_hosts, missing
 from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation, TemplateRecord
 from rollcall.resources.jobtemplate import JobTemplate
@@ -40,6 +41,8 @@ class Resolution:
     hosts: tuple[str, ...]
     description: str
     template: TemplateRecord
+    lacks: Problem | None = None
+    """What some of the hosts lack on the way to them. It may turn up; if not, they fail by themselves."""
 
 
 def chosen_template(invocation: JobInvocation, templates: Mapping[str, JobTemplate | str]) -> JobTemplate | str | None:
@@ -89,10 +92,12 @@ def examine(observed: Observed) -> Resolution | Problem:
     except RenderError as error:
         return Problem(Reason.TEMPLATE_ERROR, str(error))
     metadata = template.metadata
+    lacks = missing(hosts, observed.hosts, observed.secrets)
     return _credentials_problem(observed, hosts) or Resolution(
         names,
         describe(template, inputs, invocation.spec.description_format, unseen),
         TemplateRecord(name=metadata.name, uid=metadata.uid, generation=metadata.generation),
+        Problem(lacks.reason, lacks.message, may_heal=True) if lacks else None,
     )
 
 
@@ -154,4 +159,4 @@ def needed_secrets(observed: Observed) -> frozenset[str]:
         hosts = _known(observed, choose_hosts(observed))
     except (UnknownHostsError, RerunError):
         hosts = ()
-    return work_secrets(observed.invocation, hosts)
+    return work_secrets(observed.invocation, hosts, all_jump_hosts(hosts, observed.hosts))

@@ -50,6 +50,12 @@ DEFINITIONS: Final = (
             ("Id", "string", rf".metadata.labels.{GROUP.replace('.', chr(92) + '.')}/id", 1),
             _AGE,
         ),
+        rules=(
+            (
+                "!has(self.spec) || !has(self.spec.jumpHostRef) || self.spec.jumpHostRef.name != self.metadata.name",
+                "spec.jumpHostRef: a Host cannot be its own jump host",
+            ),
+        ),
     ),
     Definition(
         JobTemplate,

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from rollcall.resources.meta import Condition, LocalReference, Model, Resource
+from rollcall.resources.meta import Condition, ConfigMapKeyReference, LocalReference, Model, Resource
+from rollcall.work import HostKeyPolicy
 
 DEFAULT_PORT = 22
 MAX_FACTS_BYTES: Final = 32_768
@@ -19,11 +20,25 @@ class Exclusive(StrEnum):
     SLICE = "Slice"
 
 
+HostKeys = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( .*)?$")], ...],
+    Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
+]
+
+
+class KnownHostsSource(Model):
+    """Where known hosts are written down."""
+
+    config_map_key_ref: ConfigMapKeyReference
+    """The key of a ConfigMap with a text in the format of OpenSSH's `known_hosts`."""
+
+
 class HostSpec(Model):
     """How a machine is reached and recognised, and what scripts can read about it."""
 
     address: Annotated[str, Field(min_length=1, max_length=253)] | None = None
-    """The IP address or DNS name to connect to. Defaults to the object's name."""
+    """The IP address or DNS name to connect to, from the last jump host if there are any. Defaults to the object's
+    name."""
     port: Annotated[int, Field(ge=1, le=65535)] = DEFAULT_PORT
     """The TCP port of the SSH server."""
     user: Annotated[str, Field(min_length=1, max_length=256)] = "root"
@@ -31,14 +46,19 @@ class HostSpec(Model):
     credentials_ref: LocalReference | None = None
     """The Secret to log in with. Its keys: `ssh-privatekey`, `ssh-certificate`, `passphrase`, `password`, and
     `become-password` for becoming another user. An invocation may name one whose values come first."""
-    host_keys: Annotated[
-        tuple[
-            Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( .*)?$")], ...
-        ],
-        Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
-    ] = ()
+    jump_host_ref: LocalReference | None = None
+    """The Host over which this one is reached, as by `ssh -J`. It may have a jump host itself, up to five in a row.
+    Each is logged in to with its own user and credentials."""
+    host_keys: HostKeys = ()
     """The public keys that the machine may show, each as in a `known_hosts` line without the host part:
-    `ssh-ed25519 AAAA...`. A machine that shows another key, or that has none here, is refused."""
+    `ssh-ed25519 AAAA...`. A machine that shows another key is refused."""
+    known_hosts_from: KnownHostsSource | None = None
+    """Known hosts. Their lines for the address and port count beside `hostKeys`, also those with `@cert-authority` and
+    `@revoked`."""
+    host_key_policy: HostKeyPolicy = HostKeyPolicy.STRICT
+    """What becomes of a machine of which no key is known. Strict: it is refused. AcceptNew: the first key that it shows
+    is accepted and recorded in the status, and any other is refused from then on. Ignore: no key is ever compared, so
+    that anybody in between can read and change everything."""
     exclusive: Exclusive = Exclusive.NONE
     """`Slice`: one slice at a time works on this host, whatever invocation it belongs to; others wait for it."""
     facts: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = {}
@@ -57,6 +77,8 @@ class HostStatus(Model):
     """`Valid` is False, with the reason, while jobs cannot be sent to this host as it is written."""
     observed_generation: int | None = None
     """The metadata.generation that this status describes."""
+    host_keys: HostKeys = ()
+    """The key that was accepted because none was known (`AcceptNew`). It counts while `spec.hostKeys` is empty."""
 
 
 class Host(Resource):
@@ -69,8 +91,9 @@ class Host(Resource):
 
     @property
     def address(self) -> str:
-        """Where to connect to: the address, else the object's name."""
-        return self.spec.address or self.metadata.name
+        """Where to connect to: the address, else the object's name; an IPv6 address without brackets around it."""
+        address = self.spec.address or self.metadata.name
+        return address[1:-1] if address.startswith("[") and address.endswith("]") else address
 
 
 def facts_problem(host: Host) -> str | None:

@@ -116,6 +116,15 @@ class LocalReference(Model):
     """The object's metadata.name."""
 
 
+class ConfigMapKeyReference(Model):
+    """Names a key of a ConfigMap in the same namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    """The ConfigMap's metadata.name."""
+    key: Annotated[str, Field(min_length=1, max_length=253)]
+    """The key whose text counts."""
+
+
 USER_NAME = r"^[A-Za-z0-9_]([A-Za-z0-9_.@\\-]*[A-Za-z0-9_.@-])?[$]?$"
 """A user of a host, also of a domain. None begins with `-`: it becomes an argument of sudo and the like."""
 UserName = Annotated[str, Field(max_length=256, pattern=USER_NAME)]

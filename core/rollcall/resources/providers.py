@@ -47,3 +47,5 @@ class SshProvider(Model):
         | None
     ) = None
     """The user that the script runs as, when that is not the one who logs in."""
+    tty: bool = False
+    """Whether the script gets a terminal. Its stdout and stderr are then one stream, shown as stdout."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.work import Credentials, HostWork, Work
+from rollcall.work import Credentials, HostKeyPolicy, HostWork, JumpHost, Work
 
 CANARY = "canary-4711"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -25,6 +25,9 @@ WORK = st.builds(
             host_keys=st.lists(TEXT, max_size=2).map(tuple),
             credentials=st.integers(0, 3),
             script=st.integers(0, 3),
+            policy=st.sampled_from(HostKeyPolicy),
+            known_hosts=st.none() | st.integers(0, 3),
+            via=st.none() | st.integers(0, 3),
         ),
         max_size=3,
     ).map(tuple),
@@ -33,6 +36,12 @@ WORK = st.builds(
     parallelism=st.integers(1, 250),
     execution_timeout_seconds=st.integers(1, 10**6),
     output_limit_bytes=st.integers(1, 10**9),
+    jump_hosts=st.lists(
+        st.builds(JumpHost, TEXT, TEXT, st.integers(1, 65535), TEXT, st.just(("ssh-ed25519 AAAA",)), st.integers(0, 3)),
+        max_size=2,
+    ).map(tuple),
+    known_hosts=st.lists(TEXT, max_size=2).map(tuple),
+    tty=st.booleans(),
 )
 
 

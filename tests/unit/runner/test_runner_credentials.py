@@ -1,10 +1,10 @@
-"""What cannot be used of credentials or host keys is refused with the cause, and without its content."""
+"""What cannot be used of credentials is refused with the cause, and without its content."""
 
 import asyncssh
 import pytest
 
-from rollcall.work import Credentials, HostWork
-from rollcall_runner.connection import CredentialsError, HostKeysError, known_keys, read_login
+from rollcall.work import Credentials
+from rollcall_runner.connection import CredentialsError, read_login
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 OTHER_KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -13,10 +13,6 @@ ENCRYPTED = KEY.export_private_key(passphrase="open sesame", rounds=1, ignore_fe
 CERTIFICATE = OTHER_KEY.generate_user_certificate(KEY, "deploy").export_certificate().decode()
 FOREIGN_CERTIFICATE = KEY.generate_user_certificate(OTHER_KEY, "deploy").export_certificate().decode()
 PUBLIC = KEY.export_public_key().decode()
-
-
-def host(*host_keys: str) -> HostWork:
-    return HostWork("web-1", "10.0.0.5", 22, "root", host_keys, 0, 0)
 
 
 def test_a_login_consists_of_what_the_credentials_hold() -> None:
@@ -44,17 +40,3 @@ def test_unusable_credentials_are_refused_with_the_cause(credentials: Credential
     with pytest.raises(CredentialsError, match=why) as caught:
         read_login(credentials)
     assert "hunter2" not in str(caught.value)
-
-
-def test_a_host_without_host_keys_is_refused() -> None:
-    with pytest.raises(HostKeysError, match=r"add its public keys to spec\.hostKeys"):
-        known_keys(host())
-
-
-def test_a_host_whose_host_keys_cannot_be_read_is_refused() -> None:
-    with pytest.raises(HostKeysError, match="none of the 2 host keys of web-1 can be read"):
-        known_keys(host("ssh-ed25519 AAAA", "ssh-future BBBB"))
-
-
-def test_one_readable_host_key_is_enough() -> None:
-    assert known_keys(host("ssh-future BBBB", PUBLIC)) == [KEY.convert_to_public()]

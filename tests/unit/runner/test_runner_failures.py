@@ -9,9 +9,10 @@ import pytest
 
 from rollcall.names import HostState, Reason
 from rollcall.work import HostWork
-from rollcall_runner.connection import CredentialsError, HostKeysError, Login, Patience, SilentHostError
+from rollcall_runner.connection import CredentialsError, Login, Patience, SilentHostError
 from rollcall_runner.elevation import ElevationError
 from rollcall_runner.failures import cancelled, describe, explain, failed, output_limit, timed_out
+from rollcall_runner.hostkeys import HostKeysError
 from rollcall_runner.quoting import quote
 from rollcall_runner.script import Stopped
 from rollcall_runner.session import End

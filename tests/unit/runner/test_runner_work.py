@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rollcall.work import Credentials, HostWork, Work
+from rollcall.work import Credentials, HostWork, JumpHost, Work
 from rollcall_runner.main import UnusableWorkError, main, read_work
 
 WORK = Work(
@@ -16,6 +16,7 @@ WORK = Work(
     execution_timeout_seconds=60,
     output_limit_bytes=1_000,
 )
+JUMP = JumpHost("gate", "10.0.0.1", 22, "root", (), 0)
 
 
 def test_a_work_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -35,6 +36,10 @@ def test_a_work_is_read_as_it_was_written(tmp_path: Path) -> None:
         replace(WORK, execution_timeout_seconds=0).dump(),
         replace(WORK, stop_grace_seconds=-1).dump(),
         replace(WORK, spread_seconds=-1).dump(),
+        replace(WORK, hosts=(replace(WORK.hosts[0], via=0),)).dump(),
+        replace(WORK, hosts=(replace(WORK.hosts[0], known_hosts=0),)).dump(),
+        replace(WORK, jump_hosts=(JUMP, replace(JUMP, via=1))).dump(),
+        replace(WORK, jump_hosts=(replace(JUMP, credentials=1),)).dump(),
     ],
 )
 def test_an_unusable_work_is_refused(tmp_path: Path, content: bytes) -> None:
