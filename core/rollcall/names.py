@@ -66,6 +66,21 @@ class HostState(StrEnum):
         return self not in (HostState.PENDING, HostState.RUNNING)
 
 
+class StepState(StrEnum):
+    """The state of one step on one host."""
+
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    CANCEL_FAILED = "CancelFailed"
+    """Told to stop on request, but nothing proves that its processes are gone."""
+    NOT_STARTED = "NotStarted"
+    """Not begun, because the host had ended with an earlier step."""
+    SKIPPED = "Skipped"
+    """Left out by the invocation."""
+
+
 class ConditionType(StrEnum):
     """Condition types (KEP-1623) of our resources."""
 

@@ -64,6 +64,24 @@ class OnExcess(StrEnum):
     FAIL = "Fail"
 
 
+class OnFailure(StrEnum):
+    """What follows a step that fails."""
+
+    STOP = "Stop"
+    CONTINUE = "Continue"
+
+
+@dataclass(frozen=True, slots=True)
+class StepWork:
+    """One step, the same for all hosts but for its script."""
+
+    name: str
+    timeout_seconds: int | None = None
+    """None: as long as the host may take."""
+    on_failure: OnFailure = OnFailure.STOP
+    skipped: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class StopOrder:
     """Tells a runner at work which hosts to stop; in an annotation of its pod, which the runner reads as a file.
@@ -108,6 +126,8 @@ class HostWork:
     host_keys: tuple[str, ...]
     credentials: int
     script: int
+    steps: tuple[int, ...] = ()
+    """The scripts of the work's steps, those aside that are skipped; then `script` is the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +150,8 @@ class Work:
     masked: tuple[str, ...] = ()
     """Values that must not appear in any output, beside the credentials: each of their lines of four characters or
     more."""
+    steps: tuple[StepWork, ...] = ()
+    """The steps of the template in their order; empty when it has one script."""
 
     def __repr__(self) -> str:
         return f"Work({len(self.hosts)} hosts)"
@@ -144,7 +166,7 @@ class Work:
         try:
             document: Mapping[str, Any] = json.loads(gzip.decompress(data))
             return cls(
-                hosts=tuple(HostWork(**{**host, "host_keys": tuple(host["host_keys"])}) for host in document["hosts"]),
+                hosts=tuple(map(_host_work, document["hosts"])),
                 scripts=tuple(document["scripts"]),
                 credentials=tuple(Credentials(**entry) for entry in document["credentials"]),
                 parallelism=int(document["parallelism"]),
@@ -155,9 +177,16 @@ class Work:
                 spread_seconds=float(document["spread_seconds"]),
                 effective_user=_effective_user(document["effective_user"]),
                 masked=tuple(document["masked"]),
+                steps=tuple(
+                    StepWork(**{**step, "on_failure": OnFailure(step["on_failure"])}) for step in document["steps"]
+                ),
             )
         except (KeyError, TypeError, ValueError, OSError, EOFError):
             raise ValueError("the work file is not what this runner understands") from None
+
+
+def _host_work(document: Mapping[str, Any]) -> HostWork:
+    return HostWork(**{**document, "host_keys": tuple(document["host_keys"]), "steps": tuple(document["steps"])})
 
 
 def _effective_user(document: Mapping[str, Any] | None) -> EffectiveUser | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from rollcall.outputs import MAX_DATA_BYTES, Event, Exit, Stream
+from rollcall.outputs import MAX_DATA_BYTES, Event, Exit, StepNews, Stream
 from rollcall.work import OnExcess
 from rollcall_runner.masking import NOTHING, Mask, MaskedStream
 from rollcall_runner.pieces import TAIL_BYTES, Allowance, Piece, Pieces
@@ -63,8 +63,14 @@ class Emitter:
         self.flush()
         self._emit_debug(self._mask.text(text))
 
+    def step(self, news: StepNews) -> None:
+        """Emits that a step begins or has ended, after the output so far, also that which it leaves torn."""
+        self.finish()
+        self._emit_all(self._pieces.finish())
+        self._emit(Stream.STEP, news)
+
     def finish(self) -> None:
-        """Takes in that no more output comes; `end` does it too."""
+        """Takes in that no more output comes of a script; `step` and `end` do it too."""
         for stream, masked in self._streams.items():
             self._admit(stream, masked.finish())
 
@@ -99,7 +105,7 @@ class Emitter:
         for stream, data in pieces:
             self._emit(stream, data)
 
-    def _emit(self, stream: Stream, data: bytes | int | Exit) -> None:
+    def _emit(self, stream: Stream, data: bytes | int | Exit | StepNews) -> None:
         event = Event(self._host, self._seq, self.now(), stream, data)
         self._seq += 1
         self._write(event.line())

@@ -95,10 +95,13 @@ def read_work(path: Path) -> Work:
     if min(work.stop_grace_seconds, work.spread_seconds) < 0:
         raise UnusableWorkError("the work file has a time that is less than nothing")
     for host in work.hosts:
-        if not (0 <= host.script < len(work.scripts) and 0 <= host.credentials < len(work.credentials)):
+        scripts = {host.script, *host.steps}
+        if not (scripts <= set(range(len(work.scripts))) and 0 <= host.credentials < len(work.credentials)):
             raise UnusableWorkError(
                 f"the work file names a script or credentials for {host.name} that it does not hold"
             )
+        if len(host.steps) != sum(not step.skipped for step in work.steps):
+            raise UnusableWorkError(f"the work file has not one script for each step of {host.name}")
     return work
 
 

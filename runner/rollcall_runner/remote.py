@@ -5,9 +5,10 @@ from typing import Final
 
 import asyncssh
 
-from rollcall.outputs import Stream
+from rollcall.outputs import Exit, Stream
 from rollcall_runner.elevation import ElevationError
 from rollcall_runner.emitter import Emitter
+from rollcall_runner.failures import describe
 from rollcall_runner.lines import LineWriter
 from rollcall_runner.script import LAUNCHER, STOPPER, Launch, Stopped
 from rollcall_runner.session import End, Session, Shell
@@ -184,3 +185,7 @@ class RemoteScript:
     def detach(self) -> None:
         """Makes later output count for nothing."""
         self._session.detach()
+
+    def describe(self, end: End) -> Exit:
+        """What that end means for the host."""
+        return describe(end)

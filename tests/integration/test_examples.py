@@ -14,7 +14,7 @@ from support.sshhosts import SshHost
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ORDINARY = [
     "03-uptime", "05-disk-usage-web", "06-canary", "08-spread", "09-retry", "10-maintenance-window", "13-exclusive",
-    "15-effective-user", "16-secret-input", "17-facts",
+    "15-effective-user", "16-secret-input", "17-facts", "23-steps",
 ]  # fmt: skip
 """Those that complete by themselves; the others have a story of their own below."""
 STORIES = ["07-approval", "11-suspended", "12-cancelled", "14-rerun", "18-output-limit"]
@@ -81,6 +81,11 @@ def test_the_secret_is_masked(kube: Kube, namespace: str, example_hosts: None) -
 
 def test_facts_have_defaults(kube: Kube, namespace: str, example_hosts: None) -> None:
     assert said(kube, namespace, "greet")["db1"] == b"Good morning db1, which runs some system and serves on port 80\n"
+
+
+def test_the_steps_that_are_chosen_are_run(kube: Kube, namespace: str, example_hosts: None) -> None:
+    states = {step["name"]: step["state"] for step in results(kube, namespace, "release")["web1"]["steps"]}
+    assert states == {"drain": "Skipped", "install": "Succeeded", "smoke-test": "Skipped", "undrain": "Succeeded"}
 
 
 def patch(kube: Kube, namespace: str, name: str, **spec: Any) -> None:

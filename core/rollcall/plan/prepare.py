@@ -15,7 +15,8 @@ from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.jobtemplate import JobTemplate
-from rollcall.template import RenderError, effective_user, render_script
+from rollcall.steps import Part, parts
+from rollcall.template import RenderError, effective_user, render_parts
 from rollcall.work import MAX_WORK_BYTES, Credentials, EffectiveUser, HostWork, Work
 
 BECOME_KEY: Final = "become-password"
@@ -102,6 +103,7 @@ class _Task:
     secret_inputs: Mapping[str, str]
     effective_user: EffectiveUser | None
     become_password: str | None
+    parts: tuple[Part, ...]
 
 
 def _task(invocation: JobInvocation, template: JobTemplate | str | None, secrets: Secrets) -> _Task:
@@ -118,6 +120,7 @@ def _task(invocation: JobInvocation, template: JobTemplate | str | None, secrets
             secret_inputs,
             effective_user(template, override.name if override else None),
             _become_password(invocation, secrets),
+            parts(template, invocation.spec.steps),
         )
     except InputError as error:
         raise _UnusableError(Reason.INVALID_INPUT, str(error)) from None
@@ -186,7 +189,8 @@ class _Bench:
         if task.become_password is not None:
             login = replace(login, become_password=task.become_password)
         of_host = read_host(task.template, host)
-        script = render_script(task.template, {**task.inputs, **of_host}, host)
+        scripts = render_parts(task.template, task.parts, {**task.inputs, **of_host}, host)
+        numbers = tuple(self._scripts.setdefault(script, len(self._scripts)) for script in scripts)
         self._masked |= hidden_texts(task.template, of_host)
         return HostWork(
             name=name,
@@ -195,7 +199,8 @@ class _Bench:
             user=self._invocation.spec.user or host.spec.user,
             host_keys=host.spec.host_keys,
             credentials=self._credentials.setdefault(login, len(self._credentials)),
-            script=self._scripts.setdefault(script, len(self._scripts)),
+            script=numbers[0],
+            steps=numbers if task.parts[0].step else (),
         )
 
     def work(self, slice_: JobSlice, output_limit_bytes: int) -> Work:
@@ -215,6 +220,7 @@ class _Bench:
             spread_seconds=0 if slice_.spec.attempt or not slices else spec.rollout.time_span_seconds / slices,
             effective_user=self._task.effective_user,
             masked=tuple(sorted(self._masked)),
+            steps=tuple(part.step for part in self._task.parts if part.step),
         )
 
 

@@ -19,9 +19,11 @@ from rollcall.plan.prepare import (
 )
 from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation, TemplateRecord
+from rollcall.resources.jobslice import MAX_HOSTS_PER_SLICE
 from rollcall.resources.jobtemplate import JobTemplate
+from rollcall.steps import most_hosts_per_slice, parts
 from rollcall.targeting import UnknownHostsError
-from rollcall.template import RenderError, describe, effective_user, try_script
+from rollcall.template import RenderError, describe, effective_user, try_scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Resolution:
     hosts: tuple[str, ...]
     description: str
     template: TemplateRecord
+    most_per_slice: int = MAX_HOSTS_PER_SLICE
+    """How many hosts a slice may have at most."""
 
 
 def chosen_template(invocation: JobInvocation, templates: Mapping[str, JobTemplate | str]) -> JobTemplate | str | None:
@@ -76,10 +80,11 @@ def examine(observed: Observed) -> Resolution | Problem:
     try:
         inputs = bind_inputs(template, invocation.spec.inputs, unseen)
         effective_user(template, override.name if override else None)
+        chosen = parts(template, invocation.spec.steps)
         names = choose_hosts(observed)
         hosts = _known(observed, names)
         for host in hosts[:1]:
-            try_script(template, inputs, host, complete=unseen.keys().isdisjoint(inputs))
+            try_scripts(template, chosen, inputs, host, complete=unseen.keys().isdisjoint(inputs))
     except InputError as error:
         return Problem(Reason.INVALID_INPUT, str(error))
     except UnknownHostsError as error:
@@ -93,6 +98,7 @@ def examine(observed: Observed) -> Resolution | Problem:
         names,
         describe(template, inputs, invocation.spec.description_format, unseen),
         TemplateRecord(name=metadata.name, uid=metadata.uid, generation=metadata.generation),
+        most_hosts_per_slice(chosen),
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from rollcall.resources.host import Exclusive
 from rollcall.resources.jobinvocation import RetryReason
 from rollcall.resources.meta import Model, Resource, rule
-from rollcall.resources.providers import Provider, SshProvider
+from rollcall.resources.providers import ONE_OF_SCRIPT_AND_STEPS, Provider, Scripted, SshProvider
 
 MAX_PATTERN_LENGTH = 256
 
@@ -158,8 +158,10 @@ class JobTemplateSpec(Model):
     """The values that the script reads."""
     provider: Provider = Provider.SSH
     """How hosts are reached; the member of that name says what is run."""
-    ssh: SshProvider | None = None
-    """What is run over SSH."""
+    ssh: (
+        Annotated[SshProvider, Field(json_schema_extra={"x-kubernetes-validations": [ONE_OF_SCRIPT_AND_STEPS]})] | None
+    ) = None
+    """What is run over SSH: exactly one of `script` and `steps`."""
     execution_timeout_seconds: Annotated[int, Field(ge=1, le=31536000)] = 3600
     """How long the script may run on one host before it is stopped."""
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=600)] = 5
@@ -201,6 +203,11 @@ class JobTemplate(Resource):
         ),
     ]
     """What is run, and what may be said about it."""
+
+    @property
+    def scripted(self) -> Scripted | None:
+        """What is run, where that is a script or steps."""
+        return self.spec.ssh
 
     @property
     def title(self) -> str:

@@ -1,11 +1,12 @@
 """The ways of reaching a host: what a template says of each."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from rollcall.resources.meta import Model, UserName, rule
+from rollcall.resources.steps import MAX_STEPS, Step
 from rollcall.work import BecomeMethod
 
 
@@ -26,13 +27,30 @@ class EffectiveUserPolicy(Model):
     """Whether an invocation may name another user."""
 
 
-class SshProvider(Model):
-    """Runs a script on each host over SSH."""
+class Scripted(Model):
+    """What is run: exactly one of `script` and `steps`."""
 
-    script: Annotated[str, Field(min_length=1, max_length=131072)]
+    script: Annotated[str, Field(min_length=1, max_length=131072)] | None = None
     """The script, run by the interpreter of its `#!` line (without one: /bin/sh). `{{ inputs.NAME }}` inserts an
     input quoted for the shell, `{{ inputs.NAME | raw }}` unquoted; `{{ host.name }}`, `{{ host.address }}`,
     `{{ host.facts.NAME }}` and `{{ host.variables.NAME }}` say what is known about the host."""
+    steps: Annotated[
+        tuple[Step, ...],
+        Field(
+            min_length=1,
+            max_length=MAX_STEPS,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    """Several scripts with names instead of one, run one after the other."""
+
+
+ONE_OF_SCRIPT_AND_STEPS: Final = rule("has(self.script) != has(self.steps)", "give either a script or steps")
+
+
+class SshProvider(Scripted):
+    """Runs a script, or steps, on each host over SSH."""
+
     effective_user: (
         Annotated[
             EffectiveUserPolicy,
