@@ -199,6 +199,8 @@ class Reason(StrEnum):
     """The runner's image cannot be pulled."""
     OOM_KILLED = "OOMKilled"
     """The runner pod used more memory than it may."""
+    CONTAINER_FAILED = "ContainerFailed"
+    """The container with the template's image could not be started, or ended before its script did."""
     EVICTED = "Evicted"
     """The runner pod was evicted from its node."""
     NODE_LOST = "NodeLost"

@@ -146,6 +146,10 @@ def effective_user(template: JobTemplate, wanted: str | None = None) -> Effectiv
 
     `wanted` is whom an invocation names. Raises InputError when the template does not let it.
     """
+    if template.in_pod:
+        if wanted is not None:
+            raise InputError(f"template {template.metadata.name} runs in pods: leave spec.effectiveUser.name out")
+        return None
     policy = template.spec.ssh.effective_user if template.spec.ssh else None
     own = policy.name if policy else None
     if wanted is not None and wanted != own and not (policy and policy.overridable):

@@ -128,6 +128,8 @@ class HostWork:
     script: int
     steps: tuple[int, ...] = ()
     """The scripts of the work's steps, those aside that are skipped; then `script` is the first of them."""
+    environment: Mapping[str, str] | None = None
+    """For a script that runs in the pod itself, what it finds in its environment; None: it runs on the host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from rollcall.resources.meta import Resource
 from rollcall.work import MAX_WORK_BYTES, StopOrder
 from rollcall_operator import manifests
 from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotFoundError, RefusedError
+from rollcall_operator.runner_pods import pod_of_template
 from rollcall_operator.settings import Settings
 from rollcall_operator.store import Key, Store, parse
 
@@ -207,15 +208,15 @@ class Execution:
             if (found := prepared[slice_.metadata.name]).failures
         )
         works = {name: found.work for name, found in prepared.items() if found.work is not None}
-        stop_grace = template.spec.termination_grace_period_seconds if isinstance(template, JobTemplate) else 0
-        start = partial(self._start_together, invocation, stop_grace, memory)
+        known = template if isinstance(template, JobTemplate) else None
+        start = partial(self._start_together, invocation, known, memory)
         startable = {slice_.metadata.name: slice_ for slice_ in slices}
         await _all(start([startable[name] for name in group], group) for group in _grouped(works))
 
     async def _start_together(
         self,
         invocation: JobInvocation,
-        stop_grace_seconds: int,
+        template: JobTemplate | None,
         memory: Memory,
         slices: Sequence[JobSlice],
         works: Mapping[str, bytes],
@@ -230,13 +231,17 @@ class Execution:
             for slice_ in slices:
                 self._note_refusal(slice_, error, memory)
             raise
-        grace = stop_grace_seconds + self._settings.runner.grace_period_seconds
-        await _all(self._start_slice(slice_, secret["metadata"]["name"], grace, memory) for slice_ in slices)
+        stop_grace = template.spec.termination_grace_period_seconds if template is not None else 0
+        grace = stop_grace + self._settings.runner.grace_period_seconds
+        name = secret["metadata"]["name"]
+        await _all(self._start_slice(slice_, name, grace, template, memory) for slice_ in slices)
 
-    async def _start_slice(self, slice_: JobSlice, secret: str, grace_seconds: int, memory: Memory) -> None:
+    async def _start_slice(
+        self, slice_: JobSlice, secret: str, grace_seconds: int, template: JobTemplate | None, memory: Memory
+    ) -> None:
         name = slice_.metadata.name
         try:
-            manifest = manifests.runner_pod(slice_, secret, self._settings.runner, grace_seconds)
+            manifest = pod_of_template(slice_, secret, self._settings.runner, grace_seconds, template)
             pod = await self._create_own("pods", manifest)
         except (RefusedError, ConflictError) as error:
             self._note_refusal(slice_, error, memory)

@@ -76,6 +76,23 @@ class Emitter:
 
     def end(self, exit_: Exit) -> None:
         """Emits the rest of the output, the exit's message for readers of the output, and the exit event, the last."""
+        self._emit_rest()
+        if exit_.message:
+            exit_ = replace(exit_, message=self._mask.text(exit_.message)[:MAX_MESSAGE_LENGTH])
+            self._emit_debug(str(exit_.message))
+        self._emit(Stream.EXIT, exit_)
+
+    def abandon(self, why: str) -> None:
+        """Emits the rest of the output and a line about the host, of which no exit can be told."""
+        self._emit_rest()
+        self._emit_debug(self._mask.text(why))
+
+    def now(self) -> float:
+        """The time, later than any event's so far, in seconds since the epoch with whole microseconds."""
+        self._microseconds = max(int(self._clock() * 1e6), self._microseconds + 1)
+        return self._microseconds / 1e6
+
+    def _emit_rest(self) -> None:
         self.finish()
         rest = self._allowance.rest()
         if rest.cut:
@@ -84,15 +101,6 @@ class Emitter:
         for stream, data in rest.tail:
             self._emit_all(self._pieces.add(stream, data))
         self._emit_all(self._pieces.finish())
-        if exit_.message:
-            exit_ = replace(exit_, message=self._mask.text(exit_.message)[:MAX_MESSAGE_LENGTH])
-            self._emit_debug(str(exit_.message))
-        self._emit(Stream.EXIT, exit_)
-
-    def now(self) -> float:
-        """The time, later than any event's so far, in seconds since the epoch with whole microseconds."""
-        self._microseconds = max(int(self._clock() * 1e6), self._microseconds + 1)
-        return self._microseconds / 1e6
 
     def _admit(self, stream: Stream, data: bytes) -> None:
         if data and (head := self._allowance.take(stream, data)):

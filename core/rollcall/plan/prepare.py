@@ -9,6 +9,7 @@ from typing import Final
 
 from rollcall.inputs import InputError, InputValue, bind_inputs, hidden_texts, read_host
 from rollcall.names import Reason
+from rollcall.plan.inpod import environment
 from rollcall.plan.pods import Trouble
 from rollcall.plan.rollout import parallelism
 from rollcall.resources.host import Host
@@ -81,6 +82,9 @@ def prepare(
         task = _task(invocation, template, secrets)
     except _UnusableError as error:
         return Prepared(None, dict.fromkeys(names, error.trouble))
+    if task.template.in_pod and len(names) > 1:
+        text = f"template {template_name(invocation)} has one pod for each host now, and had not before: run it again"
+        return Prepared(None, dict.fromkeys(names, Trouble(Reason.TEMPLATE_ERROR, text)))
     bench = _Bench(invocation, task, secrets)
     for name in names:
         bench.add(name, hosts.get(name))
@@ -185,9 +189,7 @@ class _Bench:
         if host is None:
             raise _UnusableError(Reason.HOST_NOT_FOUND, f"the Host {name} was deleted before its turn came")
         task = self._task
-        login = _credentials(self._invocation, host, self._secrets)
-        if task.become_password is not None:
-            login = replace(login, become_password=task.become_password)
+        login = Credentials() if task.template.in_pod else self._login(host)
         of_host = read_host(task.template, host)
         scripts = render_parts(task.template, task.parts, {**task.inputs, **of_host}, host)
         numbers = tuple(self._scripts.setdefault(script, len(self._scripts)) for script in scripts)
@@ -201,7 +203,14 @@ class _Bench:
             credentials=self._credentials.setdefault(login, len(self._credentials)),
             script=numbers[0],
             steps=numbers if task.parts[0].step else (),
+            environment=environment(self._invocation, host) if task.template.in_pod else None,
         )
+
+    def _login(self, host: Host) -> Credentials:
+        login = _credentials(self._invocation, host, self._secrets)
+        if self._task.become_password is not None:
+            login = replace(login, become_password=self._task.become_password)
+        return login
 
     def work(self, slice_: JobSlice, output_limit_bytes: int) -> Work:
         """The work of all hosts that were taken in."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rollcall.inputs import InputError, bind_inputs, listed
 from rollcall.names import Reason
 from rollcall.plan.choosing import RerunError, choose_hosts
+from rollcall.plan.inpod import check_rollout
 from rollcall.plan.observed import Observed
 from rollcall.plan.prepare import (
     BECOME_KEY,
@@ -81,6 +82,7 @@ def examine(observed: Observed) -> Resolution | Problem:
         inputs = bind_inputs(template, invocation.spec.inputs, unseen)
         effective_user(template, override.name if override else None)
         chosen = parts(template, invocation.spec.steps)
+        check_rollout(invocation, template)
         names = choose_hosts(observed)
         hosts = _known(observed, names)
         for host in hosts[:1]:
@@ -94,11 +96,12 @@ def examine(observed: Observed) -> Resolution | Problem:
     except RenderError as error:
         return Problem(Reason.TEMPLATE_ERROR, str(error))
     metadata = template.metadata
-    return _credentials_problem(observed, hosts) or Resolution(
+    problem = None if template.in_pod else _credentials_problem(observed, hosts)
+    return problem or Resolution(
         names,
         describe(template, inputs, invocation.spec.description_format, unseen),
         TemplateRecord(name=metadata.name, uid=metadata.uid, generation=metadata.generation),
-        most_hosts_per_slice(chosen),
+        1 if template.in_pod else most_hosts_per_slice(chosen),
     )
 
 

@@ -218,7 +218,7 @@ class _RollOut:
     def _overdue(self, slice_: JobSlice, pod: Pod | None) -> Trouble | None:
         """The trouble of a pod that was stopped because its container did not start in time."""
         patience = self.observed.pickup
-        if pod is None or pod.container_started or self.now < pod.created + patience:
+        if pod is None or pod.container_started or pod.hopeless or self.now < pod.created + patience:
             return None
         cause = pod.trouble
         if cause is None or cause.reason == Reason.POD_DELETED:
@@ -253,7 +253,7 @@ class _RollOut:
         if pod.deleting_since is not None or pod.phase == Phase.ENDED:
             return False
         late = pod.phase == Phase.WAITING and self.now >= pod.created + self.observed.pickup
-        return late or self._unwanted(pod) or self.halts.get(pod.name, NONE).delete
+        return late or pod.hopeless or self._unwanted(pod) or self.halts.get(pod.name, NONE).delete
 
     def _unwanted(self, pod: Pod) -> bool:
         """Whether its slice is gone, or was given up before anybody knew of the pod."""

@@ -123,6 +123,7 @@ class RetryReason(StrEnum):
     TIMEOUT = "Timeout"
     RUNNER_CRASHED = "RunnerCrashed"
     OOM_KILLED = "OOMKilled"
+    CONTAINER_FAILED = "ContainerFailed"
     EVICTED = "Evicted"
     NODE_LOST = "NodeLost"
     POD_DELETED = "PodDeleted"

@@ -8,7 +8,8 @@ from pydantic import Field
 from rollcall.resources.host import Exclusive
 from rollcall.resources.jobinvocation import RetryReason
 from rollcall.resources.meta import Model, Resource, rule
-from rollcall.resources.providers import ONE_OF_SCRIPT_AND_STEPS, Provider, Scripted, SshProvider
+from rollcall.resources.providers import ONE_OF_SCRIPT_AND_STEPS, PodProvider, Provider, Scripted, SshProvider
+from rollcall.resources.runner import RunnerShape
 
 MAX_PATTERN_LENGTH = 256
 
@@ -162,6 +163,13 @@ class JobTemplateSpec(Model):
         Annotated[SshProvider, Field(json_schema_extra={"x-kubernetes-validations": [ONE_OF_SCRIPT_AND_STEPS]})] | None
     ) = None
     """What is run over SSH: exactly one of `script` and `steps`."""
+    pod: (
+        Annotated[PodProvider, Field(json_schema_extra={"x-kubernetes-validations": [ONE_OF_SCRIPT_AND_STEPS]})] | None
+    ) = None
+    """What is run in the runner pod of each host, and in which image: exactly one of `script` and `steps`. The host's
+    name, address and facts are in the environment."""
+    runner: RunnerShape | None = None
+    """What runner pods of this template ask of their nodes."""
     execution_timeout_seconds: Annotated[int, Field(ge=1, le=31536000)] = 3600
     """How long the script may run on one host before it is stopped."""
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=600)] = 5
@@ -197,7 +205,8 @@ class JobTemplate(Resource):
         Field(
             json_schema_extra={
                 "x-kubernetes-validations": [
-                    rule("self.provider != 'SSH' || has(self.ssh)", "provider SSH needs spec.ssh")
+                    rule("self.provider != 'SSH' || has(self.ssh)", "provider SSH needs spec.ssh"),
+                    rule("self.provider != 'Pod' || has(self.pod)", "provider Pod needs spec.pod"),
                 ]
             }
         ),
@@ -207,7 +216,12 @@ class JobTemplate(Resource):
     @property
     def scripted(self) -> Scripted | None:
         """What is run, where that is a script or steps."""
-        return self.spec.ssh
+        return self.spec.pod if self.in_pod else self.spec.ssh
+
+    @property
+    def in_pod(self) -> bool:
+        """Whether it runs in the pod itself, so that nobody logs in anywhere."""
+        return self.spec.provider is Provider.POD
 
     @property
     def title(self) -> str:

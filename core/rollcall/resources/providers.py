@@ -14,6 +14,7 @@ class Provider(StrEnum):
     """The ways of reaching a host."""
 
     SSH = "SSH"
+    POD = "Pod"
 
 
 class EffectiveUserPolicy(Model):
@@ -65,3 +66,10 @@ class SshProvider(Scripted):
         | None
     ) = None
     """The user that the script runs as, when that is not the one who logs in."""
+
+
+class PodProvider(Scripted):
+    """Runs a script, or steps, in a pod for each host, in an image of the template's."""
+
+    image: Annotated[str, Field(max_length=1024, pattern=r"^[^\s]+$")]
+    """The image that the script runs in. It needs /bin/sh, and runs as the user 65532 whatever user it names."""
