@@ -107,6 +107,38 @@ def test_a_template_has_a_script_or_steps(kube: Kube, namespace: str, ssh: dict[
     check(kube, template(namespace, ssh=ssh), said)
 
 
+PODS: list[tuple[dict[str, Any], str | None]] = [
+    ({"pod": {"image": "tools:1", "script": "id"}}, None),
+    ({"pod": {"image": "tools:1", "steps": [STEP]}}, None),
+    ({"pod": {"image": "tools:1", "steps": [STEP], "script": "id"}}, "give either a script or steps"),
+    ({"pod": {"script": "id"}}, "image: Required value"),
+    ({"pod": {"image": "a b", "script": "id"}}, "should match"),
+    ({}, "provider Pod needs spec.pod"),
+    ({"ssh": {"script": "id"}}, "provider Pod needs spec.pod"),
+]
+SHAPES: list[tuple[dict[str, Any], str | None]] = [
+    ({"resources": {"requests": {"cpu": 1, "memory": "64Mi"}, "limits": {"memory": "64Mi"}}}, None),
+    ({"nodeSelector": {"zone": "a"}, "tolerations": [{"operator": "Exists"}], "priorityClassName": "low"}, None),
+    ({"tolerations": [{"operator": "Perhaps"}]}, "Unsupported value"),
+    ({"resources": {"limits": {"memory": [1]}}}, "must be of type"),
+]
+
+
+@pytest.mark.parametrize(("spec", "said"), PODS)
+def test_a_template_for_pods_has_an_image(kube: Kube, namespace: str, spec: dict[str, Any], said: str | None) -> None:
+    manifest = template(namespace, provider="Pod")
+    del manifest["spec"]["ssh"]
+    manifest["spec"] |= spec
+    check(kube, manifest, said)
+
+
+@pytest.mark.parametrize(("shape", "said"), SHAPES)
+def test_the_shape_of_runner_pods_makes_sense(
+    kube: Kube, namespace: str, shape: dict[str, Any], said: str | None
+) -> None:
+    check(kube, template(namespace, runner=shape), said)
+
+
 @pytest.mark.parametrize(("changes", "said"), INVOCATIONS)
 def test_an_invocation_names_what_it_needs(
     kube: Kube, namespace: str, changes: dict[str, Any], said: str | None
