@@ -195,8 +195,10 @@ class Execution:
             return
         invocation, template, hosts = observed.invocation, observed.template, observed.hosts
         namespace = invocation.metadata.namespace
+        known = template if isinstance(template, JobTemplate) else None
         chosen = [hosts[name] for slice_ in slices for name in slice_.spec.hosts if name in hosts]
-        secrets = await self.read_secrets(namespace, work_secrets(invocation, chosen))
+        logged_in_to = () if known is not None and known.in_pod else chosen
+        secrets = await self.read_secrets(namespace, work_secrets(invocation, logged_in_to))
         limit = self._settings.runner.output_limit_bytes
         prepared = {
             slice_.metadata.name: prepare(invocation, slice_, template, hosts, secrets, limit) for slice_ in slices
@@ -208,7 +210,6 @@ class Execution:
             if (found := prepared[slice_.metadata.name]).failures
         )
         works = {name: found.work for name, found in prepared.items() if found.work is not None}
-        known = template if isinstance(template, JobTemplate) else None
         start = partial(self._start_together, invocation, known, memory)
         startable = {slice_.metadata.name: slice_ for slice_ in slices}
         await _all(start([startable[name] for name in group], group) for group in _grouped(works))

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _LEAVE_SECONDS: Final = 3.0
 """How long a launcher may take to end, which ends all that is in its container."""
+_MAX_WORD_BYTES: Final = 100
 _SIGNALLED: Final = 128
 """A shell reports a process that a signal ended by an exit code this much above the signal's number."""
 
@@ -157,15 +158,21 @@ class Container:
             os.write(self._orders, lines + b"\n")
 
     def _hear(self, data: bytes) -> None:
-        *lines, self._said = (self._said + data).split(b"\n")
+        *lines, rest = (self._said + data).split(b"\n")
+        self._said = rest[-_MAX_WORD_BYTES:]
         for line in lines:
-            match line.decode(errors="replace").split():
-                case ["ready"]:
-                    self._ready.set()
-                case ["end", number, code, kills]:
-                    _settle(self._ends[int(number)], _End(int(code), int(kills)))
-                case ["stopped", state] if self._stopped is not None:
-                    _settle(self._stopped, Stopped(state))
+            with suppress(KeyError, ValueError):  # scripts can write into the volume too
+                self._take_word(line.decode(errors="replace").split())
+
+    def _take_word(self, words: list[str]) -> None:
+        """Takes in what the launcher says. Raises KeyError and ValueError for what it would not say."""
+        match words:
+            case ["ready"]:
+                self._ready.set()
+            case ["end", number, code, kills]:
+                _settle(self._ends[int(number)], _End(int(code), int(kills)))
+            case ["stopped", state] if self._stopped is not None:
+                _settle(self._stopped, Stopped(state))
 
     async def _unless_lost(self, wanted: Awaitable[T]) -> T:
         """What is waited for. Raises ContainerLostError when the container ends before."""

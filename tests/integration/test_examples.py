@@ -30,7 +30,7 @@ def apply(kube: Kube, namespace: str, name: str) -> list[str]:
     made = []
     for document in documents(name):
         document["metadata"]["namespace"] = namespace
-        if "pod" in document["spec"]:
+        if "pod" in document.get("spec", {}):
             document["spec"]["pod"]["image"] = IMAGE  # has python3 too, and is in the cluster
         kube.apply(document)
         if document["kind"] == "JobInvocation":

@@ -20,6 +20,11 @@ HURRIED_LOST_AFTER: Final = timedelta(seconds=10)
 SCRIPT_CONTAINER: Final = "script"
 """The container that a script runs in, beside the runner, for templates that run in the pod itself."""
 _UNSTARTABLE: Final = frozenset({"StartError", "ContainerCannotRun"})
+STRANDED_AFTER: Final = timedelta(seconds=10)
+"""How long after the end of one container the other one may take to end. As a rule it takes no time: the two notice
+each other's end, unless the one that ended had not begun to speak with the other."""
+_SIGNALLED: Final = 128
+"""Exit codes above it tell of signals."""
 _IMAGE_REASONS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _DISRUPTIONS: Final = {
     "EvictionByEvictionAPI": Reason.EVICTED,
@@ -77,6 +82,8 @@ class Pod:
     """The node that it was given to; empty before."""
     hopeless: bool = False
     """Whether a container could not be started, for a reason that does not pass."""
+    half_ended: datetime | None = None
+    """When one of two containers ended, while the other has not."""
     last_words: str = ""
     """What its runner has left as its termination message, while its results wait to be collected."""
 
@@ -91,6 +98,10 @@ class Pod:
             return False
         hurried = self.grace_seconds is not None and self.grace_seconds <= HURRIED_GRACE_SECONDS
         return now > self.deleting_since + (HURRIED_LOST_AFTER if hurried else LOST_AFTER)
+
+    def stranded(self, now: datetime) -> bool:
+        """Whether one of its containers waits for the other one in vain."""
+        return self.half_ended is not None and now >= self.half_ended + STRANDED_AFTER
 
     def over(self, now: datetime) -> bool:
         """Whether nothing more will come from it."""
@@ -124,6 +135,7 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         trouble=_trouble(status, deleted=deleted is not None),
         container_started=_all_started(status),
         hopeless=bool(_start_error(status)),
+        half_ended=_half_ended(status),
         node=(document.get("spec") or {}).get("nodeName") or "",
         last_words=(terminated.get("message") or "") if FINALIZER_COLLECT in finalizers else "",
     )
@@ -160,6 +172,13 @@ def _start_error(status: Mapping[str, Any]) -> str:
     """What the node says of a script container that it could not start, with an image that has no /bin/sh for one."""
     terminated = _container(status, "terminated", script=True) or {}
     return str(terminated.get("message") or "it says no more") if terminated.get("reason") in _UNSTARTABLE else ""
+
+
+def _half_ended(status: Mapping[str, Any]) -> datetime | None:
+    """When one of two containers ended, while the other has not."""
+    ends = [_container(status, "terminated", script=script) for script in (False, True)]
+    times = [end.get("finishedAt") for end in ends if end is not None]
+    return datetime.fromisoformat(times[0]) if _has_script(status) and len(times) == 1 and times[0] else None
 
 
 def _phase(status: Mapping[str, Any], *, deleted: bool) -> Phase:
@@ -208,7 +227,8 @@ def _trouble(status: Mapping[str, Any], *, deleted: bool) -> Trouble | None:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("reason") == "Unschedulable":
         return Trouble(Reason.UNSCHEDULABLE, f"no node takes the runner pod: {scheduled.get('message', '')}")
-    if deleted:
+    stranded = _has_script(status) and 0 < terminated.get("exitCode", 0) < _SIGNALLED
+    if deleted and not stranded:
         return DELETED
     if terminated.get("exitCode"):
         code, said = terminated["exitCode"], (terminated.get("message") or "").strip()
@@ -234,8 +254,15 @@ def _script_trouble(status: Mapping[str, Any], runner: Mapping[str, Any]) -> Tro
             Reason.CONTAINER_FAILED, f"the container with the template's image cannot be started: {waiting['message']}"
         )
     terminated = _container(status, "terminated", script=True) or {}
+    code = terminated.get("exitCode", 0)
+    if 0 < code < _SIGNALLED and not runner.get("exitCode"):
+        said = (terminated.get("message") or "").strip()
+        return Trouble(
+            Reason.CONTAINER_FAILED,
+            f"the container with the template's image ended with exit code {code} before its script was started; its"
+            f" /bin/sh must be a POSIX shell{f': {said}' if said else ''}",
+        )
     if runner.get("exitCode") == CONTAINER_LOST_CODE:
-        code = terminated.get("exitCode")
         return Trouble(
             Reason.CONTAINER_FAILED,
             f"the container with the template's image ended with exit code {code} before its script did;"

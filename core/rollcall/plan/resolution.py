@@ -159,6 +159,8 @@ def _known(observed: Observed, names: Iterable[str]) -> tuple[Host, ...]:
 
 def needed_secrets(observed: Observed) -> frozenset[str]:
     """The Secrets that `examine` wants to know the keys of."""
+    if isinstance(observed.template, JobTemplate) and observed.template.in_pod:
+        return work_secrets(observed.invocation, ())
     try:
         hosts = _known(observed, choose_hosts(observed))
     except (UnknownHostsError, RerunError):

@@ -232,6 +232,12 @@ async def test_what_a_script_leaves_behind_is_not_waited_for_and_ends_with_the_c
     assert not any(map(is_alive, pids))
 
 
+async def test_a_script_that_meddles_harms_only_itself(world: World) -> None:
+    meddle = 'cd "$(dirname "$0")/.."; printf "end\\nend x y z\\nend 9 0 0\\nstopped maybe\\n\\377\\n" >pulse'
+    run = await world.run(f"{meddle}\nsleep 0.3; exit 3")
+    assert run.exit().exit_code == 3
+
+
 async def test_a_container_that_ends_first_has_no_exit(world: World) -> None:
     world.on_hello = lambda: os.kill(world.box.launcher, signal.SIGKILL)
     run = await world.run("echo hello; sleep 1000")

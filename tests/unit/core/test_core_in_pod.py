@@ -161,6 +161,8 @@ def test_a_pod_works_when_both_containers_do(runner: Any, script: Any, phase: Ph
         (ended(3), ended(137), Reason.CONTAINER_FAILED, "ended with exit code 137 before its script did"),
         (ended(137, "OOMKilled"), ended(1), Reason.OOM_KILLED, "the runner used more memory"),
         (ended(2, message="no work"), ended(1), Reason.RUNNER_CRASHED, "the runner ended with exit code 2: no work"),
+        (RUNNING, ended(2, message="syntax error"), Reason.CONTAINER_FAILED,
+         "ended with exit code 2 before its script was started; its /bin/sh must be a POSIX shell: syntax error"),
     ],
 )  # fmt: skip
 def test_the_container_that_is_to_blame_is_named(runner: Any, script: Any, reason: Reason, words: str) -> None:
@@ -197,3 +199,41 @@ def test_a_pod_whose_container_can_never_start_is_stopped_at_once() -> None:
         plan = reconcile(observed, after(5))
         assert plan.delete_pods == (("job-0",) if hopeless else ())
         assert hopeless or asks_for_nothing(plan) or plan.slice_statuses
+
+
+FINISHED = "2026-03-01T12:00:10Z"
+
+
+@pytest.mark.parametrize(
+    ("runner", "script", "reason", "words"),
+    [
+        (ended(2, finishedAt=FINISHED, message="no work"), RUNNING, Reason.RUNNER_CRASHED, "exit code 2: no work"),
+        (RUNNING, ended(2, finishedAt=FINISHED), Reason.CONTAINER_FAILED, "before its script was started"),
+    ],
+)
+def test_a_container_that_waits_for_the_other_in_vain_is_not_left_behind(
+    runner: Any, script: Any, reason: Reason, words: str
+) -> None:
+    found = seen(runner, script)
+    assert (found.phase, found.half_ended) == (Phase.WORKING, after(9.75))
+    assert (found.stranded(after(19)), found.stranded(after(20))) == (False, True)
+    dealt = slice_(0, "a")
+    observed = Observed(
+        resolved(dealt, started=1), Slices([dealt]), {"job-0": found}, template=declared(), hosts={"a": LONELY},
+        progress_written=NOW,
+    )  # fmt: skip
+    before = reconcile(observed, after(12))
+    assert before.delete_pods == ()
+    assert before.again_at is not None
+    assert before.again_at <= after(20)
+    assert reconcile(observed, after(20)).delete_pods == ("job-0",)
+    trouble = seen(runner, script, deleted=True).trouble
+    assert trouble is not None
+    assert trouble.reason is reason
+    assert words in trouble.message
+
+
+def test_two_containers_that_end_together_are_not_stranded() -> None:
+    both = ended(0, finishedAt=FINISHED)
+    assert seen(both, both, phase="Succeeded").half_ended is None
+    assert seen(RUNNING, RUNNING).half_ended is None
