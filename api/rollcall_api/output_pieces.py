@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rollcall.names import HostState, Reason
-from rollcall.outputs import Event, Exit, Stream
+from rollcall.outputs import Event, Exit, StepNews, Stream
 from rollcall_api.jobs import Member
 
 
@@ -142,6 +142,8 @@ def last_bytes(pieces: Sequence[Piece], size: int) -> tuple[Piece, ...]:
 def _piece(event: Event) -> Piece:
     if isinstance(event.data, bytes):
         return Piece(event.stream, event.data.decode(errors="replace"), event.time)
+    if isinstance(event.data, StepNews):
+        return Piece(Stream.DEBUG, f"{event.data.sentence}\n", event.time)
     return Piece(Stream.DEBUG, f"[{event.data} bytes of output were cut here]\n", event.time)
 
 

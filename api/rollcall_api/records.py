@@ -227,7 +227,7 @@ def parse_host(raw: Mapping[str, Any]) -> Host:
 @_readable
 def parse_template(raw: Mapping[str, Any]) -> Template:
     """The record of a JobTemplate."""
-    spec = {key: value for key, value in raw["spec"].items() if key != "ssh"}
+    spec = {key: value for key, value in raw["spec"].items() if key not in ("ssh", "pod")}
     resource = JobTemplate.model_validate({"apiVersion": API_VERSION, "metadata": raw["metadata"], "spec": spec})
     policy = (raw["spec"].get("ssh") or {}).get("effectiveUser") or {}
     return Template(

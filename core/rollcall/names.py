@@ -66,6 +66,21 @@ class HostState(StrEnum):
         return self not in (HostState.PENDING, HostState.RUNNING)
 
 
+class StepState(StrEnum):
+    """The state of one step on one host."""
+
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    CANCEL_FAILED = "CancelFailed"
+    """Told to stop on request, but nothing proves that its processes are gone."""
+    NOT_STARTED = "NotStarted"
+    """Not begun, because the host had ended with an earlier step."""
+    SKIPPED = "Skipped"
+    """Left out by the invocation."""
+
+
 class ConditionType(StrEnum):
     """Condition types (KEP-1623) of our resources."""
 
@@ -186,6 +201,8 @@ class Reason(StrEnum):
     """The runner's image cannot be pulled."""
     OOM_KILLED = "OOMKilled"
     """The runner pod used more memory than it may."""
+    CONTAINER_FAILED = "ContainerFailed"
+    """The container with the template's image could not be started, or ended before its script did."""
     EVICTED = "Evicted"
     """The runner pod was evicted from its node."""
     NODE_LOST = "NodeLost"

@@ -4,7 +4,8 @@ A runner prints one JSON object per line:
 `{"host": name, "seq": n, "time": epoch seconds, "stream": ..., "data": ...}`. `seq` grows by one per host from 0, so
 that `(host, seq)` names an event for ever: an event that is read twice is the same event, and a missing number is a
 hole that can be shown. Streams are `stdout`, `stderr` and `debug` (text, or base64 with `"b64": true` where the bytes
-are not UTF-8), `cut` (how many bytes were said but not kept at this place) and `exit`, always a host's last event.
+are not UTF-8), `cut` (how many bytes were said but not kept at this place), `step` (a step begins or ends: `StepNews`)
+and `exit`, always a host's last event.
 """
 
 import base64
@@ -16,7 +17,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from rollcall.names import HostState, Reason
+from rollcall.names import HostState, Reason, StepState
 
 MAX_LINE_BYTES: Final = 15_000
 """The most bytes of a line: the container runtime splits lines over 16 KiB."""
@@ -30,6 +31,9 @@ MAX_UNPACKED_BYTES: Final = 4_194_304
 
 GZIP: Final = 31
 """What zlib calls a gzip container with the largest window."""
+
+MAX_STEP_NAME: Final = 63
+"""The most characters of a step's name."""
 
 _END_OF_TIME: Final = 253_402_300_800  # the year 10000
 _LEVEL: Final = 1  # four times as fast as zlib's default, for a sixth more space
@@ -45,6 +49,7 @@ class Stream(StrEnum):
     STDERR = "stderr"
     DEBUG = "debug"
     CUT = "cut"
+    STEP = "step"
     EXIT = "exit"
 
 
@@ -114,14 +119,69 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True)
+class StepNews:
+    """That a step begins, has ended, or is not run; the event's time is the moment."""
+
+    name: str
+    state: StepState
+    exit_code: int | None = None
+    reason: Reason | None = None
+    start_time: float | None = None
+    """When it began, for one that has ended."""
+
+    def document(self) -> dict[str, Any]:
+        """The JSON object in a step event's `data`."""
+        fields = {
+            "name": self.name,
+            "state": self.state.value,
+            "exitCode": self.exit_code,
+            "reason": self.reason.value if self.reason else None,
+            "startTime": self.start_time,
+        }
+        return {key: value for key, value in fields.items() if value is not None}
+
+    @classmethod
+    def parse(cls, document: Any) -> "StepNews":
+        """The inverse of `document`. Raises ValueError for anything else."""
+        if not isinstance(document, dict):
+            raise ValueError("a step event carries an object")
+        name, code = document["name"], document.get("exitCode")
+        reason, start = document.get("reason"), document.get("startTime")
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_STEP_NAME or not isinstance(code, int | None):
+            raise ValueError("not the state of a step")
+        return cls(
+            name,
+            StepState(document["state"]),
+            code,
+            None if reason is None else Reason(reason),
+            None if start is None else _time(start),
+        )
+
+    @property
+    def sentence(self) -> str:
+        """What people are told of it, a line."""
+        match self.state:
+            case StepState.RUNNING:
+                return f"Step {self.name} begins"
+            case StepState.SKIPPED:
+                return f"Step {self.name} is skipped"
+            case StepState.NOT_STARTED:
+                return f"Step {self.name} is not started"
+        ended = f"Step {self.name} has ended: {self.state.value}"
+        code = [] if self.exit_code is None else [f"exit code {self.exit_code}"]
+        reason = [] if self.reason is None or code else [self.reason.value]
+        return ", ".join([ended, *code, *reason])
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened on a host; `data` is bytes for output, a count for `cut`, an Exit for `exit`."""
+    """One thing that happened on a host; `data` is bytes for output, a count for `cut`, else the stream's object."""
 
     host: str
     seq: int
     time: float
     stream: Stream
-    data: bytes | int | Exit
+    data: bytes | int | Exit | StepNews
 
     def line(self) -> bytes:
         """The JSON line, with its line end, at most MAX_LINE_BYTES long for at most MAX_DATA_BYTES of output."""
@@ -134,7 +194,7 @@ class Event:
         match self.data:
             case bytes():
                 document |= _text_or_base64(self.data)
-            case Exit():
+            case Exit() | StepNews():
                 document["data"] = self.data.document()
             case int():
                 document["data"] = self.data
@@ -177,10 +237,12 @@ def _time(value: Any) -> float:
     return seconds
 
 
-def _parse_data(stream: Stream, document: dict[str, Any]) -> bytes | int | Exit:
+def _parse_data(stream: Stream, document: dict[str, Any]) -> bytes | int | Exit | StepNews:
     data = document["data"]
     if stream is Stream.EXIT:
         return Exit.parse(data)
+    if stream is Stream.STEP:
+        return StepNews.parse(data)
     if stream is Stream.CUT:
         return int(data)
     if document.get("b64"):

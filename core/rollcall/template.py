@@ -10,7 +10,7 @@ No message of this module holds a value: a name that a script computes could be 
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from rollcall.inputs import InputError, InputValue, concealed_inputs, plain, sta
 from rollcall.language import CertainError, Names, UseError, compiled
 from rollcall.resources.host import Host, facts_problem
 from rollcall.resources.jobtemplate import JobTemplate
+from rollcall.steps import Part, parts
 from rollcall.work import BecomeMethod, EffectiveUser
 
 MAX_SCRIPT_BYTES: Final = 262_144
@@ -71,16 +72,35 @@ def _host_names(host: Host) -> Names:
 
 
 def render_script(template: JobTemplate, inputs: Mapping[str, InputValue], host: Host) -> str:
-    """The script for one host. Raises RenderError when the template cannot be rendered or becomes too long."""
-    assert template.spec.ssh is not None, "admission demands spec.ssh for provider SSH"
-    title = f"the script of template {template.metadata.name}"
-    script = compiled(template.spec.ssh.script)
+    """The script of a template without steps for one host. Raises RenderError as `render_parts` does."""
+    (script,) = render_parts(template, parts(template), inputs, host)
+    return script
+
+
+def render_parts(
+    template: JobTemplate, chosen: Iterable[Part], inputs: Mapping[str, InputValue], host: Host
+) -> tuple[str, ...]:
+    """The scripts for one host, those that are not run left out. Raises RenderError when one cannot be rendered, or all
+    together become too long."""
+    texts: list[str] = []
+    left = MAX_SCRIPT_BYTES
+    for part in chosen:
+        if part.runs:
+            texts.append(_rendered(part.title(template), part.script, left, inputs, host))
+            left -= len(texts[-1].encode())
+    return tuple(texts)
+
+
+def _rendered(title: str, text: str, most: int, inputs: Mapping[str, InputValue], host: Host) -> str:
+    script = compiled(text)
     if script.template is None:
         raise RenderError(f"{title} cannot be rendered{script.problem}", certain=True)
+    # Of several steps, the one that is too long is the last of many.
+    too_long = f"{title} is over {MAX_SCRIPT_BYTES} bytes" + (
+        ", with those before it" if most < MAX_SCRIPT_BYTES else ""
+    )
     try:
-        return _join(
-            script.pieces(Names("inputs", inputs), _host_names(host)), f"{title} is over {MAX_SCRIPT_BYTES} bytes"
-        )
+        return _join(script.pieces(Names("inputs", inputs), _host_names(host)), most, too_long)
     except RenderError:
         raise
     except TemplateError as error:
@@ -92,28 +112,30 @@ def render_script(template: JobTemplate, inputs: Mapping[str, InputValue], host:
         raise RenderError(f"{title} cannot be rendered: {type(error).__name__}") from None
 
 
-def try_script(template: JobTemplate, inputs: Mapping[str, InputValue], host: Host, *, complete: bool) -> None:
-    """Raise RenderError for a script that cannot be rendered for any host.
+def try_scripts(
+    template: JobTemplate, chosen: Sequence[Part], inputs: Mapping[str, InputValue], host: Host, *, complete: bool
+) -> None:
+    """Raise RenderError for scripts that cannot be rendered for any host.
 
     `complete` when the inputs hold no stand-ins for values that come from Secrets.
     """
     of_host = {entry.name: stand_in(entry) for entry in template.spec.inputs if entry.value_from is not None}
     try:
-        render_script(template, {**inputs, **of_host}, host)
+        render_parts(template, chosen, {**inputs, **of_host}, host)
     except RenderError as error:
-        assert template.spec.ssh is not None
-        same_everywhere = complete and not of_host and not compiled(template.spec.ssh.script).reads_host
+        reads_host = any(compiled(part.script).reads_host for part in chosen if part.runs)
+        same_everywhere = complete and not of_host and not reads_host
         if error.certain or same_everywhere:
             raise
 
 
-def _join(pieces: Iterable[str], too_long: str) -> str:
+def _join(pieces: Iterable[str], most: int, too_long: str) -> str:
     """The rendered text; stops as soon as it is too long."""
     text: list[str] = []
     size = 0
     for piece in pieces:
         size += len(piece.encode())
-        if size > MAX_SCRIPT_BYTES:
+        if size > most:
             raise RenderError(too_long)
         text.append(piece)
     return "".join(text)
@@ -124,6 +146,10 @@ def effective_user(template: JobTemplate, wanted: str | None = None) -> Effectiv
 
     `wanted` is whom an invocation names. Raises InputError when the template does not let it.
     """
+    if template.in_pod:
+        if wanted is not None:
+            raise InputError(f"template {template.metadata.name} runs in pods: leave spec.effectiveUser.name out")
+        return None
     policy = template.spec.ssh.effective_user if template.spec.ssh else None
     own = policy.name if policy else None
     if wanted is not None and wanted != own and not (policy and policy.overridable):

@@ -75,6 +75,24 @@ class OnExcess(StrEnum):
     FAIL = "Fail"
 
 
+class OnFailure(StrEnum):
+    """What follows a step that fails."""
+
+    STOP = "Stop"
+    CONTINUE = "Continue"
+
+
+@dataclass(frozen=True, slots=True)
+class StepWork:
+    """One step, the same for all hosts but for its script."""
+
+    name: str
+    timeout_seconds: int | None = None
+    """None: as long as the host may take."""
+    on_failure: OnFailure = OnFailure.STOP
+    skipped: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class StopOrder:
     """Tells a runner at work which hosts to stop; in an annotation of its pod, which the runner reads as a file.
@@ -144,6 +162,10 @@ class HostWork:
     policy: HostKeyPolicy = HostKeyPolicy.STRICT
     known_hosts: int | None = None
     via: int | None = None
+    steps: tuple[int, ...] = ()
+    """The scripts of the work's steps, those aside that are skipped; then `script` is the first of them."""
+    environment: Mapping[str, str] | None = None
+    """For a script that runs in the pod itself, what it finds in its environment; None: it runs on the host."""
 
     @property
     def where(self) -> str:
@@ -182,6 +204,8 @@ class Work:
     """Texts in OpenSSH's known_hosts format."""
     tty: bool = False
     """Whether the scripts get a terminal."""
+    steps: tuple[StepWork, ...] = ()
+    """The steps of the template in their order; empty when it has one script."""
 
     def way(self, host: HostWork | JumpHost) -> tuple[JumpHost, ...]:
         """The jump hosts on the way to a host, the first that is connected to first."""
@@ -205,7 +229,7 @@ class Work:
         try:
             document: Mapping[str, Any] = json.loads(gzip.decompress(data))
             return cls(
-                hosts=tuple(HostWork(**_destination(host)) for host in document["hosts"]),
+                hosts=tuple(map(_host_work, document["hosts"])),
                 scripts=tuple(document["scripts"]),
                 credentials=tuple(Credentials(**entry) for entry in document["credentials"]),
                 parallelism=int(document["parallelism"]),
@@ -219,9 +243,16 @@ class Work:
                 jump_hosts=tuple(JumpHost(**_destination(host)) for host in document["jump_hosts"]),
                 known_hosts=tuple(document["known_hosts"]),
                 tty=bool(document["tty"]),
+                steps=tuple(
+                    StepWork(**{**step, "on_failure": OnFailure(step["on_failure"])}) for step in document["steps"]
+                ),
             )
         except (KeyError, TypeError, ValueError, OSError, EOFError):
             raise ValueError("the work file is not what this runner understands") from None
+
+
+def _host_work(document: Mapping[str, Any]) -> HostWork:
+    return HostWork(**{**_destination(document), "steps": tuple(document["steps"])})
 
 
 def _effective_user(document: Mapping[str, Any] | None) -> EffectiveUser | None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from rollcall.outputs import Chunk, Event, Exit, Stream
-from rollcall.plan.observed import Collected, HostProgress
+from rollcall.outputs import Chunk, Event, Exit, StepNews, Stream
+from rollcall.plan.observed import Collected, HostProgress, StepProgress
 from rollcall.resources.jobslice import TAIL_BYTES, JobSlice
 
 _NOTHING: Final = Collected({}, complete=False)
@@ -23,6 +23,7 @@ class _Host:
     kept_bytes: int = 0
     cut_bytes: int = 0
     tail: bytes = b""
+    steps: dict[str, StepProgress] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
         self.seq, self.last = event.seq, event.time
@@ -33,11 +34,16 @@ class _Host:
                 self.tail = data[-TAIL_BYTES:] if len(data) >= TAIL_BYTES else (self.tail + data)[-TAIL_BYTES:]
         elif isinstance(data, Exit):
             self.exit = data
+        elif isinstance(data, StepNews):
+            self.steps[data.name] = StepProgress(data, event.time)
         else:
             self.cut_bytes += data
 
     def progress(self) -> HostProgress:
-        return HostProgress(self.started, self.last, self.exit, self.kept_bytes, self.cut_bytes, _tail(self.tail))
+        steps = tuple(self.steps.values())
+        return HostProgress(
+            self.started, self.last, self.exit, self.kept_bytes, self.cut_bytes, _tail(self.tail), steps
+        )
 
 
 def _tail(data: bytes) -> str:
@@ -99,7 +105,7 @@ class Collection:
         return event.host in self._names if host is None else event.seq > host.seq
 
     def take(self, event: Event) -> bool:
-        """Take in an event that is new; True when it is its host's first or last."""
+        """Take in an event that is new; True when it is its host's first or last, or a step begins or ends with it."""
         host = self.hosts.get(event.host)
         first = host is None
         if host is None:
@@ -109,7 +115,7 @@ class Collection:
         self._changed.add(event.host)
         exited = host.exit is not None and not had_exited
         self._exited += exited
-        return first or exited
+        return first or exited or event.stream is Stream.STEP
 
     def forget(self) -> None:
         """Know nothing of any host, to begin again."""

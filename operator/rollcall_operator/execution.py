@@ -38,6 +38,7 @@ from rollcall_operator import manifests
 from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotFoundError, RefusedError
 from rollcall_operator.config_maps import read_config_maps
 from rollcall_operator.host_keys import HostKeys
+from rollcall_operator.runner_pods import pod_of_template
 from rollcall_operator.settings import Settings
 from rollcall_operator.store import Key, Store, parse
 
@@ -199,10 +200,12 @@ class Execution:
             return
         invocation, template, hosts = observed.invocation, observed.template, observed.hosts
         namespace = invocation.metadata.namespace
+        known = template if isinstance(template, JobTemplate) else None
         chosen = [hosts[name] for slice_ in slices for name in slice_.spec.hosts if name in hosts]
-        jumps = all_jump_hosts(chosen, hosts)
-        secrets = await self.read_secrets(namespace, work_secrets(invocation, chosen, jumps))
-        config_maps = await read_config_maps(self._cluster, namespace, known_hosts_maps((*chosen, *jumps)))
+        logged_in_to = () if known is not None and known.in_pod else chosen
+        jumps = all_jump_hosts(logged_in_to, hosts)
+        secrets = await self.read_secrets(namespace, work_secrets(invocation, logged_in_to, jumps))
+        config_maps = await read_config_maps(self._cluster, namespace, known_hosts_maps((*logged_in_to, *jumps)))
         limit = self._settings.runner.output_limit_bytes
         prepared = {
             slice_.metadata.name: prepare(invocation, slice_, template, hosts, secrets, limit, config_maps)
@@ -215,15 +218,14 @@ class Execution:
             if (found := prepared[slice_.metadata.name]).failures
         )
         works = {name: found.work for name, found in prepared.items() if found.work is not None}
-        stop_grace = template.spec.termination_grace_period_seconds if isinstance(template, JobTemplate) else 0
-        start = partial(self._start_together, invocation, stop_grace, memory)
+        start = partial(self._start_together, invocation, known, memory)
         startable = {slice_.metadata.name: slice_ for slice_ in slices}
         await _all(start([startable[name] for name in group], group) for group in _grouped(works))
 
     async def _start_together(
         self,
         invocation: JobInvocation,
-        stop_grace_seconds: int,
+        template: JobTemplate | None,
         memory: Memory,
         slices: Sequence[JobSlice],
         works: Mapping[str, bytes],
@@ -238,13 +240,17 @@ class Execution:
             for slice_ in slices:
                 self._note_refusal(slice_, error, memory)
             raise
-        grace = stop_grace_seconds + self._settings.runner.grace_period_seconds
-        await _all(self._start_slice(slice_, secret["metadata"]["name"], grace, memory) for slice_ in slices)
+        stop_grace = template.spec.termination_grace_period_seconds if template is not None else 0
+        grace = stop_grace + self._settings.runner.grace_period_seconds
+        name = secret["metadata"]["name"]
+        await _all(self._start_slice(slice_, name, grace, template, memory) for slice_ in slices)
 
-    async def _start_slice(self, slice_: JobSlice, secret: str, grace_seconds: int, memory: Memory) -> None:
+    async def _start_slice(
+        self, slice_: JobSlice, secret: str, grace_seconds: int, template: JobTemplate | None, memory: Memory
+    ) -> None:
         name = slice_.metadata.name
         try:
-            manifest = manifests.runner_pod(slice_, secret, self._settings.runner, grace_seconds)
+            manifest = pod_of_template(slice_, secret, self._settings.runner, grace_seconds, template)
             pod = await self._create_own("pods", manifest)
         except (RefusedError, ConflictError) as error:
             self._note_refusal(slice_, error, memory)

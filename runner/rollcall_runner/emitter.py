@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from rollcall.outputs import MAX_DATA_BYTES, Event, Exit, Stream
+from rollcall.outputs import MAX_DATA_BYTES, Event, Exit, StepNews, Stream
 from rollcall.work import OnExcess
 from rollcall_runner.masking import NOTHING, Mask, MaskedStream
 from rollcall_runner.pieces import TAIL_BYTES, Allowance, Piece, Pieces
@@ -63,13 +63,36 @@ class Emitter:
         self.flush()
         self._emit_debug(self._mask.text(text))
 
+    def step(self, news: StepNews) -> None:
+        """Emits that a step begins or has ended, after the output so far, also that which it leaves torn."""
+        self.finish()
+        self._emit_all(self._pieces.finish())
+        self._emit(Stream.STEP, news)
+
     def finish(self) -> None:
-        """Takes in that no more output comes; `end` does it too."""
+        """Takes in that no more output comes of a script; `step` and `end` do it too."""
         for stream, masked in self._streams.items():
             self._admit(stream, masked.finish())
 
     def end(self, exit_: Exit) -> None:
         """Emits the rest of the output, the exit's message for readers of the output, and the exit event, the last."""
+        self._emit_rest()
+        if exit_.message:
+            exit_ = replace(exit_, message=self._mask.text(exit_.message)[:MAX_MESSAGE_LENGTH])
+            self._emit_debug(str(exit_.message))
+        self._emit(Stream.EXIT, exit_)
+
+    def abandon(self, why: str) -> None:
+        """Emits the rest of the output and a line about the host, of which no exit can be told."""
+        self._emit_rest()
+        self._emit_debug(self._mask.text(why))
+
+    def now(self) -> float:
+        """The time, later than any event's so far, in seconds since the epoch with whole microseconds."""
+        self._microseconds = max(int(self._clock() * 1e6), self._microseconds + 1)
+        return self._microseconds / 1e6
+
+    def _emit_rest(self) -> None:
         self.finish()
         rest = self._allowance.rest()
         if rest.cut:
@@ -78,15 +101,6 @@ class Emitter:
         for stream, data in rest.tail:
             self._emit_all(self._pieces.add(stream, data))
         self._emit_all(self._pieces.finish())
-        if exit_.message:
-            exit_ = replace(exit_, message=self._mask.text(exit_.message)[:MAX_MESSAGE_LENGTH])
-            self._emit_debug(str(exit_.message))
-        self._emit(Stream.EXIT, exit_)
-
-    def now(self) -> float:
-        """The time, later than any event's so far, in seconds since the epoch with whole microseconds."""
-        self._microseconds = max(int(self._clock() * 1e6), self._microseconds + 1)
-        return self._microseconds / 1e6
 
     def _admit(self, stream: Stream, data: bytes) -> None:
         if data and (head := self._allowance.take(stream, data)):
@@ -99,7 +113,7 @@ class Emitter:
         for stream, data in pieces:
             self._emit(stream, data)
 
-    def _emit(self, stream: Stream, data: bytes | int | Exit) -> None:
+    def _emit(self, stream: Stream, data: bytes | int | Exit | StepNews) -> None:
         event = Event(self._host, self._seq, self.now(), stream, data)
         self._seq += 1
         self._write(event.line())

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import asyncssh
@@ -56,11 +56,23 @@ def describe(end: End) -> Exit:
     return failed(Reason.EXIT_CODE, f"the script ended with exit code {end.exit_code}{hint}", end.exit_code)
 
 
-def timed_out(seconds: int, stopped: Stopped) -> Exit:
+@dataclass(frozen=True, slots=True)
+class TimeLimit:
+    """How long a script may run."""
+
+    seconds: float
+    """What is left of it."""
+    whole: int
+    """What the template or the invocation says."""
+    field: str
+    """The field that says so."""
+
+
+def timed_out(limit: TimeLimit, stopped: Stopped) -> Exit:
     """The end of a host whose script took too long."""
     return failed(
         Reason.TIMEOUT,
-        f"the script ran longer than {seconds} s (executionTimeoutSeconds) and was told to end; {stopped.sentence}",
+        f"the script ran longer than {limit.whole} s ({limit.field}) and was told to end; {stopped.sentence}",
     )
 
 

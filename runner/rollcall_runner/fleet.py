@@ -9,6 +9,7 @@ from rollcall_runner.connection import Logins, Patience
 from rollcall_runner.emitter import Emitter
 from rollcall_runner.host import NOT_STARTED, Means, run_host
 from rollcall_runner.hostkeys import HostKeys
+from rollcall_runner.inpod import run_in_pod
 from rollcall_runner.jumps import JumpHosts
 from rollcall_runner.lines import LineWriter
 from rollcall_runner.masking import Mask, secrets_of
@@ -42,7 +43,7 @@ class _Fleet:
             if stop.asked.is_set():
                 self._cancel(host)
             else:
-                self.exits.append(await run_host(host, self._emitter(host), stop, self._means))
+                await self._run(host, stop)
 
     async def cancel_waiting(self) -> None:
         """Ends hosts that are told to stop before they have been started."""
@@ -64,6 +65,15 @@ class _Fleet:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.asked.wait(), seconds)
 
+    async def _run(self, host: HostWork, stop: HostStop) -> None:
+        emitter, environment = self._emitter(host), host.environment
+        if environment is None:
+            exit_: Exit | None = await run_host(host, emitter, stop, self._means)
+        else:
+            exit_ = await run_in_pod(host, environment, emitter, stop, self._work, self._writer)
+        if exit_ is not None:
+            self.exits.append(exit_)
+
     def _cancel(self, host: HostWork) -> None:
         self._emitter(host).end(NOT_STARTED)
         self.exits.append(NOT_STARTED)
@@ -79,7 +89,7 @@ class _Fleet:
 
 
 async def run_fleet(work: Work, writer: LineWriter, orders: Orders, patience: Patience) -> list[Exit]:
-    """Runs every host and returns how each ended, in the order of their ends.
+    """Runs every host and returns how each ended, in the order of their ends; one whose container was lost is missing.
 
     Hosts that wait when they are told to stop end as cancelled at once, and scripts that run are stopped.
     """

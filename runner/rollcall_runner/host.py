@@ -1,33 +1,26 @@
 """The work on one host, from the first event to the last."""
 
-import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass, replace
-from enum import Enum, auto
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from rollcall.names import HostState, Reason
 from rollcall.outputs import Exit
 from rollcall.work import HostWork, Work
+from rollcall_runner.attending import attend
 from rollcall_runner.connection import Login, Logins, Patience, close, connect
 from rollcall_runner.elevation import Elevation
 from rollcall_runner.emitter import Emitter
-from rollcall_runner.failures import cancelled, describe, explain, listed, lost, output_limit, timed_out
+from rollcall_runner.failures import TimeLimit, explain, listed, lost
 from rollcall_runner.hostkeys import HostKeys, unchecked
 from rollcall_runner.jumps import JumpHosts
 from rollcall_runner.lines import LineWriter
-from rollcall_runner.orders import HostStop
-from rollcall_runner.remote import STOPPED_DRAIN_SECONDS, RemoteScript
-from rollcall_runner.script import Launch, Stopped
+from rollcall_runner.orders import HostStop, StopRequestedError, unless
+from rollcall_runner.remote import RemoteScript
+from rollcall_runner.script import Launch
 from rollcall_runner.session import Shell, window_bytes
-
-T = TypeVar("T")
+from rollcall_runner.steps import run_scripts
 
 NOT_STARTED: Final = Exit(HostState.CANCELLED, None, Reason.CANCELLED, "cancelled; the script was not started")
-
-
-class StopRequestedError(Exception):
-    """The runner has been told to stop the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,86 +68,11 @@ async def _connect_and_run(host: HostWork, login: Login, emitter: Emitter, stop:
             emitter.debug(f"Becoming {elevation.user.name} by {elevation.program}")
         seconds, window = means.patience.elevation, window_bytes(min(work.parallelism, len(work.hosts)))
         shell = Shell(connection, elevation, seconds=seconds, window=window, tell=emitter.debug)
-        launch = Launch.of(work.scripts[host.script])
-        script = await unless(stop.asked, RemoteScript.start(shell, launch, emitter, means.writer, tty=work.tty))
-        return await _attend(script, emitter, stop, work)
+
+        async def run(script: str, limit: TimeLimit) -> Exit:
+            remote = RemoteScript.start(shell, Launch.of(script), emitter, means.writer, tty=work.tty)
+            return await attend(await unless(stop.asked, remote), emitter, stop, work, limit)
+
+        return await run_scripts(host, work, emitter, run)
     finally:
         await close(connection)
-
-
-class _Cause(Enum):
-    """Why a script is not waited for any longer."""
-
-    ENDED = auto()
-    TIMEOUT = auto()
-    STOP = auto()
-    EXCESS = auto()
-
-
-_ANNOUNCEMENTS: Final = {
-    _Cause.TIMEOUT: "Timeout for execution passed, trying to stop the job",
-    _Cause.STOP: "Cancelled, trying to stop the job",
-    _Cause.EXCESS: "Too much output, trying to stop the job",
-}
-
-
-async def _attend(script: RemoteScript, emitter: Emitter, stop: HostStop, work: Work) -> Exit:
-    """Waits for the script's end, or brings it about."""
-    cause = await _wait(script, stop, work.execution_timeout_seconds)
-    if cause is _Cause.ENDED:
-        return await _read_rest(script, emitter, work)
-    emitter.debug(_ANNOUNCEMENTS[cause])
-    stopped = await script.stop(work.stop_grace_seconds, stop.forced)
-    if stopped is Stopped.UNKNOWN:
-        script.detach()
-    elif not await script.drain(STOPPED_DRAIN_SECONDS):
-        emitter.debug("A process keeps the script's output open; no longer reading")
-    match cause:
-        case _Cause.TIMEOUT:
-            return timed_out(work.execution_timeout_seconds, stopped)
-        case _Cause.EXCESS:
-            return output_limit(work.output_limit_bytes, stopped)
-        case _:
-            return cancelled(stopped)
-
-
-async def _read_rest(script: RemoteScript, emitter: Emitter, work: Work) -> Exit:
-    """The end of a script that has ended by itself, when its output has been read."""
-    end = await script.ended()
-    if not await script.drain():
-        emitter.debug(
-            "The script has ended, but a process that it left behind keeps its output open; no longer reading"
-        )
-    emitter.finish()
-    return output_limit(work.output_limit_bytes, None) if emitter.exceeded else describe(end)
-
-
-async def _wait(script: RemoteScript, stop: HostStop, seconds: float) -> _Cause:
-    """What comes first; of what has come at the same time, the script's end."""
-    causes = {
-        _Cause.ENDED: asyncio.ensure_future(script.ended()),
-        _Cause.STOP: asyncio.ensure_future(stop.asked.wait()),
-        _Cause.EXCESS: asyncio.ensure_future(script.exceeded()),
-    }
-    try:
-        await asyncio.wait(causes.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        return next((cause for cause, task in causes.items() if task.done()), _Cause.TIMEOUT)
-    finally:
-        for task in causes.values():
-            task.cancel()
-        await asyncio.wait(causes.values())
-
-
-async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
-    """The result of the work. Raises StopRequestedError, with the work abandoned, when `stop` is set before its end."""
-    task = asyncio.ensure_future(work)
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise StopRequestedError
-    finally:
-        stopping.cancel()
-        task.cancel()
-        await asyncio.wait({task})

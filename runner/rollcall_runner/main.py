@@ -1,8 +1,8 @@
 """`rollcall-runner`: carries out the work of one slice.
 
 Events go to stdout, one JSON object per line; a summary goes to the termination log, with all events if they are few.
-The exit code is 0 when every host has its exit event, whatever it says, 1 when stdout's reader went away, and 2 when
-the work file cannot be used.
+The exit code is 0 when every host has its exit event, whatever it says, 1 when stdout's reader went away, 2 when the
+work file cannot be used, and 3 when the container beside this one ended before its script.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from rollcall.podscript import CONTAINER_LOST_CODE
 from rollcall.work import STOP_PATH, WORK_PATH, HostWork, JumpHost, Work
 
 TERMINATION_LOG: Final = "/dev/termination-log"
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     # The imports take a good part of a second: a bad work file is told, and signals wait, without them.
     from rollcall_runner.connection import Patience  # noqa: PLC0415
+    from rollcall_runner.container import ContainerLostError  # noqa: PLC0415
     from rollcall_runner.service import serve  # noqa: PLC0415
 
     async def serve_and_tell() -> None:
@@ -49,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     try:
         asyncio.run(serve_and_tell())
+    except ContainerLostError as error:
+        _write_termination_log(options.termination_log, str(error))
+        sys.exit(CONTAINER_LOST_CODE)
     except OSError:
         sys.exit(1)
     sys.exit(0)
@@ -95,10 +100,13 @@ def read_work(path: Path) -> Work:
     if min(work.stop_grace_seconds, work.spread_seconds) < 0:
         raise UnusableWorkError("the work file has a time that is less than nothing")
     for host in work.hosts:
-        if not (0 <= host.script < len(work.scripts) and 0 <= host.credentials < len(work.credentials)):
+        scripts = {host.script, *host.steps}
+        if not (scripts <= set(range(len(work.scripts))) and 0 <= host.credentials < len(work.credentials)):
             raise UnusableWorkError(
                 f"the work file names a script or credentials for {host.name} that it does not hold"
             )
+        if len(host.steps) != sum(not step.skipped for step in work.steps):
+            raise UnusableWorkError(f"the work file has not one script for each step of {host.name}")
     _check_ways(work)
     return work
 

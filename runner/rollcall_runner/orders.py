@@ -5,15 +5,21 @@ finds either the old content or the new one. It may be missing or empty, and wha
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from rollcall.work import StopOrder
 
 POLL_SECONDS: Final = 0.5
 """How often the file is read, which is cheaper than it sounds: it is short, and in memory."""
 _MAX_ORDER_BYTES: Final = 1 << 20
+
+T = TypeVar("T")
+
+
+class StopRequestedError(Exception):
+    """The runner has been told to stop the host."""
 
 
 class HostStop:
@@ -81,3 +87,18 @@ class OrderFile:
         while True:
             self.look()
             await asyncio.sleep(POLL_SECONDS)
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
+    """The result of the work. Raises StopRequestedError, with the work abandoned, when `stop` is set before its end."""
+    task = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise StopRequestedError
+    finally:
+        stopping.cancel()
+        task.cancel()
+        await asyncio.wait({task})

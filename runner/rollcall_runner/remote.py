@@ -5,17 +5,15 @@ from typing import Final
 
 import asyncssh
 
-from rollcall.outputs import Stream
+from rollcall.outputs import Exit, Stream
 from rollcall_runner.elevation import ElevationError
 from rollcall_runner.emitter import Emitter
+from rollcall_runner.failures import describe
+from rollcall_runner.intake import Intake
 from rollcall_runner.lines import LineWriter
 from rollcall_runner.script import LAUNCHER, STOPPER, Launch, Stopped
 from rollcall_runner.session import End, Session, Shell
 
-FLUSH_SECONDS: Final = 0.05
-"""How long output waits for more to share an event with."""
-QUIET_SECONDS: Final = 2.0
-"""How long a silent channel may stay open after the script's end."""
 DRAIN_SECONDS: Final = 10.0
 """How long a channel that still speaks may stay open after the script's end."""
 STOPPED_DRAIN_SECONDS: Final = 3.0
@@ -32,65 +30,23 @@ class _ScriptSession(Session):
 
     def __init__(self, emitter: Emitter, writer: LineWriter) -> None:
         super().__init__()
-        self._loop = asyncio.get_running_loop()
-        self._emitter = emitter
-        self._writer = writer
-        self._flush: asyncio.TimerHandle | None = None
-        self._paused = False
-        self._grace: asyncio.Timeout | None = None
-        self._grace_end = 0.0
-        self.exceeded = asyncio.Event()
+        self.intake = Intake(emitter, writer, self.closed, self._pause, self._resume)
 
     def take(self, stream: Stream, data: bytes) -> None:
-        self._emitter.output(stream, data)
-        if self._emitter.exceeded:
-            self.exceeded.set()
-        if self._flush is None:
-            self._flush = self._loop.call_later(FLUSH_SECONDS, self._flush_now)
-        if self._writer.congested and not self._paused and self.channel is not None:
-            self._paused = True
-            self.channel.pause_reading()
-            self._writer.on_relief(self._resume)
-        self._reschedule()
-
-    async def drain(self, seconds: float) -> bool:
-        """Waits for the rest of the output of a script that has ended; False when the channel was still open.
-
-        A process that the script leaves behind can hold its stdout for ever, so the wait is bounded. The time in which
-        the runner itself does not read, because its own reader is slow, does not count.
-        """
-        try:
-            async with asyncio.timeout(None) as self._grace:
-                self._grace_end = self._loop.time() + seconds
-                self._reschedule()
-                await self.closed.wait()
-        except TimeoutError:
-            return False
-        finally:
-            self._grace = None
-        return True
+        self.intake.take(stream, data)
 
     def detach(self) -> None:
         """Makes later output count for nothing, once the host's last event is due."""
-        if self._flush is not None:
-            self._flush.cancel()
+        self.intake.detach()
         self.abandon()
 
-    def _flush_now(self) -> None:
-        self._flush = None
-        self._emitter.flush()
+    def _pause(self) -> None:
+        if self.channel is not None:
+            self.channel.pause_reading()
 
     def _resume(self) -> None:
-        self._paused = False
-        self._grace_end = max(self._grace_end, self._loop.time() + QUIET_SECONDS)
-        self._reschedule()
         if self.channel is not None:
             self.channel.resume_reading()
-
-    def _reschedule(self) -> None:
-        if self._grace is not None and not self._grace.expired():
-            when = None if self._paused else min(self._loop.time() + QUIET_SECONDS, self._grace_end)
-            self._grace.reschedule(when)
 
 
 class _AnswerSession(Session):
@@ -137,7 +93,7 @@ class RemoteScript:
 
     async def exceeded(self) -> None:
         """Waits until the script has said more than it may."""
-        await self._session.exceeded.wait()
+        await self._session.intake.exceeded.wait()
 
     async def stop(self, grace_seconds: int, forced: asyncio.Event) -> Stopped:
         """Ends the script's processes: SIGTERM, a grace period, SIGKILL, and a look whether they are gone. Once
@@ -179,10 +135,14 @@ class RemoteScript:
 
     async def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
         """Waits for the rest of the output; False when something on the host still holds it open."""
-        drained = await self._session.drain(seconds)
+        drained = await self._session.intake.drain(seconds)
         self.detach()
         return drained
 
     def detach(self) -> None:
         """Makes later output count for nothing."""
         self._session.detach()
+
+    def describe(self, end: End) -> Exit:
+        """What that end means for the host."""
+        return describe(end)

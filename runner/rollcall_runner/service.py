@@ -10,6 +10,7 @@ from typing import Final
 
 from rollcall.work import StopOrder, Work
 from rollcall_runner.connection import Patience
+from rollcall_runner.container import ContainerLostError
 from rollcall_runner.fleet import run_fleet
 from rollcall_runner.lines import LineWriter
 from rollcall_runner.orders import OrderFile, Orders
@@ -18,7 +19,8 @@ MAX_RESOLVERS: Final = 32
 
 
 async def serve(work: Work, orders_path: Path, patience: Patience, stop_signals: AbstractSet[signal.Signals]) -> str:
-    """Runs the work with its events on stdout and returns its last words. Raises OSError when stdout's reader is gone.
+    """Runs the work with its events on stdout and returns its last words. Raises OSError when stdout's reader is gone,
+    and ContainerLostError when what ended a script is not known.
 
     The stop signals are blocked when this begins: one that came before is handled here.
     """
@@ -44,4 +46,6 @@ async def serve(work: Work, orders_path: Path, patience: Patience, stop_signals:
     watching.cancel()
     writer.close()
     await writing
+    if len(exits) < len(work.hosts):
+        raise ContainerLostError
     return writer.said.last_words(exits)

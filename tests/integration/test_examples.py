@@ -9,12 +9,12 @@ import yaml
 from support.jobs import end_of, events, output, results, slices
 from support.kube import Kube, Object, condition
 from support.operator import Operator
-from support.sshhosts import SshHost
+from support.sshhosts import IMAGE, SshHost
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ORDINARY = [
     "03-uptime", "05-disk-usage-web", "06-canary", "08-spread", "09-retry", "10-maintenance-window", "13-exclusive",
-    "15-effective-user", "16-secret-input", "17-facts",
+    "15-effective-user", "16-secret-input", "17-facts", "23-steps", "24-pod",
 ]  # fmt: skip
 """Those that complete by themselves; the others have a story of their own below."""
 STORIES = [
@@ -32,6 +32,8 @@ def apply(kube: Kube, namespace: str, name: str) -> list[str]:
     made = []
     for document in documents(name):
         document["metadata"]["namespace"] = namespace
+        if "pod" in document.get("spec", {}):
+            document["spec"]["pod"]["image"] = IMAGE  # has python3 too, and is in the cluster
         kube.apply(document)
         if document["kind"] == "JobInvocation":
             made.append(document["metadata"]["name"])
@@ -83,6 +85,16 @@ def test_the_secret_is_masked(kube: Kube, namespace: str, example_hosts: None) -
 
 def test_facts_have_defaults(kube: Kube, namespace: str, example_hosts: None) -> None:
     assert said(kube, namespace, "greet")["db1"] == b"Good morning db1, which runs some system and serves on port 80\n"
+
+
+def test_the_steps_that_are_chosen_are_run(kube: Kube, namespace: str, example_hosts: None) -> None:
+    states = {step["name"]: step["state"] for step in results(kube, namespace, "release")["web1"]["steps"]}
+    assert states == {"drain": "Skipped", "install": "Succeeded", "smoke-test": "Skipped", "undrain": "Succeeded"}
+
+
+def test_the_script_in_the_pod_knows_its_host(kube: Kube, namespace: str, example_hosts: None) -> None:
+    found = said(kube, namespace, "port-check")
+    assert found == {name: f"{name} answers at port 22\n".encode() for name in ("web1", "web2", "db1")}
 
 
 def patch(kube: Kube, namespace: str, name: str, **spec: Any) -> None:

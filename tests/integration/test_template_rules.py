@@ -45,7 +45,23 @@ USERS: list[tuple[dict[str, Any], str | None]] = [
     ({"name": "-u"}, "should match"),
     ({"name": "a b"}, "should match"),
 ]
+STEP = {"name": "build", "script": "make"}
+SCRIPTS: list[tuple[dict[str, Any], str | None]] = [
+    ({"script": "id"}, None),
+    ({"steps": [STEP, {"name": "test.2", "script": "id", "timeoutSeconds": 5, "onFailure": "Continue"}]}, None),
+    ({}, "give either a script or steps"),
+    ({"script": "id", "steps": [STEP]}, "give either a script or steps"),
+    ({"steps": []}, "should have at least 1 items"),
+    ({"steps": [STEP, STEP]}, "Duplicate value"),
+    ({"steps": [{"name": "a b", "script": "id"}]}, "should match"),
+    ({"steps": [{"name": "a"}]}, "script: Required value"),
+    ({"steps": [STEP | {"onFailure": "Retry"}]}, "Unsupported value"),
+    ({"steps": [{"name": f"s{number}", "script": "id"} for number in range(33)]}, "must have at most 32 items"),
+]
 INVOCATIONS: list[tuple[dict[str, Any], str | None]] = [
+    ({"steps": {"from": "build", "to": "test", "skip": ["a", "b"]}}, None),
+    ({"steps": {"skip": ["a", "a"]}}, "Duplicate value"),
+    ({"steps": {"from": "a b"}}, "should match"),
     ({"feature": "x"}, "name either a templateRef or a feature"),
     ({"templateRef": None}, "name either a templateRef or a feature"),
     ({"templateRef": None, "feature": "x"}, None),
@@ -86,6 +102,43 @@ def test_an_effective_user_is_one(kube: Kube, namespace: str, policy: dict[str, 
     check(kube, template(namespace, ssh={"script": "id", "effectiveUser": policy}), said)
 
 
+@pytest.mark.parametrize(("ssh", "said"), SCRIPTS)
+def test_a_template_has_a_script_or_steps(kube: Kube, namespace: str, ssh: dict[str, Any], said: str | None) -> None:
+    check(kube, template(namespace, ssh=ssh), said)
+
+
+PODS: list[tuple[dict[str, Any], str | None]] = [
+    ({"pod": {"image": "tools:1", "script": "id"}}, None),
+    ({"pod": {"image": "tools:1", "steps": [STEP]}}, None),
+    ({"pod": {"image": "tools:1", "steps": [STEP], "script": "id"}}, "give either a script or steps"),
+    ({"pod": {"script": "id"}}, "image: Required value"),
+    ({"pod": {"image": "a b", "script": "id"}}, "should match"),
+    ({}, "provider Pod needs spec.pod"),
+    ({"ssh": {"script": "id"}}, "provider Pod needs spec.pod"),
+]
+SHAPES: list[tuple[dict[str, Any], str | None]] = [
+    ({"resources": {"requests": {"cpu": 1, "memory": "64Mi"}, "limits": {"memory": "64Mi"}}}, None),
+    ({"nodeSelector": {"zone": "a"}, "tolerations": [{"operator": "Exists"}], "priorityClassName": "low"}, None),
+    ({"tolerations": [{"operator": "Perhaps"}]}, "Unsupported value"),
+    ({"resources": {"limits": {"memory": [1]}}}, "must be of type"),
+]
+
+
+@pytest.mark.parametrize(("spec", "said"), PODS)
+def test_a_template_for_pods_has_an_image(kube: Kube, namespace: str, spec: dict[str, Any], said: str | None) -> None:
+    manifest = template(namespace, provider="Pod")
+    del manifest["spec"]["ssh"]
+    manifest["spec"] |= spec
+    check(kube, manifest, said)
+
+
+@pytest.mark.parametrize(("shape", "said"), SHAPES)
+def test_the_shape_of_runner_pods_makes_sense(
+    kube: Kube, namespace: str, shape: dict[str, Any], said: str | None
+) -> None:
+    check(kube, template(namespace, runner=shape), said)
+
+
 @pytest.mark.parametrize(("changes", "said"), INVOCATIONS)
 def test_an_invocation_names_what_it_needs(
     kube: Kube, namespace: str, changes: dict[str, Any], said: str | None
@@ -102,6 +155,7 @@ def test_an_invocation_names_what_it_needs(
         {"inputsFrom": [{"secretRef": {"name": "other"}}]},
         {"effectiveUser": {"name": "other"}},
         {"effectiveUser": None},
+        {"steps": {"from": "build"}},
     ],
 )
 def test_what_runs_cannot_be_changed(kube: Kube, namespace: str, changes: dict[str, Any]) -> None:

@@ -145,7 +145,7 @@ def _changes(observed: Observed, resolution: Resolution) -> tuple[Note, ...]:
 
 def _deal(observed: Observed, resolution: Resolution, now: datetime) -> Plan:
     invocation, total = observed.invocation, len(resolution.hosts)
-    slices = deal(invocation, resolution.hosts)
+    slices = deal(invocation, resolution.hosts, resolution.most_per_slice)
     status = conclude(
         invocation.status, invocation, now, (ConditionType.VALID, True, Reason.ACCEPTED, "nothing is wrong with it"),
         state=InvocationState.PENDING, description=resolution.description, template=resolution.template,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 
 from rollcall.names import Reason
-from rollcall.outputs import Exit
+from rollcall.outputs import Exit, StepNews
 from rollcall.plan.locks import NOTHING, Claimant, Locks, Wanted
 from rollcall.plan.pods import Pod
 from rollcall.plan.slices import Slices
@@ -31,6 +31,14 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class StepProgress:
+    """What was last heard of a step, and when, in epoch seconds."""
+
+    news: StepNews
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
 class HostProgress:
     """What a host's events said so far; times are epoch seconds."""
 
@@ -40,6 +48,7 @@ class HostProgress:
     bytes: int
     cut_bytes: int
     tail: str
+    steps: tuple[StepProgress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rollcall.lastwords import are_last_words
 from rollcall.names import ANNOTATION_STOP, FINALIZER_COLLECT, LABEL_INVOCATION, LABEL_SLICE, Reason
+from rollcall.podscript import CONTAINER_LOST_CODE
 
 LOST_AFTER: Final = timedelta(seconds=60)
 """How long after the end of its grace period a pod that is still there counts as lost with its node."""
@@ -16,6 +17,14 @@ HURRIED_GRACE_SECONDS: Final = 10
 HURRIED_LOST_AFTER: Final = timedelta(seconds=10)
 """`LOST_AFTER` for a pod whose hosts are stopped by force."""
 
+SCRIPT_CONTAINER: Final = "script"
+"""The container that a script runs in, beside the runner, for templates that run in the pod itself."""
+_UNSTARTABLE: Final = frozenset({"StartError", "ContainerCannotRun"})
+STRANDED_AFTER: Final = timedelta(seconds=10)
+"""How long after the end of one container the other one may take to end. As a rule it takes no time: the two notice
+each other's end, unless the one that ended had not begun to speak with the other."""
+_SIGNALLED: Final = 128
+"""Exit codes above it tell of signals."""
 _IMAGE_REASONS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _DISRUPTIONS: Final = {
     "EvictionByEvictionAPI": Reason.EVICTED,
@@ -71,6 +80,10 @@ class Pod:
     """The uid of the slice that it was made for; a slice of another life of the invocation may have the same name."""
     node: str = ""
     """The node that it was given to; empty before."""
+    hopeless: bool = False
+    """Whether a container could not be started, for a reason that does not pass."""
+    half_ended: datetime | None = None
+    """When one of two containers ended, while the other has not."""
     last_words: str = ""
     """What its runner has left as its termination message, while its results wait to be collected."""
 
@@ -85,6 +98,10 @@ class Pod:
             return False
         hurried = self.grace_seconds is not None and self.grace_seconds <= HURRIED_GRACE_SECONDS
         return now > self.deleting_since + (HURRIED_LOST_AFTER if hurried else LOST_AFTER)
+
+    def stranded(self, now: datetime) -> bool:
+        """Whether one of its containers waits for the other one in vain."""
+        return self.half_ended is not None and now >= self.half_ended + STRANDED_AFTER
 
     def over(self, now: datetime) -> bool:
         """Whether nothing more will come from it."""
@@ -116,31 +133,59 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
         deleting_since=datetime.fromisoformat(deleted) if deleted else None,
         finalizers=finalizers,
         trouble=_trouble(status, deleted=deleted is not None),
-        container_started=_started(status),
+        container_started=_all_started(status),
+        hopeless=bool(_start_error(status)),
+        half_ended=_half_ended(status),
         node=(document.get("spec") or {}).get("nodeName") or "",
         last_words=(terminated.get("message") or "") if FINALIZER_COLLECT in finalizers else "",
     )
 
 
-def _container(status: Mapping[str, Any], state: str) -> Mapping[str, Any] | None:
-    """The runner container's state of that name, if it is in it."""
+def _container(status: Mapping[str, Any], state: str, *, script: bool = False) -> Mapping[str, Any] | None:
+    """The runner container's state of that name, or the script container's, if it is in it."""
     for container in status.get("containerStatuses") or ():
-        if found := (container.get("state") or {}).get(state):
+        is_script = container.get("name") == SCRIPT_CONTAINER
+        if is_script is script and (found := (container.get("state") or {}).get(state)):
             return found  # type: ignore[no-any-return]
     return None
 
 
-def _started(status: Mapping[str, Any]) -> bool:
-    """Whether the runner ever began. A kubelet also says `terminated` of a container that it has never started."""
-    terminated = _container(status, "terminated") or {}
+def _has_script(status: Mapping[str, Any]) -> bool:
+    return any(container.get("name") == SCRIPT_CONTAINER for container in status.get("containerStatuses") or ())
+
+
+def _all_started(status: Mapping[str, Any]) -> bool:
+    """Whether every container has begun."""
+    return _started(status) and (not _has_script(status) or _started(status, script=True))
+
+
+def _started(status: Mapping[str, Any], *, script: bool = False) -> bool:
+    """Whether the container ever began. A kubelet also says `terminated` of one that it has never started."""
+    terminated = _container(status, "terminated", script=script) or {}
+    if terminated.get("reason") in _UNSTARTABLE:
+        return False
     ran = terminated.get("startedAt") or "used to be Running" in (terminated.get("message") or "")
-    return bool(_container(status, "running") or ran)
+    return bool(_container(status, "running", script=script) or ran)
+
+
+def _start_error(status: Mapping[str, Any]) -> str:
+    """What the node says of a script container that it could not start, with an image that has no /bin/sh for one."""
+    terminated = _container(status, "terminated", script=True) or {}
+    return str(terminated.get("message") or "it says no more") if terminated.get("reason") in _UNSTARTABLE else ""
+
+
+def _half_ended(status: Mapping[str, Any]) -> datetime | None:
+    """When one of two containers ended, while the other has not."""
+    ends = [_container(status, "terminated", script=script) for script in (False, True)]
+    times = [end.get("finishedAt") for end in ends if end is not None]
+    return datetime.fromisoformat(times[0]) if _has_script(status) and len(times) == 1 and times[0] else None
 
 
 def _phase(status: Mapping[str, Any], *, deleted: bool) -> Phase:
     if status.get("phase") in ("Succeeded", "Failed"):
         return Phase.ENDED
-    if _container(status, "running") or _container(status, "terminated"):
+    begun = _container(status, "running") or _container(status, "terminated")
+    if begun and (not _has_script(status) or _started(status, script=True)):
         return Phase.WORKING
     if deleted and not status.get("containerStatuses") and not _scheduled(status):
         return Phase.ENDED  # no kubelet has it, so nobody will report its end
@@ -163,6 +208,12 @@ def _trouble(status: Mapping[str, Any], *, deleted: bool) -> Trouble | None:
     if status.get("reason") == "NodeLost":
         return Trouble(Reason.NODE_LOST, "the node of the runner pod went away")
     terminated = _container(status, "terminated") or {}
+    script = _container(status, "terminated", script=True) or {}
+    if script.get("reason") == "OOMKilled" and terminated.get("exitCode"):
+        return Trouble(
+            Reason.OOM_KILLED,
+            "the script used more memory than its container may; raise spec.runner.resources.limits of the template",
+        )
     if terminated.get("reason") == "OOMKilled":
         return Trouble(
             Reason.OOM_KILLED, "the runner used more memory than it may; raise its limit or put fewer hosts in a slice"
@@ -171,14 +222,50 @@ def _trouble(status: Mapping[str, Any], *, deleted: bool) -> Trouble | None:
     if waiting.get("reason") in _IMAGE_REASONS:
         said = waiting.get("message") or waiting["reason"]
         return Trouble(Reason.IMAGE_PULL, f"the runner image cannot be pulled: {said}")
+    if trouble := _script_trouble(status, terminated):
+        return trouble
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("reason") == "Unschedulable":
         return Trouble(Reason.UNSCHEDULABLE, f"no node takes the runner pod: {scheduled.get('message', '')}")
-    if deleted:
+    stranded = _has_script(status) and 0 < terminated.get("exitCode", 0) < _SIGNALLED
+    if deleted and not stranded:
         return DELETED
     if terminated.get("exitCode"):
         code, said = terminated["exitCode"], (terminated.get("message") or "").strip()
         if are_last_words(said):
             said = ""  # they tell of the hosts, and not of what ended the runner
         return Trouble(Reason.RUNNER_CRASHED, f"the runner ended with exit code {code}" + (f": {said}" if said else ""))
+    return None
+
+
+def _script_trouble(status: Mapping[str, Any], runner: Mapping[str, Any]) -> Trouble | None:
+    """What is wrong with the script container; `runner` is how the runner's has ended, if it has."""
+    if said := _start_error(status):
+        return Trouble(
+            Reason.CONTAINER_FAILED,
+            f"the container with the template's image cannot be started; it needs /bin/sh: {said}",
+        )
+    waiting = _container(status, "waiting", script=True) or {}
+    if waiting.get("reason") in _IMAGE_REASONS:
+        said = waiting.get("message") or waiting["reason"]
+        return Trouble(Reason.IMAGE_PULL, f"the template's image cannot be pulled: {said}")
+    if waiting.get("message"):
+        return Trouble(
+            Reason.CONTAINER_FAILED, f"the container with the template's image cannot be started: {waiting['message']}"
+        )
+    terminated = _container(status, "terminated", script=True) or {}
+    code = terminated.get("exitCode", 0)
+    if 0 < code < _SIGNALLED and not runner.get("exitCode"):
+        said = (terminated.get("message") or "").strip()
+        return Trouble(
+            Reason.CONTAINER_FAILED,
+            f"the container with the template's image ended with exit code {code} before its script was started; its"
+            f" /bin/sh must be a POSIX shell{f': {said}' if said else ''}",
+        )
+    if runner.get("exitCode") == CONTAINER_LOST_CODE:
+        return Trouble(
+            Reason.CONTAINER_FAILED,
+            f"the container with the template's image ended with exit code {code} before its script did;"
+            " what the script did until then is in its output",
+        )
     return None

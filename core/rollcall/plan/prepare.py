@@ -10,14 +10,16 @@ from typing import Final
 
 from rollcall.inputs import InputError, InputValue, bind_inputs, hidden_texts, read_host
 from rollcall.names import Reason
+from rollcall.plan.inpod import environment
 from rollcall.plan.pods import Trouble
 from rollcall.plan.rollout import parallelism
-from rollcall.plan.ways import LOGIN_KEYS, ConfigMaps, WayError, Ways, jump_secret
+from rollcall.plan.ways import LOGIN_KEYS, NOWHERE, ConfigMaps, WayError, Ways, jump_secret
 from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.jobtemplate import JobTemplate
-from rollcall.template import RenderError, effective_user, render_script
+from rollcall.steps import Part, parts
+from rollcall.template import RenderError, effective_user, render_parts
 from rollcall.work import MAX_WORK_BYTES, Credentials, EffectiveUser, HostWork, Work
 
 BECOME_KEY: Final = "become-password"
@@ -84,6 +86,9 @@ def prepare(
         task = _task(invocation, template, secrets)
     except _UnusableError as error:
         return Prepared(None, dict.fromkeys(names, error.trouble))
+    if task.template.in_pod and len(names) > 1:
+        text = f"template {template_name(invocation)} has one pod for each host now, and had not before: run it again"
+        return Prepared(None, dict.fromkeys(names, Trouble(Reason.TEMPLATE_ERROR, text)))
     bench = _Bench(invocation, task, secrets, hosts, config_maps)
     for name in names:
         bench.add(name, hosts.get(name))
@@ -106,6 +111,7 @@ class _Task:
     secret_inputs: Mapping[str, str]
     effective_user: EffectiveUser | None
     become_password: str | None
+    parts: tuple[Part, ...]
 
 
 def _task(invocation: JobInvocation, template: JobTemplate | str | None, secrets: Secrets) -> _Task:
@@ -122,6 +128,7 @@ def _task(invocation: JobInvocation, template: JobTemplate | str | None, secrets
             secret_inputs,
             effective_user(template, override.name if override else None),
             _become_password(invocation, secrets),
+            parts(template, invocation.spec.steps),
         )
     except InputError as error:
         raise _UnusableError(Reason.INVALID_INPUT, str(error)) from None
@@ -194,12 +201,12 @@ class _Bench:
         if host is None:
             raise _UnusableError(Reason.HOST_NOT_FOUND, f"the Host {name} was deleted before its turn came")
         task = self._task
-        login = _credentials(credential_secrets(self._invocation, host), host, self._secrets)
-        if task.become_password is not None:
-            login = replace(login, become_password=task.become_password)
+        in_pod = task.template.in_pod
+        login = Credentials() if in_pod else self._login(host)
+        way = NOWHERE if in_pod else self._ways.to(host)
         of_host = read_host(task.template, host)
-        script = render_script(task.template, {**task.inputs, **of_host}, host)
-        way = self._ways.to(host)
+        scripts = render_parts(task.template, task.parts, {**task.inputs, **of_host}, host)
+        numbers = tuple(self._scripts.setdefault(script, len(self._scripts)) for script in scripts)
         self._masked |= hidden_texts(task.template, of_host)
         return HostWork(
             name=name,
@@ -208,11 +215,19 @@ class _Bench:
             user=self._invocation.spec.user or host.spec.user,
             host_keys=way.host_keys,
             credentials=self._credentials.setdefault(login, len(self._credentials)),
-            script=self._scripts.setdefault(script, len(self._scripts)),
+            script=numbers[0],
             policy=way.policy,
             known_hosts=way.known_hosts,
             via=way.via,
+            steps=numbers if task.parts[0].step else (),
+            environment=environment(self._invocation, host) if in_pod else None,
         )
+
+    def _login(self, host: Host) -> Credentials:
+        login = _credentials(credential_secrets(self._invocation, host), host, self._secrets)
+        if self._task.become_password is not None:
+            login = replace(login, become_password=self._task.become_password)
+        return login
 
     def _jump_login(self, host: Host) -> int:
         """The place of a jump host's credentials. They are its own: what an invocation names is for its hosts."""
@@ -239,6 +254,7 @@ class _Bench:
             jump_hosts=tuple(self._ways.jump_hosts),
             known_hosts=self._ways.known_hosts,
             tty=template.ssh.tty if template.ssh else False,
+            steps=tuple(part.step for part in self._task.parts if part.step),
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rollcall.inputs import InputError, bind_inputs, listed
 from rollcall.names import Reason
 from rollcall.plan.choosing import RerunError, choose_hosts
+from rollcall.plan.inpod import check_rollout
 from rollcall.plan.observed import Observed
 from rollcall.plan.prepare import (
     BECOME_KEY,
@@ -20,9 +21,11 @@ from rollcall.plan.prepare import (
 from rollcall.plan.ways import all_jump_hosts, missing
 from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation, TemplateRecord
+from rollcall.resources.jobslice import MAX_HOSTS_PER_SLICE
 from rollcall.resources.jobtemplate import JobTemplate
+from rollcall.steps import most_hosts_per_slice, parts
 from rollcall.targeting import UnknownHostsError
-from rollcall.template import RenderError, describe, effective_user, try_script
+from rollcall.template import RenderError, describe, effective_user, try_scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Resolution:
     template: TemplateRecord
     lacks: Problem | None = None
     """What some of the hosts lack on the way to them. It may turn up; if not, they fail by themselves."""
+    most_per_slice: int = MAX_HOSTS_PER_SLICE
+    """How many hosts a slice may have at most."""
 
 
 def chosen_template(invocation: JobInvocation, templates: Mapping[str, JobTemplate | str]) -> JobTemplate | str | None:
@@ -79,10 +84,12 @@ def examine(observed: Observed) -> Resolution | Problem:
     try:
         inputs = bind_inputs(template, invocation.spec.inputs, unseen)
         effective_user(template, override.name if override else None)
+        chosen = parts(template, invocation.spec.steps)
+        check_rollout(invocation, template)
         names = choose_hosts(observed)
         hosts = _known(observed, names)
         for host in hosts[:1]:
-            try_script(template, inputs, host, complete=unseen.keys().isdisjoint(inputs))
+            try_scripts(template, chosen, inputs, host, complete=unseen.keys().isdisjoint(inputs))
     except InputError as error:
         return Problem(Reason.INVALID_INPUT, str(error))
     except UnknownHostsError as error:
@@ -92,12 +99,14 @@ def examine(observed: Observed) -> Resolution | Problem:
     except RenderError as error:
         return Problem(Reason.TEMPLATE_ERROR, str(error))
     metadata = template.metadata
-    lacks = missing(hosts, observed.hosts, observed.secrets)
-    return _credentials_problem(observed, hosts) or Resolution(
+    lacks = None if template.in_pod else missing(hosts, observed.hosts, observed.secrets)
+    problem = None if template.in_pod else _credentials_problem(observed, hosts)
+    return problem or Resolution(
         names,
         describe(template, inputs, invocation.spec.description_format, unseen),
         TemplateRecord(name=metadata.name, uid=metadata.uid, generation=metadata.generation),
         Problem(lacks.reason, lacks.message, may_heal=True) if lacks else None,
+        1 if template.in_pod else most_hosts_per_slice(chosen),
     )
 
 
@@ -155,6 +164,8 @@ def _known(observed: Observed, names: Iterable[str]) -> tuple[Host, ...]:
 
 def needed_secrets(observed: Observed) -> frozenset[str]:
     """The Secrets that `examine` wants to know the keys of."""
+    if isinstance(observed.template, JobTemplate) and observed.template.in_pod:
+        return work_secrets(observed.invocation, ())
     try:
         hosts = _known(observed, choose_hosts(observed))
     except (UnknownHostsError, RerunError):

@@ -2,13 +2,14 @@
 
 import base64
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from rollcall.names import HostState, Reason
 from rollcall.outputs import Exit
 from rollcall.plan.observed import Collected, HostProgress
 from rollcall.plan.pods import DELETED, Phase, Pod, Trouble
+from rollcall.plan.stepresults import moment, step_results
 from rollcall.plan.stopping import Stop, Stops
 from rollcall.resources.jobslice import HostOutput, HostResult, JobSlice, JobSliceStatus, SliceState
 
@@ -161,7 +162,11 @@ def _progress(name: str, progress: HostProgress | None, stop: Stop | None, *, wo
             return _from_exit(name, progress, progress.exit, _Fate(_SILENT, stop, ours=True, begun=True))
     # A runner that was told to stop does not know why; the end of its pod will tell.
     return HostResult(
-        name=name, state=HostState.RUNNING, start_time=_moment(progress.started), output=_output(progress)
+        name=name,
+        state=HostState.RUNNING,
+        start_time=moment(progress.started),
+        output=_output(progress),
+        steps=step_results(progress),
     )
 
 
@@ -181,9 +186,10 @@ def _ended(name: str, progress: HostProgress | None, fate: _Fate, now: datetime)
         state=state,
         reason=cause.reason.value,
         message=cause.message,
-        start_time=_moment(progress.started) if progress else None,
+        start_time=moment(progress.started) if progress else None,
         completion_time=now,
         output=_output(progress) if progress else None,
+        steps=step_results(progress, state, now) if progress else None,
     )
 
 
@@ -204,9 +210,10 @@ def _from_exit(name: str, progress: HostProgress, exit_: Exit, fate: _Fate | Non
         exit_code=exit_.exit_code,
         reason=reason.value if reason else None,
         message=message,
-        start_time=_moment(exit_.start_time if exit_.start_time is not None else progress.started),
-        completion_time=_moment(progress.last),
+        start_time=moment(exit_.start_time if exit_.start_time is not None else progress.started),
+        completion_time=moment(progress.last),
         output=_output(progress),
+        steps=step_results(progress),
     )
 
 
@@ -227,7 +234,3 @@ def _why_stopped(exit_: Exit, fate: _Fate) -> tuple[HostState, Reason | None, st
 
 def _output(progress: HostProgress) -> HostOutput:
     return HostOutput(bytes=progress.bytes, cut_bytes=progress.cut_bytes, tail=progress.tail)
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(int(seconds), UTC)

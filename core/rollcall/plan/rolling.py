@@ -10,7 +10,7 @@ from rollcall.plan.counting import Tally, View, host_counts, to_try_again
 from rollcall.plan.ending import closing_note, finished_status
 from rollcall.plan.halting import NONE, Halt, halt_all, halt_some
 from rollcall.plan.observed import Note, Observed, Plan
-from rollcall.plan.pods import Phase, Pod, Trouble
+from rollcall.plan.pods import STRANDED_AFTER, Phase, Pod, Trouble
 from rollcall.plan.results import final_status, never_started, progress_status, waiting_trouble
 from rollcall.plan.retry import NO_RETRY, RetryPolicy, next_attempt, retry_policy, with_retries
 from rollcall.plan.starting import TEMPLATE, Choice, Field, choose, in_order
@@ -218,7 +218,7 @@ class _RollOut:
     def _overdue(self, slice_: JobSlice, pod: Pod | None) -> Trouble | None:
         """The trouble of a pod that was stopped because its container did not start in time."""
         patience = self.observed.pickup
-        if pod is None or pod.container_started or self.now < pod.created + patience:
+        if pod is None or pod.container_started or pod.hopeless or self.now < pod.created + patience:
             return None
         cause = pod.trouble
         if cause is None or cause.reason == Reason.POD_DELETED:
@@ -253,7 +253,8 @@ class _RollOut:
         if pod.deleting_since is not None or pod.phase == Phase.ENDED:
             return False
         late = pod.phase == Phase.WAITING and self.now >= pod.created + self.observed.pickup
-        return late or self._unwanted(pod) or self.halts.get(pod.name, NONE).delete
+        unfit = pod.hopeless or pod.stranded(self.now)
+        return late or unfit or self._unwanted(pod) or self.halts.get(pod.name, NONE).delete
 
     def _unwanted(self, pod: Pod) -> bool:
         """Whether its slice is gone, or was given up before anybody knew of the pod."""
@@ -380,6 +381,8 @@ class _RollOut:
                 moments.append(soon)
             elif pod.phase == Phase.WAITING:
                 moments.append(pod.created + self.observed.pickup)
+            elif pod.phase == Phase.WORKING and pod.half_ended is not None:
+                moments.append(pod.half_ended + STRANDED_AFTER)
         # What should have happened by now was asked for in this plan; it is asked for again if nothing comes of it.
         return [moment if moment > self.now else soon for moment in moments]
 

@@ -65,10 +65,12 @@ def ordered(invocation: JobInvocation, hosts: Sequence[str], order: HostOrder | 
             return hosts
 
 
-def deal(invocation: JobInvocation, hosts: Sequence[str]) -> tuple[JobSlice, ...]:
-    """The slices of the invocation's first attempt; none has hosts of two batches."""
+def deal(
+    invocation: JobInvocation, hosts: Sequence[str], most_per_slice: int = MAX_HOSTS_PER_SLICE
+) -> tuple[JobSlice, ...]:
+    """The slices of the invocation's first attempt; none has hosts of two batches, or more than so many."""
     rollout = invocation.spec.rollout
-    size = slice_size(len(hosts), rollout.hosts_per_slice)
+    size = min(slice_size(len(hosts), rollout.hosts_per_slice), most_per_slice)
     dealt: list[JobSlice] = []
     begin = 0
     for batch, count in enumerate(batch_sizes(len(hosts), rollout.batches)):

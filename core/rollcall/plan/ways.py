@@ -38,6 +38,10 @@ class Way:
     via: int | None
 
 
+NOWHERE: Final = Way((), HostKeyPolicy.STRICT, None, None)
+"""The way of a script that runs in the pod itself."""
+
+
 def jump_hosts(host: Host, hosts: Mapping[str, Host]) -> tuple[Host, ...]:
     """The jump hosts of a host, its own first. Raises WayError when one is not there, or they lead nowhere."""
     found: list[Host] = []

@@ -24,6 +24,7 @@ _FIXED: Final = (
     "retryOn",
     "retryOnExitCodes",
     "output",
+    "steps",
 )
 
 

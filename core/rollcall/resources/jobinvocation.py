@@ -26,6 +26,7 @@ from rollcall.resources.meta import (
     UserName,
 )
 from rollcall.resources.rollout import Rollout
+from rollcall.resources.steps import StepSelection
 from rollcall.work import OnExcess
 
 MAX_NAME_LENGTH = 52
@@ -122,6 +123,7 @@ class RetryReason(StrEnum):
     TIMEOUT = "Timeout"
     RUNNER_CRASHED = "RunnerCrashed"
     OOM_KILLED = "OOMKilled"
+    CONTAINER_FAILED = "ContainerFailed"
     EVICTED = "Evicted"
     NODE_LOST = "NodeLost"
     POD_DELETED = "PodDeleted"
@@ -217,6 +219,8 @@ class JobInvocationSpec(Model):
     """The user that the script runs as, instead of the template's, and the password for becoming that user."""
     rollout: Annotated[Rollout, Field(json_schema_extra={"x-kubernetes-validations": [FIXED_ROLLOUT]})] = Rollout()
     """How fast the job spreads over its hosts."""
+    steps: StepSelection | None = None
+    """Which of the template's steps are run, where it has any."""
     description_format: Annotated[str, Field(max_length=1024)] | None = None
     """Takes the place of the template's `descriptionFormat`."""
     execution_timeout_seconds: Annotated[int, Field(ge=1, le=31536000)] | None = None

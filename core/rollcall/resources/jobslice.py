@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rollcall.names import HostState
+from rollcall.names import HostState, StepState
 from rollcall.resources.meta import LocalReference, Model, Resource, Time
+from rollcall.resources.steps import MAX_STEPS
 
 MAX_HOSTS_PER_SLICE = 250
 TAIL_BYTES = 256
@@ -25,6 +26,21 @@ class HostOutput(Model):
     """Bytes that were said but not kept, because of the limit."""
     tail: str = ""
     """The last lines, at most 256 bytes."""
+
+
+class StepResult(Model):
+    """What became of one step on one host."""
+
+    name: Annotated[str, Field(max_length=63)]
+    """The step's name."""
+    state: StepState
+    """Running, Succeeded, Failed, Cancelled, CancelFailed, NotStarted (an earlier step failed) or Skipped."""
+    exit_code: int | None = None
+    """The exit code of its script, when that ended by itself."""
+    start_time: Time | None = None
+    """When it was begun."""
+    completion_time: Time | None = None
+    """When it had ended."""
 
 
 class HostResult(Model):
@@ -48,6 +64,11 @@ class HostResult(Model):
     """When the host had ended."""
     output: HostOutput | None = None
     """How much the host has said."""
+    steps: Annotated[
+        tuple[StepResult, ...] | None,
+        Field(max_length=MAX_STEPS, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = None
+    """What became of each step, when the template has any; a step that nothing is known of is absent."""
 
 
 class JobSliceSpec(Model):

@@ -8,7 +8,8 @@ from pydantic import Field
 from rollcall.resources.host import Exclusive
 from rollcall.resources.jobinvocation import RetryReason
 from rollcall.resources.meta import Model, Resource, rule
-from rollcall.resources.providers import Provider, SshProvider
+from rollcall.resources.providers import ONE_OF_SCRIPT_AND_STEPS, PodProvider, Provider, Scripted, SshProvider
+from rollcall.resources.runner import RunnerShape
 
 MAX_PATTERN_LENGTH = 256
 
@@ -158,8 +159,17 @@ class JobTemplateSpec(Model):
     """The values that the script reads."""
     provider: Provider = Provider.SSH
     """How hosts are reached; the member of that name says what is run."""
-    ssh: SshProvider | None = None
-    """What is run over SSH."""
+    ssh: (
+        Annotated[SshProvider, Field(json_schema_extra={"x-kubernetes-validations": [ONE_OF_SCRIPT_AND_STEPS]})] | None
+    ) = None
+    """What is run over SSH: exactly one of `script` and `steps`."""
+    pod: (
+        Annotated[PodProvider, Field(json_schema_extra={"x-kubernetes-validations": [ONE_OF_SCRIPT_AND_STEPS]})] | None
+    ) = None
+    """What is run in the runner pod of each host, and in which image: exactly one of `script` and `steps`. The host's
+    name, address and facts are in the environment."""
+    runner: RunnerShape | None = None
+    """What runner pods of this template ask of their nodes."""
     execution_timeout_seconds: Annotated[int, Field(ge=1, le=31536000)] = 3600
     """How long the script may run on one host before it is stopped."""
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=600)] = 5
@@ -195,12 +205,23 @@ class JobTemplate(Resource):
         Field(
             json_schema_extra={
                 "x-kubernetes-validations": [
-                    rule("self.provider != 'SSH' || has(self.ssh)", "provider SSH needs spec.ssh")
+                    rule("self.provider != 'SSH' || has(self.ssh)", "provider SSH needs spec.ssh"),
+                    rule("self.provider != 'Pod' || has(self.pod)", "provider Pod needs spec.pod"),
                 ]
             }
         ),
     ]
     """What is run, and what may be said about it."""
+
+    @property
+    def scripted(self) -> Scripted | None:
+        """What is run, where that is a script or steps."""
+        return self.spec.pod if self.in_pod else self.spec.ssh
+
+    @property
+    def in_pod(self) -> bool:
+        """Whether it runs in the pod itself, so that nobody logs in anywhere."""
+        return self.spec.provider is Provider.POD
 
     @property
     def title(self) -> str:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.names import HostState, Reason
-from rollcall.outputs import Event, Exit, Stream
+from rollcall.names import HostState, Reason, StepState
+from rollcall.outputs import Event, Exit, StepNews, Stream
 from rollcall.resources.jobslice import SliceState
 from rollcall_api.bounded import AgedCache, WeightedCache
 from rollcall_api.foreman.output import Timeline, in_parts, outputs_item
@@ -61,6 +61,24 @@ def test_a_done_host_shows_the_hole() -> None:
     ]  # fmt: skip
     assert output.complete
     assert output.end == Exit(HostState.SUCCEEDED, 0)
+
+
+def test_steps_are_shown_as_lines() -> None:
+    news = [
+        StepNews("build", StepState.RUNNING),
+        StepNews("build", StepState.FAILED, 3, Reason.EXIT_CODE),
+        StepNews("test", StepState.FAILED, None, Reason.TIMEOUT),
+        StepNews("publish", StepState.NOT_STARTED),
+    ]
+    events = {seq: Event("a", seq, 10.0 + seq, Stream.STEP, entry) for seq, entry in enumerate(news)}
+    output = assemble(events, member(), done=False)
+    assert {piece.stream for piece in output.pieces} == {Stream.DEBUG}
+    assert texts(output) == [
+        "Step build begins\n",
+        "Step build has ended: Failed, exit code 3\n",
+        "Step test has ended: Failed, Timeout\n",
+        "Step publish is not started\n",
+    ]
 
 
 def test_a_host_is_complete_once_its_exit_is_read() -> None:

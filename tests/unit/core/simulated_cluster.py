@@ -28,6 +28,7 @@ GRACE = 30
 UNREACHABLE = Exit(HostState.FAILED, None, Reason.UNREACHABLE, "no route to host")
 BADLY = Exit(HostState.FAILED, 1, Reason.EXIT_CODE, "exit code 1")
 WELL = Exit(HostState.SUCCEEDED, 0)
+UNSTARTABLE = Trouble(Reason.CONTAINER_FAILED, "the container with the template's image cannot be started")
 
 
 class Unanswered(Exception):  # noqa: N818
@@ -51,6 +52,7 @@ class RunnerPod:
     held: bool = True
     started: bool = False
     trouble: Trouble | None = None
+    hopeless: bool = False
     at_work: dict[str, datetime] = field(default_factory=dict)
     """The hosts whose scripts run, and since when."""
     ended: dict[str, Exit] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class RunnerPod:
             finalizers=(FINALIZER_COLLECT,) if self.held else (),
             trouble=self.trouble or (DELETED if self.deleting else None),
             container_started=self.started,
+            hopeless=self.hopeless,
             grace_seconds=self.grace,
             stop_order=self.order,
             owner=self.owner,
@@ -268,8 +271,14 @@ class Cluster:
     def begin_pod(self, name: str) -> None:
         """A node runs the pod, and the runner begins."""
         pod = self.pods[name]
-        if pod.phase == Phase.WAITING and pod.deleting is None:
+        if pod.phase == Phase.WAITING and pod.deleting is None and not pod.hopeless:
             pod.phase, pod.started, pod.trouble = Phase.WORKING, True, None
+
+    def spoil_pod(self, name: str) -> None:
+        """The node cannot start a container, and never will."""
+        pod = self.pods[name]
+        if pod.phase == Phase.WAITING:
+            pod.hopeless, pod.trouble = True, UNSTARTABLE
 
     def end_host(self, name: str, ended: Exit = WELL) -> None:
         """The host that has been at work for longest ends."""

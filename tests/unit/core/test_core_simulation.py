@@ -225,7 +225,10 @@ class Invocations(RuleBasedStateMachine):
 
     @rule(
         what=st.sampled_from(
-            ["is out of memory", "is evicted", "finds no node", "is deleted", "is removed by force", "is killed"]
+            [
+                *("is out of memory", "is evicted", "finds no node", "has an image without a shell"),
+                *("is deleted", "is removed by force", "is killed"),
+            ]
         ),
         pick=PICK,
     )
@@ -237,6 +240,8 @@ class Invocations(RuleBasedStateMachine):
                 self.sim.end_pod(name, OOM if what == "is out of memory" else EVICTED)
             case "finds no node" if self.sim.pods[name].phase == Phase.WAITING:
                 self.sim.pods[name].trouble = UNSCHEDULABLE
+            case "has an image without a shell":
+                self.sim.spoil_pod(name)
             case "is deleted":
                 self.sim.delete_pod(name)
             case "is removed by force":

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from rollcall.names import HostState
-from rollcall.outputs import Event, Exit, Stream
+from rollcall.names import HostState, StepState
+from rollcall.outputs import Event, Exit, StepNews, Stream
 from rollcall.resources.jobinvocation import OutputPolicy
 from rollcall.resources.jobslice import HostOutput, HostResult, JobSliceStatus, SliceState
 from rollcall_operator.collection import Collection
@@ -35,6 +35,17 @@ def test_only_new_events_of_its_own_hosts_count() -> None:
     assert not collection.all_exited
     collection.take(ended("b", 0))
     assert collection.all_exited
+
+
+def test_a_step_is_news_and_no_output() -> None:
+    collection = Collection(slice_(0, "a"))
+    collection.take(said("a", 0, b"one\n"))
+    begins, ends = StepNews("build", StepState.RUNNING), StepNews("build", StepState.FAILED, 3)
+    for seq, news in enumerate((begins, ends), start=1):
+        assert collection.take(Event("a", seq, 1_700_000_000.0 + seq, Stream.STEP, news))
+    found = collection.snapshot().hosts["a"]
+    assert (found.bytes, found.cut_bytes, found.tail) == (4, 0, "one\n")
+    assert [(step.news, step.time) for step in found.steps] == [(ends, 1_700_000_002.0)]
 
 
 def test_a_snapshot_stays_as_it_was_and_the_next_has_the_news() -> None:

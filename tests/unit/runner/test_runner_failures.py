@@ -11,7 +11,7 @@ from rollcall.names import HostState, Reason
 from rollcall.work import HostWork
 from rollcall_runner.connection import CredentialsError, Login, Patience, SilentHostError
 from rollcall_runner.elevation import ElevationError
-from rollcall_runner.failures import cancelled, describe, explain, failed, output_limit, timed_out
+from rollcall_runner.failures import TimeLimit, cancelled, describe, explain, failed, output_limit, timed_out
 from rollcall_runner.hostkeys import HostKeysError
 from rollcall_runner.quoting import quote
 from rollcall_runner.script import Stopped
@@ -88,8 +88,10 @@ def test_only_a_cancellation_that_is_confirmed_has_succeeded(stopped: Stopped) -
         expected = (HostState.CANCEL_FAILED, Reason.CANCEL_FAILED)
     assert (exit_.state, exit_.reason) == expected
     assert stopped.sentence in str(exit_.message)
-    assert timed_out(60, stopped).reason is Reason.TIMEOUT
-    assert stopped.sentence in str(timed_out(60, stopped).message)
+    limit = TimeLimit(12.5, 60, "executionTimeoutSeconds")
+    assert timed_out(limit, stopped).reason is Reason.TIMEOUT
+    assert stopped.sentence in str(timed_out(limit, stopped).message)
+    assert "longer than 60 s (executionTimeoutSeconds)" in str(timed_out(limit, stopped).message)
 
 
 def test_whoever_says_too_much_learns_the_limit() -> None:

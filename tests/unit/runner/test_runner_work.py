@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rollcall.work import Credentials, HostWork, JumpHost, Work
+from rollcall.work import Credentials, HostWork, JumpHost, StepWork, Work
 from rollcall_runner.main import UnusableWorkError, main, read_work
 
 WORK = Work(
@@ -32,6 +32,7 @@ def test_a_work_is_read_as_it_was_written(tmp_path: Path) -> None:
         b'{"hosts": "hunter2"}',
         replace(WORK, scripts=()).dump(),
         replace(WORK, credentials=()).dump(),
+        replace(WORK, steps=(StepWork("build"),)).dump(),
         replace(WORK, parallelism=0).dump(),
         replace(WORK, execution_timeout_seconds=0).dump(),
         replace(WORK, stop_grace_seconds=-1).dump(),
