@@ -4,7 +4,8 @@ A runner prints one JSON object per line:
 `{"host": name, "seq": n, "time": epoch seconds, "stream": ..., "data": ...}`. `seq` grows by one per host from 0, so
 that `(host, seq)` names an event for ever: an event that is read twice is the same event, and a missing number is a
 hole that can be shown. Streams are `stdout`, `stderr` and `debug` (text, or base64 with `"b64": true` where the bytes
-are not UTF-8), `cut` (how many bytes were said but not kept at this place) and `exit`, always a host's last event.
+are not UTF-8), `record` (a JSON object: what happened, for programs; the text beside it says the same to people), `cut`
+(how many bytes were said but not kept at this place) and `exit`, always a host's last event.
 """
 
 import base64
@@ -44,6 +45,7 @@ class Stream(StrEnum):
     STDOUT = "stdout"
     STDERR = "stderr"
     DEBUG = "debug"
+    RECORD = "record"
     CUT = "cut"
     EXIT = "exit"
 
@@ -86,15 +88,19 @@ class Exit:
         )
 
 
+Record = dict[str, Any]
+"""What a `record` event carries: a JSON object, so small that the event fits into a line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened on a host; `data` is bytes for output, a count for `cut`, an Exit for `exit`."""
+    """One thing that happened on a host; `data` is bytes for output, a count for `cut`, a Record or an Exit."""
 
     host: str
     seq: int
     time: float
     stream: Stream
-    data: bytes | int | Exit
+    data: bytes | int | Record | Exit
 
     def line(self) -> bytes:
         """The JSON line, with its line end, at most MAX_LINE_BYTES long for at most MAX_DATA_BYTES of output."""
@@ -109,7 +115,7 @@ class Event:
                 document |= _text_or_base64(self.data)
             case Exit():
                 document["data"] = self.data.document()
-            case int():
+            case int() | dict():
                 document["data"] = self.data
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
@@ -150,10 +156,12 @@ def _time(value: Any) -> float:
     return seconds
 
 
-def _parse_data(stream: Stream, document: dict[str, Any]) -> bytes | int | Exit:
+def _parse_data(stream: Stream, document: dict[str, Any]) -> bytes | int | Record | Exit:
     data = document["data"]
     if stream is Stream.EXIT:
         return Exit.parse(data)
+    if stream is Stream.RECORD:
+        return dict(data)
     if stream is Stream.CUT:
         return int(data)
     if document.get("b64"):

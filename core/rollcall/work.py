@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from rollcall.playbook import PlaybookWork
+
 WORK_KEY: Final = "work.json.gz"
 """The key of the Secret, and the name of the file, that holds the work."""
 WORK_DIRECTORY: Final = "/run/rollcall"
@@ -130,6 +132,8 @@ class Work:
     masked: tuple[str, ...] = ()
     """Values that must not appear in any output, beside the credentials: each of their lines of four characters or
     more."""
+    playbook: PlaybookWork | None = None
+    """How the work's only script is run when it is a playbook."""
 
     def __repr__(self) -> str:
         return f"Work({len(self.hosts)} hosts)"
@@ -155,9 +159,14 @@ class Work:
                 spread_seconds=float(document["spread_seconds"]),
                 effective_user=_effective_user(document["effective_user"]),
                 masked=tuple(document["masked"]),
+                playbook=_playbook(document.get("playbook")),
             )
         except (KeyError, TypeError, ValueError, OSError, EOFError):
             raise ValueError("the work file is not what this runner understands") from None
+
+
+def _playbook(document: Mapping[str, Any] | None) -> PlaybookWork | None:
+    return None if document is None else PlaybookWork.load(document)
 
 
 def _effective_user(document: Mapping[str, Any] | None) -> EffectiveUser | None:

@@ -33,7 +33,7 @@ class _Host:
                 self.tail = data[-TAIL_BYTES:] if len(data) >= TAIL_BYTES else (self.tail + data)[-TAIL_BYTES:]
         elif isinstance(data, Exit):
             self.exit = data
-        else:
+        elif isinstance(data, int):
             self.cut_bytes += data
 
     def progress(self) -> HostProgress:

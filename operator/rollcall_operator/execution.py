@@ -25,6 +25,7 @@ from rollcall.names import (
     Reason,
 )
 from rollcall.plan.observed import Note, Observed, Plan, Refusal
+from rollcall.plan.playbooks import provider_of, with_text
 from rollcall.plan.pods import HURRIED_GRACE_SECONDS
 from rollcall.plan.prepare import SecretData, prepare, work_secrets
 from rollcall.plan.results import with_failures
@@ -35,6 +36,7 @@ from rollcall.resources.meta import Resource
 from rollcall.work import MAX_WORK_BYTES, StopOrder
 from rollcall_operator import manifests
 from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotFoundError, RefusedError
+from rollcall_operator.playbook_pods import shaped
 from rollcall_operator.settings import Settings
 from rollcall_operator.store import Key, Store, parse
 
@@ -192,8 +194,9 @@ class Execution:
         """Start the slices. Raises RefusedError when the API server will not take one of the pods."""
         if not slices:
             return
-        invocation, template, hosts = observed.invocation, observed.template, observed.hosts
+        invocation, hosts = observed.invocation, observed.hosts
         namespace = invocation.metadata.namespace
+        template = await self.with_playbook(observed.template)
         chosen = [hosts[name] for slice_ in slices for name in slice_.spec.hosts if name in hosts]
         secrets = await self.read_secrets(namespace, work_secrets(invocation, chosen))
         limit = self._settings.runner.output_limit_bytes
@@ -207,15 +210,16 @@ class Execution:
             if (found := prepared[slice_.metadata.name]).failures
         )
         works = {name: found.work for name, found in prepared.items() if found.work is not None}
-        stop_grace = template.spec.termination_grace_period_seconds if isinstance(template, JobTemplate) else 0
-        start = partial(self._start_together, invocation, stop_grace, memory)
+        if not isinstance(template, JobTemplate):
+            return  # it is gone, and all hosts have failed for that
+        start = partial(self._start_together, invocation, template, memory)
         startable = {slice_.metadata.name: slice_ for slice_ in slices}
         await _all(start([startable[name] for name in group], group) for group in _grouped(works))
 
     async def _start_together(
         self,
         invocation: JobInvocation,
-        stop_grace_seconds: int,
+        template: JobTemplate,
         memory: Memory,
         slices: Sequence[JobSlice],
         works: Mapping[str, bytes],
@@ -230,13 +234,13 @@ class Execution:
             for slice_ in slices:
                 self._note_refusal(slice_, error, memory)
             raise
-        grace = stop_grace_seconds + self._settings.runner.grace_period_seconds
-        await _all(self._start_slice(slice_, secret["metadata"]["name"], grace, memory) for slice_ in slices)
+        await _all(self._start_slice(slice_, secret["metadata"]["name"], template, memory) for slice_ in slices)
 
-    async def _start_slice(self, slice_: JobSlice, secret: str, grace_seconds: int, memory: Memory) -> None:
-        name = slice_.metadata.name
+    async def _start_slice(self, slice_: JobSlice, secret: str, template: JobTemplate, memory: Memory) -> None:
+        name, settings = slice_.metadata.name, self._settings.runner
+        grace = template.spec.termination_grace_period_seconds + settings.grace_period_seconds
         try:
-            manifest = manifests.runner_pod(slice_, secret, self._settings.runner, grace_seconds)
+            manifest = shaped(manifests.runner_pod(slice_, secret, settings, grace), template, settings)
             pod = await self._create_own("pods", manifest)
         except (RefusedError, ConflictError) as error:
             self._note_refusal(slice_, error, memory)
@@ -278,6 +282,18 @@ class Execution:
         except ClusterError as error:
             regarding = event["regarding"]
             logger.warning("no event about %s/%s: %s", regarding["namespace"], regarding["name"], error)
+
+    async def with_playbook(self, template: JobTemplate | str | None) -> JobTemplate | str | None:
+        """The template with the playbook that a ConfigMap holds for it, if it is there."""
+        ansible = provider_of(template) if isinstance(template, JobTemplate) else None
+        if not isinstance(template, JobTemplate) or ansible is None or ansible.playbook_from is None:
+            return template
+        source = ansible.playbook_from.config_map_key_ref
+        try:
+            found = await self._cluster.get("configmaps", template.metadata.namespace, source.name)
+        except NotFoundError:
+            return template
+        return with_text(template, (found.get("data") or {}).get(source.key))
 
     async def read_secrets(self, namespace: str, names: Iterable[str]) -> dict[str, SecretData | None]:
         """The data of each Secret, None for one that is not there."""

@@ -122,9 +122,14 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
     )
 
 
-def _container(status: Mapping[str, Any], state: str) -> Mapping[str, Any] | None:
+def _init_container(status: Mapping[str, Any], state: str) -> Mapping[str, Any] | None:
+    """The state of that name of the container that fetches a playbook, if there is one and it is in it."""
+    return _container(status, state, "initContainerStatuses")
+
+
+def _container(status: Mapping[str, Any], state: str, kind: str = "containerStatuses") -> Mapping[str, Any] | None:
     """The runner container's state of that name, if it is in it."""
-    for container in status.get("containerStatuses") or ():
+    for container in status.get(kind) or ():
         if found := (container.get("state") or {}).get(state):
             return found  # type: ignore[no-any-return]
     return None
@@ -167,7 +172,11 @@ def _trouble(status: Mapping[str, Any], *, deleted: bool) -> Trouble | None:
         return Trouble(
             Reason.OOM_KILLED, "the runner used more memory than it may; raise its limit or put fewer hosts in a slice"
         )
-    waiting = _container(status, "waiting") or {}
+    fetched = _init_container(status, "terminated") or {}
+    if fetched.get("exitCode"):
+        said = (fetched.get("message") or "").strip() or f"git ended with exit code {fetched['exitCode']}"
+        return Trouble(Reason.FETCH_FAILED, f"the playbook's Git repository cannot be used: {said}")
+    waiting = _init_container(status, "waiting") or _container(status, "waiting") or {}
     if waiting.get("reason") in _IMAGE_REASONS:
         said = waiting.get("message") or waiting["reason"]
         return Trouble(Reason.IMAGE_PULL, f"the runner image cannot be pulled: {said}")

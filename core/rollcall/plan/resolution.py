@@ -7,6 +7,7 @@ from rollcall.inputs import InputError, bind_inputs, listed
 from rollcall.names import Reason
 from rollcall.plan.choosing import RerunError, choose_hosts
 from rollcall.plan.observed import Observed
+from rollcall.plan.playbooks import provider_of, source_problem
 from rollcall.plan.prepare import (
     BECOME_KEY,
     credential_secrets,
@@ -14,6 +15,7 @@ from rollcall.plan.prepare import (
     missing_credentials,
     missing_password,
     template_name,
+    template_secrets,
     usable,
     work_secrets,
 )
@@ -71,6 +73,8 @@ def examine(observed: Observed) -> Resolution | Problem:
         return _template_problem(invocation, template)
     if (problem := _secrets_problem(observed)) is not None:
         return problem
+    if (text := source_problem(template)) is not None:
+        return Problem(Reason.TEMPLATE_ERROR, text, may_heal=True)
     unseen = dict.fromkeys(_secret_keys(observed))
     override = invocation.spec.effective_user
     try:
@@ -78,7 +82,7 @@ def examine(observed: Observed) -> Resolution | Problem:
         effective_user(template, override.name if override else None)
         names = choose_hosts(observed)
         hosts = _known(observed, names)
-        for host in hosts[:1]:
+        for host in hosts[:1] if provider_of(template) is None else ():
             try_script(template, inputs, host, complete=unseen.keys().isdisjoint(inputs))
     except InputError as error:
         return Problem(Reason.INVALID_INPUT, str(error))
@@ -112,6 +116,10 @@ def _secrets_problem(observed: Observed) -> Problem | None:
     for name in invocation_secrets(invocation):
         if observed.secrets.get(name) is None:
             message = f"there is no Secret {name}, which spec.inputsFrom or spec.effectiveUser names"
+            return Problem(Reason.SECRET_NOT_FOUND, message, may_heal=True)
+    for name in template_secrets(observed.template):
+        if observed.secrets.get(name) is None:
+            message = f"there is no Secret {name}, which ansible.git.credentialsRef of the template names"
             return Problem(Reason.SECRET_NOT_FOUND, message, may_heal=True)
     override = invocation.spec.effective_user
     if override is not None and override.password_ref is not None:
@@ -154,4 +162,4 @@ def needed_secrets(observed: Observed) -> frozenset[str]:
         hosts = _known(observed, choose_hosts(observed))
     except (UnknownHostsError, RerunError):
         hosts = ()
-    return work_secrets(observed.invocation, hosts)
+    return work_secrets(observed.invocation, hosts) | frozenset(template_secrets(observed.template))

@@ -8,7 +8,7 @@ from pydantic import Field
 from rollcall.resources.host import Exclusive
 from rollcall.resources.jobinvocation import RetryReason
 from rollcall.resources.meta import Model, Resource, rule
-from rollcall.resources.providers import Provider, SshProvider
+from rollcall.resources.providers import ONE_PLAYBOOK, AnsibleProvider, Provider, SshProvider
 
 MAX_PATTERN_LENGTH = 256
 
@@ -160,6 +160,10 @@ class JobTemplateSpec(Model):
     """How hosts are reached; the member of that name says what is run."""
     ssh: SshProvider | None = None
     """What is run over SSH."""
+    ansible: (
+        Annotated[AnsibleProvider, Field(json_schema_extra={"x-kubernetes-validations": [ONE_PLAYBOOK]})] | None
+    ) = None
+    """The playbook that is run."""
     execution_timeout_seconds: Annotated[int, Field(ge=1, le=31536000)] = 3600
     """How long the script may run on one host before it is stopped."""
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=600)] = 5
@@ -195,7 +199,8 @@ class JobTemplate(Resource):
         Field(
             json_schema_extra={
                 "x-kubernetes-validations": [
-                    rule("self.provider != 'SSH' || has(self.ssh)", "provider SSH needs spec.ssh")
+                    rule("self.provider != 'SSH' || has(self.ssh)", "provider SSH needs spec.ssh"),
+                    rule("self.provider != 'Ansible' || has(self.ansible)", "provider Ansible needs spec.ansible"),
                 ]
             }
         ),
