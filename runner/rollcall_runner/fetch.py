@@ -14,7 +14,7 @@ from typing import Final
 from rollcall.playbook import CHECKOUT, GIT_CREDENTIALS_DIRECTORY, PROJECT_DIRECTORY, REVISION_FILE
 
 TERMINATION_LOG: Final = "/dev/termination-log"
-TIMEOUT_SECONDS: Final = 300
+TIMEOUT_SECONDS: Final = 120
 _MAX_MESSAGE: Final = 800
 _ASK_PASS: Final = """#!/bin/sh
 case "$1" in
@@ -68,27 +68,30 @@ class Repository:
         self._checkout.mkdir(mode=0o755)
         self._git("init", "--quiet", what=f"no folder for {where}")
         self._git("remote", "add", "origin", url, what=f"no folder for {where}")
-        try:
-            self._git("fetch", "--quiet", "--depth=1", "origin", revision, what=f"{where} cannot be fetched")
-            self._git("checkout", "--quiet", "--detach", "FETCH_HEAD", what=f"{where} cannot be checked out")
-        except FetchError:
-            # A server may know no shallow history, or give no commit that is not the head of something.
-            heads = "+refs/heads/*:refs/remotes/origin/*"
-            self._git("fetch", "--quiet", "--tags", "origin", heads, what=f"{url} cannot be fetched")
-            self._git("checkout", "--quiet", "--detach", self._known(revision), what=f"there is no {where}")
+        self._check_out(url, revision)
         playbook = (self._checkout / path).resolve()
         if not (playbook.is_file() and playbook.is_relative_to(self._checkout.resolve())):
             raise FetchError(f"there is no file {path} in {where}; correct ansible.git.path in the template")
         commit = self._git("rev-parse", "HEAD", what=f"{where} has no commit")
         (self._project / REVISION_FILE).write_text(commit)
 
-    def _known(self, revision: str) -> str:
-        """The branch of that name at the server, else the revision itself."""
-        try:
-            self._git("rev-parse", "--verify", "--quiet", f"origin/{revision}", what="no such branch")
-        except FetchError:
-            return revision
-        return f"origin/{revision}"
+    def _check_out(self, url: str, revision: str) -> None:
+        """Has the files of the revision. Raises FetchError with what the last way to them said."""
+        # A server may know no shallow history, or give no commit that is not the head of something.
+        heads = "+refs/heads/*:refs/remotes/origin/*"
+        ways = (
+            (("--depth=1", "origin", revision), "FETCH_HEAD"),
+            (("origin", revision), "FETCH_HEAD"),
+            (("--tags", "origin", heads), revision),
+        )
+        for number, (asked, commit) in enumerate(ways, 1):
+            try:
+                self._git("fetch", "--quiet", *asked, what=f"{url} cannot be fetched")
+                self._git("checkout", "--quiet", "--detach", commit, what=f"there is no revision {revision} of {url}")
+                return
+            except FetchError:
+                if number == len(ways):
+                    raise
 
     def _git(self, *arguments: str, what: str) -> str:
         """What git printed. Raises FetchError."""

@@ -86,8 +86,6 @@ class _Attempt:
     async def run(self) -> None:
         """Runs the playbook and ends all hosts that took part."""
         hosts = [host for host in self._work.hosts if host.name in self.logins]
-        story = Story.of(self.logins, self._playbook.verbosity, self._places.revision())
-        story.know_addresses(_own_addresses(hosts))
         if find_spec("ansible_runner") is None:
             self._end_all(
                 "the runner's image has no Ansible: the administrator has to name one that has (runner.ansible.image)"
@@ -95,6 +93,8 @@ class _Attempt:
             return
         files = Files(self._work, self._playbook, self._places)
         run = PlaybookRun(files, self._playbook)
+        story = Story.of(self.logins, self._playbook.verbosity, self._places.revision(), str(files.project))
+        story.know_addresses(_own_addresses(hosts))
         try:
             files.write(self.logins)
             await run.start()

@@ -19,6 +19,7 @@ _COUNTS: Final = ("ok", "changed", "dark", "failures", "skipped", "rescued", "ig
 _COUNT_NAMES: Final = {"dark": "unreachable", "failures": "failed"}
 _ERROR: Final = re.compile(r"^\[?ERROR[\]!]:? ?")
 _MAX_TROUBLE_LINES: Final = 40
+_TOO_LONG: Final = "[the result of this task was too long to be passed on: it is lost]"
 _COMMANDS: Final = frozenset({"command", "shell", "raw", "script"})
 """Tasks of which people want to read what they printed; Ansible shows it only with -v."""
 
@@ -66,6 +67,8 @@ class Story:
     hosts: dict[str, HostStory]
     verbosity: int = 0
     revision: str | None = None
+    project: str = ""
+    """The folder that the playbook is in, which is left out of what is said about its files."""
     strangers: dict[str, Mishap] = field(default_factory=dict)
     """Tasks that failed on hosts which are not the slice's, such as localhost."""
     recapped: bool = False
@@ -77,9 +80,11 @@ class Story:
     _trouble: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, hosts: Iterable[str], verbosity: int = 0, revision: str | None = None) -> "Story":
+    def of(
+        cls, hosts: Iterable[str], verbosity: int = 0, revision: str | None = None, project: str = "/nowhere"
+    ) -> "Story":
         """The story of a run that has not begun."""
-        return cls({name: HostStory() for name in hosts}, verbosity, revision)
+        return cls({name: HostStory() for name in hosts}, verbosity, revision, project)
 
     def take(self, event: Mapping[str, Any]) -> Iterator[Said]:
         """What the event says, in its order."""
@@ -109,7 +114,7 @@ class Story:
             if not line.strip():
                 break
             said.append(_ERROR.sub("", line).strip())
-        return " ".join(said)
+        return " ".join(said).replace(f"{self.project}/", "")
 
     def _on_host(self, kind: str, event: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Said]:
         name = str(data["host"])
@@ -126,10 +131,13 @@ class Story:
         elif kind in _RESULTS:
             host.begun, host.busy, host.down = True, None, mishap is not None
             host.mishap = mishap or host.mishap
-        text = _text(event)
-        if kind in ("runner_on_ok", "runner_on_failed") and self.verbosity == 0:
-            text += _printed(data)
-        yield Said(name, text, _record(event))
+        text, record = _text(event), _record(event)
+        if kind in ("runner_on_ok", "runner_on_failed"):
+            if data.get("res") == {}:
+                text, record = f"{text}{_TOO_LONG}\n", {**record, "cut": True}
+            elif self.verbosity == 0:
+                text += _printed(data)
+        yield Said(name, text, record)
 
     def _headings_on(self, name: str, host: HostStory, data: Mapping[str, Any]) -> Iterator[Said]:
         """The headings under which the host has said nothing yet."""

@@ -110,7 +110,7 @@ def _said(result: Mapping[str, Any]) -> str:
     told = next((str(result[key]).strip() for key in ("stderr", "module_stderr") if result.get(key)), "")
     if told:
         parts.append(told.splitlines()[-1])
-    return "; ".join(part.strip() for part in parts)
+    return "; ".join(part.strip().rstrip(".") for part in parts)
 
 
 def timed_out(seconds: int, host: HostStory) -> Exit:

@@ -15,6 +15,7 @@ from rollcall.playbook import CHECKOUT, REVISION_FILE, HostVariables, PlaybookWo
 from rollcall.work import BecomeMethod, Credentials, HostWork, Work
 from rollcall_runner.connection import Login, known_keys
 from rollcall_runner.plain_yaml import plain_yaml
+from rollcall_runner.playbook_process import MAX_RESULT
 
 PLAYBOOK: Final = "playbook.yml"
 _SSH_OPTIONS: Final = (
@@ -111,6 +112,7 @@ class Files:
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "MAX_EVENT_RES": str(MAX_RESULT),
             "ANSIBLE_HOME": str(folder / "home" / ".ansible"),
             "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
             "ANSIBLE_NOCOLOR": "1",

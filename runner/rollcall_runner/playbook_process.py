@@ -11,10 +11,10 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-MAX_TEXT: Final = 1 << 20
+MAX_TEXT: Final = 8_000_000
 """The most characters of an event's text that are passed on."""
-MAX_RESULT: Final = 700_000
-"""The most characters of a task's result that are passed on; ansible-runner leaves a longer one out."""
+MAX_RESULT: Final = 8_000_000
+"""The most characters of a task's result that are passed on; ansible-runner puts an empty one in a longer one's place."""
 
 
 @dataclass(frozen=True, slots=True)
