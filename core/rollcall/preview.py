@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollcall.inputs import InputError, bind_inputs, read_host, stand_in
+from rollcall.plan.playbooks import provider_of
 from rollcall.resources.host import Host
 from rollcall.resources.jobtemplate import InputType, JobTemplate
 from rollcall.template import RenderError, describe, effective_user, render_script
@@ -16,7 +17,7 @@ class Preview:
     """What would run; values that must not be shown are stood in for, those of Secrets by `*****`."""
 
     script: str | None
-    """The script as the host would get it, None when it cannot be rendered."""
+    """The script as the host would get it, or the playbook; None when it cannot be rendered, or is somewhere else."""
     description: str | None
     """The description of the invocation, None when its inputs are not right."""
     effective_user: EffectiveUser | None
@@ -40,7 +41,8 @@ def preview(template: JobTemplate, given: Mapping[str, Any], host: Host) -> Prev
     try:
         values = {**inputs, **read_host(template, host)}
         hidden = {entry.name: stand_in(entry) for entry in declared if entry.concealed and values[entry.name] != ""}
-        script = render_script(template, {**values, **hidden}, host)
+        ansible = provider_of(template)
+        script = ansible.playbook if ansible else render_script(template, {**values, **hidden}, host)
     except (InputError, RenderError) as error:
         problems.append(str(error))
     return Preview(script, description, effective_user(template), tuple(problems))

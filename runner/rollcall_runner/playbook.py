@@ -20,8 +20,11 @@ from rollcall_runner.masking import Mask, secrets_of
 from rollcall_runner.orders import Orders
 from rollcall_runner.playbook_events import Said, Story
 from rollcall_runner.playbook_failures import cancelled, exit_of, timed_out, went_on
-from rollcall_runner.playbook_files import Files, Places
+from rollcall_runner.playbook_files import Files, Places, usable_address
 from rollcall_runner.playbook_run import PlaybookRun
+
+NOT_BEGUN: Final = replace(NOT_STARTED, message="cancelled; the playbook was not started on this host")
+NO_ADDRESS: Final = "ssh cannot take spec.address of the Host for an address: correct it"
 
 
 class _Cause(Enum):
@@ -75,11 +78,14 @@ class _Attempt:
             try:
                 login = await logins.get(host.credentials)
                 known_keys(host)
+                if not usable_address(host):
+                    self._end(host.name, failed(Reason.UNREACHABLE, NO_ADDRESS))
+                    continue
             except Exception as error:  # whatever is wrong with one host, the others must have their results
                 self._end(host.name, explain(error, host, login, patience))
                 continue
             if self._orders.of(host.name).asked.is_set():
-                self._end(host.name, NOT_STARTED, begun=False)
+                self._end(host.name, NOT_BEGUN, begun=False)
             else:
                 self.logins[host.name] = login
 
@@ -95,6 +101,9 @@ class _Attempt:
         run = PlaybookRun(files, self._playbook)
         story = Story.of(self.logins, self._playbook.verbosity, self._places.revision(), str(files.project))
         story.know_addresses(_own_addresses(hosts))
+        for name in self.logins:
+            if left_out := files.left_out(name):
+                self._emitters[name].debug(f"Not passed on to Ansible: the variables {', '.join(sorted(left_out))}")
         try:
             files.write(self.logins)
             await run.start()

@@ -6,6 +6,7 @@ in these files.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,11 @@ _SSH_OPTIONS: Final = (
     " -o GlobalKnownHostsFile=/dev/null -o UserKnownHostsFile={known_hosts}"
     " -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
 )
+_ADDRESS: Final = re.compile(r"[0-9A-Za-z_:][0-9A-Za-z_.:%-]*")
+"""What ssh can only take for an address: what begins with `-` would be an option."""
+_OWN_WAY: Final = re.compile(r"ansible_(?!(.*_interpreter|remote_tmp|shell_type|become(_user|_flags)?)$)")
+"""Variables that say what runs on this side of a connection. Whoever may write Hosts must not decide that: what runs
+here could read the credentials of all hosts of the slice."""
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -44,6 +50,11 @@ class Places:
             return (self.project / REVISION_FILE).read_text().strip() or None
         except OSError:
             return None
+
+
+def usable_address(host: HostWork) -> bool:
+    """Whether ssh can only take the host's address for one."""
+    return _ADDRESS.fullmatch(host.address) is not None
 
 
 class Files:
@@ -99,6 +110,11 @@ class Files:
         if not self._playbook.path:
             self._write(self.project / PLAYBOOK, self._work.scripts[0])
 
+    def left_out(self, host: str) -> list[str]:
+        """The names of the host's variables that are not passed on."""
+        known = self._playbook.hosts.get(host, HostVariables())
+        return [name for name in known.variables if _OWN_WAY.match(name)]
+
     def environment(self) -> dict[str, str]:
         """The whole environment of ansible-playbook."""
         folder = self.folder
@@ -145,7 +161,7 @@ class Files:
         own, user = self._of(host), self._work.effective_user
         credentials = self._work.credentials[host.credentials]
         variables: dict[str, Any] = {
-            **own.variables,
+            **{name: value for name, value in own.variables.items() if not _OWN_WAY.match(name)},
             "rollcall_facts": own.facts,
             "ansible_connection": "ssh",
             "ansible_host": host.address,

@@ -14,7 +14,7 @@ from typing import Any, Final
 MAX_TEXT: Final = 8_000_000
 """The most characters of an event's text that are passed on."""
 MAX_RESULT: Final = 8_000_000
-"""The most characters of a task's result that are passed on; ansible-runner puts an empty one in a longer one's place."""
+"""The most characters of a task's result that are passed on; a longer one is replaced by an empty one."""
 
 
 @dataclass(frozen=True, slots=True)
