@@ -81,7 +81,7 @@ def _pod(name: str) -> Object:
                     "image": MACHINE_IMAGE,
                     "imagePullPolicy": "IfNotPresent",
                     "ports": [{"containerPort": 22}],
-                    "readinessProbe": {"tcpSocket": {"port": 22}, "periodSeconds": 1},
+                    "startupProbe": {"tcpSocket": {"port": 22}, "periodSeconds": 1, "failureThreshold": 300},
                     "volumeMounts": [{"name": "keys", "mountPath": "/etc/rollcall-host", "readOnly": True}],
                 }
             ],

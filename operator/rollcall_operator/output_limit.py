@@ -35,7 +35,7 @@ class OutputLimits:
         """The event, or a note of how much was cut. Only what scripts say is ever cut, and only whole events; and of
         records, when the store is full, all but their names."""
         if isinstance(event.data, dict) and self._tally(invocation).stored >= self._store_bytes:
-            kept = {key: event.data[key] for key in ("event", "uuid") if key in event.data}
+            kept = {key: value for key, value in event.data.items() if key in ("event", "uuid")}
             return replace(event, data={**kept, "cut": True})
         if event.stream not in (Stream.STDOUT, Stream.STDERR) or not isinstance(event.data, bytes):
             return event

@@ -145,7 +145,7 @@ LOUD = """
       ansible.builtin.shell: echo {{ token }}; echo {{ token | b64encode }}
     - name: Hush
       no_log: true
-      ansible.builtin.command: echo quite-another-secret
+      ansible.builtin.command: echo {{ ['quite', 'another', 'secret'] | join('-') }}
     - name: Fail
       ansible.builtin.fail: {msg: "it was {{ token }}"}
       ignore_errors: true

@@ -114,7 +114,7 @@ def _pod(namespace: str, name: str) -> Object:
                 "name": "sshd",
                 "image": IMAGE,
                 "imagePullPolicy": "IfNotPresent",
-                "readinessProbe": {"tcpSocket": {"port": 22}, "periodSeconds": 1},
+                "startupProbe": {"tcpSocket": {"port": 22}, "periodSeconds": 1, "failureThreshold": 300},
                 "volumeMounts": [{"name": "keys", "mountPath": "/etc/rollcall-host", "readOnly": True}],
             }],
             "volumes": [{"name": "keys", "secret": {"secretName": name}}],
