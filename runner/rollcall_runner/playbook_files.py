@@ -24,6 +24,8 @@ _SSH_OPTIONS: Final = (
     " -o GlobalKnownHostsFile=/dev/null -o UserKnownHostsFile={known_hosts}"
     " -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
 )
+_CONNECT_SECONDS: Final = 30
+"""How long ssh waits for a host, from the TCP connection to the first words of its SSH server."""
 _ADDRESS: Final = re.compile(r"[0-9A-Za-z_:][0-9A-Za-z_.:%-]*")
 """What ssh can only take for an address: what begins with `-` would be an option."""
 _OWN_WAY: Final = re.compile(r"ansible_(?!(.*_interpreter|remote_tmp|shell_type|become(_user|_flags)?)$)")
@@ -135,7 +137,7 @@ class Files:
             "ANSIBLE_PYTHON_INTERPRETER": "auto_silent",
             "ANSIBLE_HOST_KEY_CHECKING": "True",
             "ANSIBLE_SSH_ARGS": options,
-            "ANSIBLE_TIMEOUT": "15",
+            "ANSIBLE_TIMEOUT": str(_CONNECT_SECONDS),
             "ANSIBLE_INVENTORY_ENABLED": "ansible.builtin.yaml",
             "ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS": "ignore",
             "ANSIBLE_BECOME_METHOD": self._playbook.become_method,

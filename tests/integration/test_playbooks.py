@@ -69,13 +69,14 @@ def test_each_host_has_its_own_end_and_its_own_words(kube: Kube, namespace: str)
     ended = run(kube, play(namespace, "mixed", *names, inputs={"greeting": "{{ 6 * 7 }}"}), 120)
     assert len(slices(kube, namespace, "mixed")) == 1
     found = results(kube, namespace, "mixed")
-    assert {name: (found[name]["state"], found[name].get("reason")) for name in names} == {
+    ends = {name: (found[name]["state"], found[name].get("reason")) for name in names}
+    assert ends == {
         "host-0": ("Succeeded", None),
         "host-1": ("Failed", "ExitCode"),
         "host-2": ("Failed", "Unreachable"),
         "host-3": ("Succeeded", None),
         "host-4": ("Succeeded", None),
-    }
+    }, found
     assert found["host-1"]["message"].startswith("task 'Work' failed: ")
     assert found["host-1"]["message"].endswith("; exit code 3")
     assert "no play of the playbook is for this host" in found["host-4"]["message"]
