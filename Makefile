@@ -10,6 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 IMAGE := rollcall:dev
+ANSIBLE_IMAGE := rollcall-ansible:dev
 SSHHOST := rollcall-sshhost:dev
 WITH_CLUSTER := source .cluster/env &&
 PYTEST := $(BIN)/python -m pytest
@@ -78,6 +79,7 @@ cluster: ## bring up the cluster of this checkout, or find it up
 
 images: cluster ## build the images and load them into the cluster
 	@hack/cluster build --load -t $(IMAGE) .
+	@hack/cluster build --load --target ansible -t $(ANSIBLE_IMAGE) .
 	@hack/cluster build --load -t $(SSHHOST) hack/sshhost
 
 down: ## stop the cluster

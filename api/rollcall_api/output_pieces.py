@@ -61,7 +61,7 @@ class Assembly:
             self._expected, self.time = event.seq + 1, event.time
             if isinstance(event.data, Exit):
                 self._end = event.data
-            else:
+            elif not isinstance(event.data, dict):
                 pieces.append(_piece(event))
         return tuple(pieces)
 

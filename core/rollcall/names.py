@@ -199,6 +199,8 @@ class Reason(StrEnum):
     """No node takes the runner pod."""
     IMAGE_PULL = "ImagePull"
     """The runner's image cannot be pulled."""
+    FETCH_FAILED = "FetchFailed"
+    """The Git repository of a playbook cannot be fetched, or lacks the revision or the playbook."""
     OOM_KILLED = "OOMKilled"
     """The runner pod used more memory than it may."""
     CONTAINER_FAILED = "ContainerFailed"

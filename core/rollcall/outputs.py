@@ -4,8 +4,9 @@ A runner prints one JSON object per line:
 `{"host": name, "seq": n, "time": epoch seconds, "stream": ..., "data": ...}`. `seq` grows by one per host from 0, so
 that `(host, seq)` names an event for ever: an event that is read twice is the same event, and a missing number is a
 hole that can be shown. Streams are `stdout`, `stderr` and `debug` (text, or base64 with `"b64": true` where the bytes
-are not UTF-8), `cut` (how many bytes were said but not kept at this place), `step` (a step begins or ends: `StepNews`)
-and `exit`, always a host's last event.
+are not UTF-8), `record` (a JSON object: what happened, for programs; the text beside it says the same to people), `cut`
+(how many bytes were said but not kept at this place), `step` (a step begins or ends: `StepNews`) and `exit`, always a
+host's last event.
 """
 
 import base64
@@ -48,6 +49,7 @@ class Stream(StrEnum):
     STDOUT = "stdout"
     STDERR = "stderr"
     DEBUG = "debug"
+    RECORD = "record"
     CUT = "cut"
     STEP = "step"
     EXIT = "exit"
@@ -118,6 +120,10 @@ class Exit:
         )
 
 
+Record = dict[str, Any]
+"""What a `record` event carries: a JSON object, so small that the event fits into a line."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepNews:
     """That a step begins, has ended, or is not run; the event's time is the moment."""
@@ -181,7 +187,7 @@ class Event:
     seq: int
     time: float
     stream: Stream
-    data: bytes | int | Exit | StepNews
+    data: bytes | int | Record | Exit | StepNews
 
     def line(self) -> bytes:
         """The JSON line, with its line end, at most MAX_LINE_BYTES long for at most MAX_DATA_BYTES of output."""
@@ -196,7 +202,7 @@ class Event:
                 document |= _text_or_base64(self.data)
             case Exit() | StepNews():
                 document["data"] = self.data.document()
-            case int():
+            case int() | dict():
                 document["data"] = self.data
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
@@ -237,12 +243,14 @@ def _time(value: Any) -> float:
     return seconds
 
 
-def _parse_data(stream: Stream, document: dict[str, Any]) -> bytes | int | Exit | StepNews:
+def _parse_data(stream: Stream, document: dict[str, Any]) -> bytes | int | Record | Exit | StepNews:
     data = document["data"]
     if stream is Stream.EXIT:
         return Exit.parse(data)
     if stream is Stream.STEP:
         return StepNews.parse(data)
+    if stream is Stream.RECORD:
+        return dict(data)
     if stream is Stream.CUT:
         return int(data)
     if document.get("b64"):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollcall.inputs import InputError, bind_inputs, read_host, stand_in
+from rollcall.plan.playbooks import provider_of
 from rollcall.resources.host import Host
 from rollcall.resources.jobtemplate import InputType, JobTemplate
 from rollcall.steps import parts
@@ -25,7 +26,8 @@ class Preview:
     """What would run; values that must not be shown are stood in for, those of Secrets by `*****`."""
 
     script: str | None
-    """The script as the host would get it, None when it cannot be rendered, or the template has steps."""
+    """The script as the host would get it, or the playbook; None when it cannot be rendered, is somewhere else, or the
+    template has steps."""
     description: str | None
     """The description of the invocation, None when its inputs are not right."""
     effective_user: EffectiveUser | None
@@ -55,8 +57,9 @@ def preview(template: JobTemplate, given: Mapping[str, Any], host: Host) -> Prev
         scripts = render_parts(template, chosen, {**values, **hidden}, host)
     except (InputError, RenderError) as error:
         problems.append(str(error))
+    ansible = provider_of(template)
     steps = tuple(
         StepPreview(part.step.name, script) for part, script in zip(chosen, scripts, strict=False) if part.step
     )
-    script = scripts[0] if scripts and not steps else None
+    script = ansible.playbook if ansible else scripts[0] if scripts and not steps else None
     return Preview(script, description, effective_user(template), tuple(problems), steps)

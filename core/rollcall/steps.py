@@ -41,11 +41,11 @@ def parts(template: JobTemplate, selection: StepSelection | None = None) -> tupl
     Raises InputError for a selection that the template does not allow, or that leaves nothing.
     """
     scripted = template.scripted
+    if selection is not None and (scripted is None or scripted.script is not None):
+        raise InputError(f"template {template.metadata.name} has no steps: leave spec.steps out")
     if scripted is None:
         return ()
     if scripted.script is not None:
-        if selection is not None:
-            raise InputError(f"template {template.metadata.name} has no steps: leave spec.steps out")
         return (Part(scripted.script),)
     chosen = _chosen(template, [step.name for step in scripted.steps], selection or StepSelection())
     return tuple(

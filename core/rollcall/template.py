@@ -20,6 +20,7 @@ from rollcall.inputs import InputError, InputValue, concealed_inputs, plain, sta
 from rollcall.language import CertainError, Names, UseError, compiled
 from rollcall.resources.host import Host, facts_problem
 from rollcall.resources.jobtemplate import JobTemplate
+from rollcall.resources.providers import EffectiveUserPolicy, PlaybookUserPolicy, Provider
 from rollcall.steps import Part, parts
 from rollcall.work import BecomeMethod, EffectiveUser
 
@@ -150,15 +151,23 @@ def effective_user(template: JobTemplate, wanted: str | None = None) -> Effectiv
         if wanted is not None:
             raise InputError(f"template {template.metadata.name} runs in pods: leave spec.effectiveUser.name out")
         return None
-    policy = template.spec.ssh.effective_user if template.spec.ssh else None
+    policy, method = _user_policy(template)
     own = policy.name if policy else None
     if wanted is not None and wanted != own and not (policy and policy.overridable):
         raise InputError(
             f"template {template.metadata.name} does not let an invocation name the effective user: leave"
-            " spec.effectiveUser.name out, or set ssh.effectiveUser.overridable in the template"
+            " spec.effectiveUser.name out, or set effectiveUser.overridable in the template"
         )
     name = own if wanted is None else wanted
-    return None if name is None else EffectiveUser(name, policy.method if policy else BecomeMethod.SUDO)
+    return None if name is None else EffectiveUser(name, method)
+
+
+def _user_policy(template: JobTemplate) -> tuple[EffectiveUserPolicy | PlaybookUserPolicy | None, BecomeMethod]:
+    ssh, ansible = template.spec.ssh, template.spec.ansible
+    if template.spec.provider is Provider.ANSIBLE and ansible is not None:
+        return ansible.effective_user, ansible.become_method
+    policy = ssh.effective_user if ssh else None
+    return policy, policy.method if policy else BecomeMethod.SUDO
 
 
 def describe(

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from rollcall.playbook import PlaybookWork
+
 WORK_KEY: Final = "work.json.gz"
 """The key of the Secret, and the name of the file, that holds the work."""
 WORK_DIRECTORY: Final = "/run/rollcall"
@@ -206,6 +208,8 @@ class Work:
     """Whether the scripts get a terminal."""
     steps: tuple[StepWork, ...] = ()
     """The steps of the template in their order; empty when it has one script."""
+    playbook: PlaybookWork | None = None
+    """How the work's only script is run when it is a playbook."""
 
     def way(self, host: HostWork | JumpHost) -> tuple[JumpHost, ...]:
         """The jump hosts on the way to a host, the first that is connected to first."""
@@ -246,6 +250,7 @@ class Work:
                 steps=tuple(
                     StepWork(**{**step, "on_failure": OnFailure(step["on_failure"])}) for step in document["steps"]
                 ),
+                playbook=_playbook(document.get("playbook")),
             )
         except (KeyError, TypeError, ValueError, OSError, EOFError):
             raise ValueError("the work file is not what this runner understands") from None
@@ -253,6 +258,10 @@ class Work:
 
 def _host_work(document: Mapping[str, Any]) -> HostWork:
     return HostWork(**{**_destination(document), "steps": tuple(document["steps"])})
+
+
+def _playbook(document: Mapping[str, Any] | None) -> PlaybookWork | None:
+    return None if document is None else PlaybookWork.load(document)
 
 
 def _effective_user(document: Mapping[str, Any] | None) -> EffectiveUser | None:

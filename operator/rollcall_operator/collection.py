@@ -36,7 +36,7 @@ class _Host:
             self.exit = data
         elif isinstance(data, StepNews):
             self.steps[data.name] = StepProgress(data, event.time)
-        else:
+        elif isinstance(data, int):
             self.cut_bytes += data
 
     def progress(self) -> HostProgress:

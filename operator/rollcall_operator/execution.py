@@ -25,6 +25,7 @@ from rollcall.names import (
     Reason,
 )
 from rollcall.plan.observed import Note, Observed, Plan, Refusal
+from rollcall.plan.playbooks import provider_of, with_text
 from rollcall.plan.pods import HURRIED_GRACE_SECONDS
 from rollcall.plan.prepare import SecretData, prepare, work_secrets
 from rollcall.plan.results import with_failures
@@ -198,8 +199,9 @@ class Execution:
         """Start the slices. Raises RefusedError when the API server will not take one of the pods."""
         if not slices:
             return
-        invocation, template, hosts = observed.invocation, observed.template, observed.hosts
+        invocation, hosts = observed.invocation, observed.hosts
         namespace = invocation.metadata.namespace
+        template = await self.with_playbook(observed.template)
         known = template if isinstance(template, JobTemplate) else None
         chosen = [hosts[name] for slice_ in slices for name in slice_.spec.hosts if name in hosts]
         logged_in_to = () if known is not None and known.in_pod else chosen
@@ -218,6 +220,8 @@ class Execution:
             if (found := prepared[slice_.metadata.name]).failures
         )
         works = {name: found.work for name, found in prepared.items() if found.work is not None}
+        if known is None:
+            return  # it is gone, and all hosts have failed for that
         start = partial(self._start_together, invocation, known, memory)
         startable = {slice_.metadata.name: slice_ for slice_ in slices}
         await _all(start([startable[name] for name in group], group) for group in _grouped(works))
@@ -225,7 +229,7 @@ class Execution:
     async def _start_together(
         self,
         invocation: JobInvocation,
-        template: JobTemplate | None,
+        template: JobTemplate,
         memory: Memory,
         slices: Sequence[JobSlice],
         works: Mapping[str, bytes],
@@ -240,17 +244,14 @@ class Execution:
             for slice_ in slices:
                 self._note_refusal(slice_, error, memory)
             raise
-        stop_grace = template.spec.termination_grace_period_seconds if template is not None else 0
-        grace = stop_grace + self._settings.runner.grace_period_seconds
         name = secret["metadata"]["name"]
-        await _all(self._start_slice(slice_, name, grace, template, memory) for slice_ in slices)
+        await _all(self._start_slice(slice_, name, template, memory) for slice_ in slices)
 
-    async def _start_slice(
-        self, slice_: JobSlice, secret: str, grace_seconds: int, template: JobTemplate | None, memory: Memory
-    ) -> None:
-        name = slice_.metadata.name
+    async def _start_slice(self, slice_: JobSlice, secret: str, template: JobTemplate, memory: Memory) -> None:
+        name, settings = slice_.metadata.name, self._settings.runner
+        grace = template.spec.termination_grace_period_seconds + settings.grace_period_seconds
         try:
-            manifest = pod_of_template(slice_, secret, self._settings.runner, grace_seconds, template)
+            manifest = pod_of_template(slice_, secret, settings, grace, template)
             pod = await self._create_own("pods", manifest)
         except (RefusedError, ConflictError) as error:
             self._note_refusal(slice_, error, memory)
@@ -292,6 +293,15 @@ class Execution:
         except ClusterError as error:
             regarding = event["regarding"]
             logger.warning("no event about %s/%s: %s", regarding["namespace"], regarding["name"], error)
+
+    async def with_playbook(self, template: JobTemplate | str | None) -> JobTemplate | str | None:
+        """The template with the playbook that a ConfigMap holds for it, if it is there."""
+        ansible = provider_of(template) if isinstance(template, JobTemplate) else None
+        if not isinstance(template, JobTemplate) or ansible is None or ansible.playbook_from is None:
+            return template
+        source = ansible.playbook_from.config_map_key_ref
+        found = await read_config_maps(self._cluster, template.metadata.namespace, [source.name])
+        return with_text(template, (found[source.name] or {}).get(source.key))
 
     async def read_secrets(self, namespace: str, names: Iterable[str]) -> dict[str, SecretData | None]:
         """The data of each Secret, None for one that is not there."""

@@ -186,7 +186,8 @@ class Reconciler:
             return observed
         secrets = await self._execution.read_secrets(key[0], needed_secrets(observed))
         keys = {name: None if data is None else frozenset(data) for name, data in secrets.items()}
-        return replace(self._look(key, invocation, memory), secrets=keys)
+        template = await self._execution.with_playbook(observed.template)
+        return replace(self._look(key, invocation, memory), secrets=keys, template=template)
 
     def _look(self, key: Key, invocation: JobInvocation, memory: Memory) -> Observed:
         """What is known of an invocation without asking the API server."""

@@ -1,6 +1,6 @@
 """How much of an invocation's output is kept: its own limit, and the operator's for what its store must hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollcall.outputs import Event, Stream
 from rollcall.resources.jobinvocation import OutputPolicy
@@ -32,7 +32,11 @@ class OutputLimits:
         self._tallies: dict[Key, _Tally] = {}
 
     def within(self, invocation: Key, event: Event) -> Event:
-        """The event, or a note of how much was cut. Only what scripts say is ever cut, and only whole events."""
+        """The event, or a note of how much was cut. Only what scripts say is ever cut, and only whole events; and of
+        records, when the store is full, all but their names."""
+        if isinstance(event.data, dict) and self._tally(invocation).stored >= self._store_bytes:
+            kept = {key: value for key, value in event.data.items() if key in ("event", "uuid")}
+            return replace(event, data={**kept, "cut": True})
         if event.stream not in (Stream.STDOUT, Stream.STDERR) or not isinstance(event.data, bytes):
             return event
         tally, size = self._tally(invocation), len(event.data)

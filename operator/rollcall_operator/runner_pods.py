@@ -8,6 +8,7 @@ from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.resources.runner import Resources, RunnerShape
 from rollcall_operator.manifests import Manifest, runner_pod
+from rollcall_operator.playbook_pods import shaped
 from rollcall_operator.settings import RunnerSettings
 
 _EXCHANGE: Final = {"name": "script", "mountPath": SCRIPT_DIRECTORY}
@@ -16,12 +17,10 @@ _EXCHANGE_SIZE: Final = "16Mi"
 
 
 def pod_of_template(
-    slice_: JobSlice, secret: str, settings: RunnerSettings, grace_seconds: int, template: JobTemplate | None
+    slice_: JobSlice, secret: str, settings: RunnerSettings, grace_seconds: int, template: JobTemplate
 ) -> Manifest:
     """The pod that runs a slice of a template. It satisfies the *restricted* Pod Security Standard."""
-    pod = runner_pod(slice_, secret, settings, grace_seconds)
-    if template is None:
-        return pod
+    pod = shaped(runner_pod(slice_, secret, settings, grace_seconds), template, settings)
     spec = pod["spec"]
     shape = template.spec.runner or RunnerShape()
     if template.in_pod:

@@ -21,6 +21,10 @@ class RunnerSettings:
     memory_limit: str
     cpu_request: str
     output_limit_bytes: int
+    ansible_image: str = ""
+    """The image of those that run playbooks; `image` when empty."""
+    ansible_memory_request: str = "128Mi"
+    ansible_memory_limit: str = "1Gi"
     grace_period_seconds: int = 25
     """How long a runner that is told to stop may take beside the grace period of its scripts."""
 
@@ -78,6 +82,13 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         help="the name in the Lease; the same after a restart of the same pod (default: $POD_NAME)",
     )
     add("--runner-image", default=os.environ.get("ROLLCALL_RUNNER_IMAGE", ""), help="the image of runner pods")
+    add(
+        "--ansible-image",
+        default=os.environ.get("ROLLCALL_ANSIBLE_IMAGE", ""),
+        help="the image of runner pods for playbooks (default: $ROLLCALL_ANSIBLE_IMAGE, else that of all runner pods)",
+    )
+    add("--ansible-memory-request", default="128Mi")
+    add("--ansible-memory-limit", default="1Gi")
     add("--runner-image-pull-policy", default="IfNotPresent")
     add("--runner-memory-request", default="64Mi")
     add("--runner-memory-limit", default="256Mi")
@@ -141,6 +152,9 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
             memory_limit=given.runner_memory_limit,
             cpu_request=given.runner_cpu_request,
             output_limit_bytes=given.output_limit_bytes,
+            ansible_image=given.ansible_image,
+            ansible_memory_request=given.ansible_memory_request,
+            ansible_memory_limit=given.ansible_memory_limit,
         ),
         timing=Timing(
             reference_grace=timedelta(seconds=given.reference_grace_seconds),

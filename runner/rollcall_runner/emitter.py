@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from rollcall.outputs import MAX_DATA_BYTES, Event, Exit, StepNews, Stream
+from rollcall.outputs import MAX_DATA_BYTES, Event, Exit, Record, StepNews, Stream
 from rollcall.work import OnExcess
 from rollcall_runner.masking import NOTHING, Mask, MaskedStream
 from rollcall_runner.pieces import TAIL_BYTES, Allowance, Piece, Pieces
+from rollcall_runner.records import MAX_RECORD_BYTES, MIN_RECORD_BYTES, fitted, masked
 
 MAX_MESSAGE_LENGTH: Final = 1_000
 """The most characters of a message, so that an exit event fits into a line whatever the characters are."""
@@ -40,6 +41,7 @@ class Emitter:
         self._mask = mask
         self._streams = {stream: MaskedStream(mask) for stream in (Stream.STDOUT, Stream.STDERR)} if mask else {}
         self._pieces = Pieces()
+        self._record_bytes_left = limit
         self._seq = 0
         self._microseconds = 0
 
@@ -63,6 +65,14 @@ class Emitter:
         self.flush()
         self._emit_debug(self._mask.text(text))
 
+    def record(self, record: Record) -> None:
+        """Emits a structured record, after the output so far. When these take more than the host may say, what is long
+        in them is left out."""
+        self.flush()
+        self._record_bytes_left -= len(str(record))
+        limit = MAX_RECORD_BYTES if self._record_bytes_left > 0 else MIN_RECORD_BYTES
+        self._emit(Stream.RECORD, fitted(masked(record, self._mask), limit))
+
     def step(self, news: StepNews) -> None:
         """Emits that a step begins or has ended, after the output so far, also that which it leaves torn."""
         self.finish()
@@ -71,8 +81,8 @@ class Emitter:
 
     def finish(self) -> None:
         """Takes in that no more output comes of a script; `step` and `end` do it too."""
-        for stream, masked in self._streams.items():
-            self._admit(stream, masked.finish())
+        for stream, waiting in self._streams.items():
+            self._admit(stream, waiting.finish())
 
     def end(self, exit_: Exit) -> None:
         """Emits the rest of the output, the exit's message for readers of the output, and the exit event, the last."""
@@ -113,7 +123,7 @@ class Emitter:
         for stream, data in pieces:
             self._emit(stream, data)
 
-    def _emit(self, stream: Stream, data: bytes | int | Exit | StepNews) -> None:
+    def _emit(self, stream: Stream, data: bytes | int | Record | Exit | StepNews) -> None:
         event = Event(self._host, self._seq, self.now(), stream, data)
         self._seq += 1
         self._write(event.line())

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from rollcall.playbook import PROJECT_DIRECTORY, SCRATCH_DIRECTORY
 from rollcall.podscript import CONTAINER_LOST_CODE
 from rollcall.work import STOP_PATH, WORK_PATH, HostWork, JumpHost, Work
 
@@ -43,11 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # The imports take a good part of a second: a bad work file is told, and signals wait, without them.
     from rollcall_runner.connection import Patience  # noqa: PLC0415
     from rollcall_runner.container import ContainerLostError  # noqa: PLC0415
+    from rollcall_runner.playbook_files import Places  # noqa: PLC0415
     from rollcall_runner.service import serve  # noqa: PLC0415
 
     async def serve_and_tell() -> None:
         # Within the loop, whose end waits for threads that still resolve a name.
-        _write_termination_log(options.termination_log, await serve(work, options.orders, Patience(), _STOP_SIGNALS))
+        places = Places(options.scratch, options.project)
+        said = await serve(work, options.orders, Patience(), _STOP_SIGNALS, places)
+        _write_termination_log(options.termination_log, said)
 
     try:
         asyncio.run(serve_and_tell())
@@ -60,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="rollcall-runner", description="Runs the work of one slice over SSH.")
+    parser = argparse.ArgumentParser(prog="rollcall-runner", description="Runs the work of one slice.")
     parser.add_argument("--work", type=Path, default=Path(WORK_PATH), help="the work file (default: %(default)s)")
     parser.add_argument(
         "--orders",
@@ -73,6 +77,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         default=Path(TERMINATION_LOG),
         help="an existing file for the summary (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        default=Path(SCRATCH_DIRECTORY),
+        help="a folder in memory that a playbook's run may write to (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--project",
+        type=Path,
+        default=Path(PROJECT_DIRECTORY),
+        help="where the files of a playbook's Git repository are (default: %(default)s)",
     )
     return parser.parse_args(arguments)
 

@@ -14,11 +14,15 @@ from rollcall_runner.container import ContainerLostError
 from rollcall_runner.fleet import run_fleet
 from rollcall_runner.lines import LineWriter
 from rollcall_runner.orders import OrderFile, Orders
+from rollcall_runner.playbook import run_playbook
+from rollcall_runner.playbook_files import Places
 
 MAX_RESOLVERS: Final = 32
 
 
-async def serve(work: Work, orders_path: Path, patience: Patience, stop_signals: AbstractSet[signal.Signals]) -> str:
+async def serve(
+    work: Work, orders_path: Path, patience: Patience, stop_signals: AbstractSet[signal.Signals], places: Places
+) -> str:
     """Runs the work with its events on stdout and returns its last words. Raises OSError when stdout's reader is gone,
     and ContainerLostError when what ended a script is not known.
 
@@ -42,7 +46,10 @@ async def serve(work: Work, orders_path: Path, patience: Patience, stop_signals:
     # Without a reader nobody would learn what the scripts do: they are stopped.
     writing.add_done_callback(lambda _: stop_all())
     watching = asyncio.create_task(file.watch())
-    exits = await run_fleet(work, writer, orders, patience)
+    if work.playbook is None:
+        exits = await run_fleet(work, writer, orders, patience)
+    else:
+        exits = await run_playbook(work, work.playbook, writer, orders, patience, places)
     watching.cancel()
     writer.close()
     await writing

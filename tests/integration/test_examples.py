@@ -14,7 +14,7 @@ from support.sshhosts import IMAGE, SshHost
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ORDINARY = [
     "03-uptime", "05-disk-usage-web", "06-canary", "08-spread", "09-retry", "10-maintenance-window", "13-exclusive",
-    "15-effective-user", "16-secret-input", "17-facts", "23-steps", "24-pod",
+    "15-effective-user", "16-secret-input", "17-facts", "21-playbook", "23-steps", "24-pod",
 ]  # fmt: skip
 """Those that complete by themselves; the others have a story of their own below."""
 STORIES = [

@@ -15,6 +15,7 @@ import yaml
 from support.kube import Kube
 
 IMAGE = os.environ.get("ROLLCALL_IMAGE", "rollcall:dev")
+ANSIBLE_IMAGE = os.environ.get("ROLLCALL_ANSIBLE_IMAGE", "rollcall-ansible:dev")
 
 
 def free_port() -> int:
@@ -64,6 +65,7 @@ class Operator:
         self.port = free_port()
         command = [sys.executable, "-m", "rollcall_operator.main", "--namespace", self.namespace]
         command += ["--own-namespace", self.namespace, "--identity", self.identity, "--runner-image", IMAGE]
+        command += ["--ansible-image", ANSIBLE_IMAGE]
         command += ["--health-port", str(self.port), "--verbose", *self.arguments]
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "PYTHONUNBUFFERED": "1"}
         with self.log.open("ab") as log:

@@ -30,6 +30,10 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
+{{- define "rollcall.ansibleImage" -}}
+{{ .Values.image.repository }}-ansible:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+
 {{/* The addresses of the output stores that are filled in, as JSON by their kind. */}}
 {{- define "rollcall.outputStores" -}}
 {{- $stores := dict "cluster" "cluster" -}}

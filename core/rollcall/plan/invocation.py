@@ -12,12 +12,14 @@ from datetime import datetime
 from rollcall.names import ConditionType, Reason
 from rollcall.plan.conditions import conclude, unless_same
 from rollcall.plan.observed import Note, Observed, Plan
+from rollcall.plan.playbooks import provider_of
 from rollcall.plan.resolution import Problem, Resolution, examine
 from rollcall.plan.rolling import roll_out
 from rollcall.plan.rollout import deal
 from rollcall.plan.starting import TEMPLATE
 from rollcall.plan.stopping import stop_all
 from rollcall.resources.jobinvocation import HostCounts, InvocationState, JobInvocation, WhenEmpty
+from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.resources.meta import ConditionStatus
 
 
@@ -145,7 +147,8 @@ def _changes(observed: Observed, resolution: Resolution) -> tuple[Note, ...]:
 
 def _deal(observed: Observed, resolution: Resolution, now: datetime) -> Plan:
     invocation, total = observed.invocation, len(resolution.hosts)
-    slices = deal(invocation, resolution.hosts, resolution.most_per_slice)
+    playbook = isinstance(observed.template, JobTemplate) and provider_of(observed.template) is not None
+    slices = deal(invocation, resolution.hosts, resolution.most_per_slice, together=playbook)
     status = conclude(
         invocation.status, invocation, now, (ConditionType.VALID, True, Reason.ACCEPTED, "nothing is wrong with it"),
         state=InvocationState.PENDING, description=resolution.description, template=resolution.template,

@@ -141,9 +141,16 @@ def read_pod(document: Mapping[str, Any]) -> Pod:
     )
 
 
-def _container(status: Mapping[str, Any], state: str, *, script: bool = False) -> Mapping[str, Any] | None:
+def _init_container(status: Mapping[str, Any], state: str) -> Mapping[str, Any] | None:
+    """The state of that name of the container that fetches a playbook, if there is one and it is in it."""
+    return _container(status, state, kind="initContainerStatuses")
+
+
+def _container(
+    status: Mapping[str, Any], state: str, *, script: bool = False, kind: str = "containerStatuses"
+) -> Mapping[str, Any] | None:
     """The runner container's state of that name, or the script container's, if it is in it."""
-    for container in status.get("containerStatuses") or ():
+    for container in status.get(kind) or ():
         is_script = container.get("name") == SCRIPT_CONTAINER
         if is_script is script and (found := (container.get("state") or {}).get(state)):
             return found  # type: ignore[no-any-return]
@@ -218,7 +225,11 @@ def _trouble(status: Mapping[str, Any], *, deleted: bool) -> Trouble | None:
         return Trouble(
             Reason.OOM_KILLED, "the runner used more memory than it may; raise its limit or put fewer hosts in a slice"
         )
-    waiting = _container(status, "waiting") or {}
+    fetched = _init_container(status, "terminated") or {}
+    if fetched.get("exitCode"):
+        said = (fetched.get("message") or "").strip() or f"git ended with exit code {fetched['exitCode']}"
+        return Trouble(Reason.FETCH_FAILED, f"the playbook's Git repository cannot be used: {said}")
+    waiting = _init_container(status, "waiting") or _container(status, "waiting") or {}
     if waiting.get("reason") in _IMAGE_REASONS:
         said = waiting.get("message") or waiting["reason"]
         return Trouble(Reason.IMAGE_PULL, f"the runner image cannot be pulled: {said}")

@@ -11,9 +11,11 @@ from typing import Final
 from rollcall.inputs import InputError, InputValue, bind_inputs, hidden_texts, read_host
 from rollcall.names import Reason
 from rollcall.plan.inpod import environment
+from rollcall.plan.playbooks import extra_vars, host_variables, playbook_work, provider_of, source_problem
 from rollcall.plan.pods import Trouble
 from rollcall.plan.rollout import parallelism
 from rollcall.plan.ways import LOGIN_KEYS, NOWHERE, ConfigMaps, WayError, Ways, jump_secret
+from rollcall.playbook import HostVariables
 from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
@@ -49,6 +51,13 @@ def credential_secrets(invocation: JobInvocation, host: Host) -> tuple[str, ...]
     """The Secrets with the host's credentials; what a later one holds comes first."""
     references = (host.spec.credentials_ref, invocation.spec.credentials_ref)
     return tuple(reference.name for reference in references if reference is not None)
+
+
+def template_secrets(template: JobTemplate | str | None) -> tuple[str, ...]:
+    """The Secret with which the template's Git repository is fetched, which only the runner pod reads."""
+    ansible = provider_of(template) if isinstance(template, JobTemplate) else None
+    reference = ansible.git.credentials_ref if ansible and ansible.git else None
+    return () if reference is None else (reference.name,)
 
 
 def invocation_secrets(invocation: JobInvocation) -> tuple[str, ...]:
@@ -96,7 +105,8 @@ def prepare(
         return Prepared(None, bench.failures)
     packed = bench.work(slice_, output_limit_bytes).dump()
     if len(packed) > MAX_WORK_BYTES:
-        text = f"the scripts of {len(bench.hosts)} hosts are too large for one runner pod"
+        what = "scripts" if provider_of(task.template) is None else "variables"
+        text = f"the {what} of {len(bench.hosts)} hosts are too large for one runner pod"
         trouble = Trouble(Reason.TEMPLATE_ERROR, text)
         return Prepared(None, bench.failures | {entry.name: trouble for entry in bench.hosts})
     return Prepared(packed, bench.failures)
@@ -119,6 +129,8 @@ def _task(invocation: JobInvocation, template: JobTemplate | str | None, secrets
     if not isinstance(template, JobTemplate):
         gone = f"the JobTemplate {template_name(invocation)} was deleted before the host's turn came"
         raise _UnusableError(Reason.TEMPLATE_NOT_FOUND, gone)
+    if (problem := source_problem(template)) is not None:
+        raise _UnusableError(Reason.TEMPLATE_ERROR, problem)
     secret_inputs = _secret_inputs(invocation, template, secrets)
     override = invocation.spec.effective_user
     try:
@@ -183,6 +195,8 @@ class _Bench:
         self._scripts: dict[str, int] = {}
         self._credentials: dict[Credentials, int] = {}
         self._masked = hidden_texts(task.template, task.inputs, task.secret_inputs)
+        self._ansible = provider_of(task.template)
+        self._variables: dict[str, HostVariables] = {}
         self.hosts: list[HostWork] = []
         self.failures: dict[str, Trouble] = {}
 
@@ -205,7 +219,11 @@ class _Bench:
         login = Credentials() if in_pod else self._login(host)
         way = NOWHERE if in_pod else self._ways.to(host)
         of_host = read_host(task.template, host)
-        scripts = render_parts(task.template, task.parts, {**task.inputs, **of_host}, host)
+        if self._ansible is None:
+            scripts = render_parts(task.template, task.parts, {**task.inputs, **of_host}, host)
+        else:
+            scripts = (self._ansible.playbook or "",)  # one in a Git repository is fetched into the pod
+            self._variables[name] = host_variables(host, of_host)
         numbers = tuple(self._scripts.setdefault(script, len(self._scripts)) for script in scripts)
         self._masked |= hidden_texts(task.template, of_host)
         return HostWork(
@@ -219,7 +237,7 @@ class _Bench:
             policy=way.policy,
             known_hosts=way.known_hosts,
             via=way.via,
-            steps=numbers if task.parts[0].step else (),
+            steps=numbers if any(part.step for part in task.parts) else (),
             environment=environment(self._invocation, host) if in_pod else None,
         )
 
@@ -238,11 +256,13 @@ class _Bench:
         """The work of all hosts that were taken in."""
         spec, template = self._invocation.spec, self._task.template.spec
         slices = self._invocation.status.slices
+        at_once = parallelism(len(self.hosts), spec.rollout.concurrency)
+        given = {*spec.inputs, *self._task.secret_inputs}
         return Work(
             hosts=tuple(self.hosts),
             scripts=tuple(self._scripts),
             credentials=tuple(self._credentials),
-            parallelism=parallelism(len(self.hosts), spec.rollout.concurrency),
+            parallelism=at_once,
             execution_timeout_seconds=spec.execution_timeout_seconds or template.execution_timeout_seconds,
             output_limit_bytes=min(output_limit_bytes, spec.output.limit_bytes_per_host or output_limit_bytes),
             on_excess=spec.output.on_excess,
@@ -255,6 +275,9 @@ class _Bench:
             known_hosts=self._ways.known_hosts,
             tty=template.ssh.tty if template.ssh else False,
             steps=tuple(part.step for part in self._task.parts if part.step),
+            playbook=None
+            if self._ansible is None
+            else playbook_work(self._ansible, extra_vars(self._task.inputs, given), self._variables, at_once),
         )
 
 

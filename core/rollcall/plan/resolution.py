@@ -8,6 +8,7 @@ from rollcall.names import Reason
 from rollcall.plan.choosing import RerunError, choose_hosts
 from rollcall.plan.inpod import check_rollout
 from rollcall.plan.observed import Observed
+from rollcall.plan.playbooks import source_problem
 from rollcall.plan.prepare import (
     BECOME_KEY,
     credential_secrets,
@@ -15,6 +16,7 @@ from rollcall.plan.prepare import (
     missing_credentials,
     missing_password,
     template_name,
+    template_secrets,
     usable,
     work_secrets,
 )
@@ -79,6 +81,8 @@ def examine(observed: Observed) -> Resolution | Problem:
         return _template_problem(invocation, template)
     if (problem := _secrets_problem(observed)) is not None:
         return problem
+    if (text := source_problem(template)) is not None:
+        return Problem(Reason.TEMPLATE_ERROR, text, may_heal=True)
     unseen = dict.fromkeys(_secret_keys(observed))
     override = invocation.spec.effective_user
     try:
@@ -88,7 +92,7 @@ def examine(observed: Observed) -> Resolution | Problem:
         check_rollout(invocation, template)
         names = choose_hosts(observed)
         hosts = _known(observed, names)
-        for host in hosts[:1]:
+        for host in hosts[:1] if chosen else ():
             try_scripts(template, chosen, inputs, host, complete=unseen.keys().isdisjoint(inputs))
     except InputError as error:
         return Problem(Reason.INVALID_INPUT, str(error))
@@ -126,6 +130,10 @@ def _secrets_problem(observed: Observed) -> Problem | None:
     for name in invocation_secrets(invocation):
         if observed.secrets.get(name) is None:
             message = f"there is no Secret {name}, which spec.inputsFrom or spec.effectiveUser names"
+            return Problem(Reason.SECRET_NOT_FOUND, message, may_heal=True)
+    for name in template_secrets(observed.template):
+        if observed.secrets.get(name) is None:
+            message = f"there is no Secret {name}, which ansible.git.credentialsRef of the template names"
             return Problem(Reason.SECRET_NOT_FOUND, message, may_heal=True)
     override = invocation.spec.effective_user
     if override is not None and override.password_ref is not None:
@@ -170,4 +178,5 @@ def needed_secrets(observed: Observed) -> frozenset[str]:
         hosts = _known(observed, choose_hosts(observed))
     except (UnknownHostsError, RerunError):
         hosts = ()
-    return work_secrets(observed.invocation, hosts, all_jump_hosts(hosts, observed.hosts))
+    secrets = work_secrets(observed.invocation, hosts, all_jump_hosts(hosts, observed.hosts))
+    return secrets | frozenset(template_secrets(observed.template))

@@ -16,9 +16,11 @@ MIN_PACKED: Final = 20
 """How many hosts `auto` packs at least, if it packs: a pod costs far more than one more host in it."""
 
 
-def slice_size(total: int, hosts_per_slice: int | Literal["auto"]) -> int:
-    """How many hosts go into one slice."""
+def slice_size(total: int, hosts_per_slice: int | Literal["auto"], *, together: bool = False) -> int:
+    """How many hosts go into one slice. `together` when a slice costs the same however many hosts it has."""
     if hosts_per_slice == "auto":
+        if together:
+            return ceil(total / max(1, ceil(total / MAX_HOSTS_PER_SLICE))) or 1
         return 1 if total <= AUTO_SLICES else min(max(MIN_PACKED, ceil(total / AUTO_SLICES)), MAX_HOSTS_PER_SLICE)
     return hosts_per_slice
 
@@ -66,11 +68,18 @@ def ordered(invocation: JobInvocation, hosts: Sequence[str], order: HostOrder | 
 
 
 def deal(
-    invocation: JobInvocation, hosts: Sequence[str], most_per_slice: int = MAX_HOSTS_PER_SLICE
+    invocation: JobInvocation,
+    hosts: Sequence[str],
+    most_per_slice: int = MAX_HOSTS_PER_SLICE,
+    *,
+    together: bool = False,
 ) -> tuple[JobSlice, ...]:
-    """The slices of the invocation's first attempt; none has hosts of two batches, or more than so many."""
+    """The slices of the invocation's first attempt; none has hosts of two batches, or more than so many.
+
+    For `together` see slice_size.
+    """
     rollout = invocation.spec.rollout
-    size = min(slice_size(len(hosts), rollout.hosts_per_slice), most_per_slice)
+    size = min(slice_size(len(hosts), rollout.hosts_per_slice, together=together), most_per_slice)
     dealt: list[JobSlice] = []
     begin = 0
     for batch, count in enumerate(batch_sizes(len(hosts), rollout.batches)):

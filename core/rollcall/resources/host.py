@@ -65,6 +65,11 @@ class HostSpec(Model):
     """What is known about the machine: any JSON object, at most 32 KiB. A script reads `{{ host.facts.os.family }}`."""
     variables: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=256)] = {}
     """Settings of the machine, by name; a script reads `{{ host.variables.http_port }}`."""
+    groups: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")], ...],
+        Field(max_length=256, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = ()
+    """The groups that the machine belongs to: a playbook's inventory has them."""
 
 
 class HostStatus(Model):

@@ -8,7 +8,15 @@ from pydantic import Field
 from rollcall.resources.host import Exclusive
 from rollcall.resources.jobinvocation import RetryReason
 from rollcall.resources.meta import Model, Resource, rule
-from rollcall.resources.providers import ONE_OF_SCRIPT_AND_STEPS, PodProvider, Provider, Scripted, SshProvider
+from rollcall.resources.providers import (
+    ONE_OF_SCRIPT_AND_STEPS,
+    ONE_PLAYBOOK,
+    AnsibleProvider,
+    PodProvider,
+    Provider,
+    Scripted,
+    SshProvider,
+)
 from rollcall.resources.runner import RunnerShape
 
 MAX_PATTERN_LENGTH = 256
@@ -168,6 +176,10 @@ class JobTemplateSpec(Model):
     ) = None
     """What is run in the runner pod of each host, and in which image: exactly one of `script` and `steps`. The host's
     name, address and facts are in the environment."""
+    ansible: (
+        Annotated[AnsibleProvider, Field(json_schema_extra={"x-kubernetes-validations": [ONE_PLAYBOOK]})] | None
+    ) = None
+    """The playbook that is run."""
     runner: RunnerShape | None = None
     """What runner pods of this template ask of their nodes."""
     execution_timeout_seconds: Annotated[int, Field(ge=1, le=31536000)] = 3600
@@ -207,6 +219,7 @@ class JobTemplate(Resource):
                 "x-kubernetes-validations": [
                     rule("self.provider != 'SSH' || has(self.ssh)", "provider SSH needs spec.ssh"),
                     rule("self.provider != 'Pod' || has(self.pod)", "provider Pod needs spec.pod"),
+                    rule("self.provider != 'Ansible' || has(self.ansible)", "provider Ansible needs spec.ansible"),
                 ]
             }
         ),
@@ -215,8 +228,14 @@ class JobTemplate(Resource):
 
     @property
     def scripted(self) -> Scripted | None:
-        """What is run, where that is a script or steps."""
-        return self.spec.pod if self.in_pod else self.spec.ssh
+        """What is run, where that is a script or steps; None where it is a playbook."""
+        match self.spec.provider:
+            case Provider.SSH:
+                return self.spec.ssh
+            case Provider.POD:
+                return self.spec.pod
+            case Provider.ANSIBLE:
+                return None
 
     @property
     def in_pod(self) -> bool:

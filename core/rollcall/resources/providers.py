@@ -1,11 +1,11 @@
 """The ways of reaching a host: what a template says of each."""
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from rollcall.resources.meta import Model, UserName, rule
+from rollcall.resources.meta import ConfigMapKeyReference, LocalReference, Model, UserName, rule
 from rollcall.resources.steps import MAX_STEPS, Step
 from rollcall.work import BecomeMethod
 
@@ -15,6 +15,7 @@ class Provider(StrEnum):
 
     SSH = "SSH"
     POD = "Pod"
+    ANSIBLE = "Ansible"
 
 
 class EffectiveUserPolicy(Model):
@@ -75,3 +76,86 @@ class PodProvider(Scripted):
 
     image: Annotated[str, Field(max_length=1024, pattern=r"^[^\s]+$")]
     """The image that the script runs in. It needs /bin/sh, and runs as the user 65532 whatever user it names."""
+
+
+class PlaybookSource(Model):
+    """Says where the text of a playbook is."""
+
+    config_map_key_ref: ConfigMapKeyReference
+    """The entry of a ConfigMap that holds it. It is read when a slice starts."""
+
+
+class GitSource(Model):
+    """Says where a playbook, and the roles and files that it uses, are in a Git repository."""
+
+    url: Annotated[
+        str, Field(min_length=1, max_length=2048, pattern=r"^((https?|git)://|ssh://([A-Za-z0-9_.-]+@)?)[^\s@]+$")
+    ]
+    """The repository: `https://...`, `ssh://git@...` or `git://...`. It holds no password: credentialsRef does."""
+    revision: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$")] = "HEAD"
+    """A branch, a tag, or a commit in full. The head of the default branch when absent."""
+    path: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^/\s-][^\s]*$")] = "site.yml"
+    """The playbook's file in the repository."""
+    credentials_ref: LocalReference | None = None
+    """The Secret to fetch with. Its keys: `ssh-privatekey` and `known_hosts` for ssh, `username` and `password` (or a
+    token) for https, and `ca.crt` for a server with a certificate of its own authority."""
+
+
+class PlaybookUserPolicy(Model):
+    """Says which user all tasks run as, and whether invocations may say otherwise."""
+
+    name: UserName | None = None
+    """The user: `become: true` and `become_user` for the whole playbook."""
+    overridable: bool = False
+    """Whether an invocation may name another user."""
+
+
+_TAG = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^,\s-][^,\s]*$")]
+
+
+class AnsibleProvider(Model):
+    """Runs a playbook on the hosts, all hosts of a slice in one run of ansible-playbook."""
+
+    playbook: Annotated[str, Field(min_length=1, max_length=131072)] | None = None
+    """The playbook. Inputs are extra vars (`{{ NAME }}`), variables of a Host its host variables, `spec.facts` the host
+    variable `rollcall_facts`, and the names in `spec.groups` inventory groups."""
+    playbook_from: PlaybookSource | None = None
+    """Where the playbook's text is, when it is not here."""
+    git: GitSource | None = None
+    """The Git repository that the playbook is in, when it is in one."""
+    forks: Annotated[int, Field(ge=1, le=200)] = 5
+    """On how many hosts a task runs at once, at most as many as the invocation's `rollout.concurrency`."""
+    verbosity: Annotated[int, Field(ge=0, le=5)] = 0
+    """How much ansible-playbook says: the number of its `-v`."""
+    tags: Annotated[tuple[_TAG, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"})] = ()
+    """Run only what has one of these tags."""
+    skip_tags: Annotated[
+        tuple[_TAG, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ] = ()
+    """Leave out what has one of these tags."""
+    check: bool = False
+    """Change nothing: say what would be changed."""
+    diff: bool = False
+    """Show what is changed in files."""
+    become_method: Literal[BecomeMethod.SUDO, BecomeMethod.SU] = BecomeMethod.SUDO
+    """The program by which tasks become another user: Sudo or Su."""
+    effective_user: (
+        Annotated[
+            PlaybookUserPolicy,
+            Field(
+                json_schema_extra={
+                    "x-kubernetes-validations": [
+                        rule("has(self.name) || self.overridable", "name a user, or let invocations do (overridable)")
+                    ]
+                }
+            ),
+        ]
+        | None
+    ) = None
+    """The user that all tasks run as, when the playbook is not to say so itself."""
+
+
+ONE_PLAYBOOK = rule(
+    "[has(self.playbook), has(self.playbookFrom), has(self.git)].filter(given, given).size() == 1",
+    "give exactly one of playbook, playbookFrom and git",
+)

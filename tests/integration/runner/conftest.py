@@ -73,6 +73,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Run]]]:
             f"--work={directory / 'work.json'}",
             f"--orders={directory / 'stop'}",
             f"--termination-log={directory / 'termination-log'}",
+            f"--scratch={directory / 'scratch'}",
+            f"--project={directory / 'project'}",
             stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
             env={},

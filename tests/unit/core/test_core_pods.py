@@ -208,3 +208,22 @@ def test_a_pod_that_does_not_end_in_time_counts_as_lost(
     assert timedelta(seconds=60) == LOST_AFTER
     found = pod(0, phase, deleting_since=deleting)
     assert (found.lost(now), found.over(now)) == (lost, over)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "words"),
+    [
+        ({"terminated": {"exitCode": 1, "message": "there is no revision x"}}, Reason.FETCH_FAILED, "no revision x"),
+        ({"terminated": {"exitCode": 137}}, Reason.FETCH_FAILED, "exit code 137"),
+        ({"waiting": {"reason": "ErrImagePull", "message": "no such image"}}, Reason.IMAGE_PULL, "no such image"),
+    ],
+)
+def test_what_keeps_a_repository_from_being_fetched_is_told(state: dict[str, Any], reason: Reason, words: str) -> None:
+    waiting = [{"name": "runner", "state": {"waiting": {"reason": "PodInitializing"}}}]
+    phase = "Failed" if "terminated" in state else "Pending"
+    found = read_pod(document(phase=phase, containerStatuses=waiting, initContainerStatuses=[{"state": state}]))
+    assert found.trouble is not None
+    assert found.trouble.reason is reason
+    assert words in found.trouble.message
+    assert not found.container_started
+    assert (found.phase is Phase.ENDED) == (phase == "Failed")

@@ -85,3 +85,9 @@ def test_without_hidden_values_a_preview_is_what_the_host_gets(script: str) -> N
     declared_ = template(script, [{"name": "path"}])
     shown = preview(declared_, {"path": "a b"}, host()).script
     assert shown == render_script(declared_, bind_inputs(declared_, {"path": "a b"}), host())
+
+
+def test_a_playbook_is_shown_as_it_is() -> None:
+    text = "- hosts: all\n  tasks: [{debug: {msg: '{{ nothing }}'}}]\n"
+    declared = template(provider="Ansible", ssh=None, ansible={"playbook": text})
+    assert preview(declared, {}, host()).script == text

@@ -108,3 +108,23 @@ def test_an_earlier_life_of_the_operator_counts() -> None:
     found = limits(done=8, limit_bytes=10)
     assert found.within(JOB, said("a", 0, b"123")).stream is Stream.CUT
     assert not found.exceeded(JOB), "Cut lets the hosts go on"
+
+
+def test_records_count_neither_as_output_nor_as_last_words() -> None:
+    collection = Collection(slice_(0, "web1"))
+    record = {"event": "runner_on_ok", "uuid": "u"}
+    for event in (said("web1", 0, b"text\n"), Event("web1", 1, 2.0, Stream.RECORD, record)):
+        assert collection.is_new(event)
+        collection.take(event)
+    progress = collection.snapshot().hosts["web1"]
+    assert (progress.bytes, progress.cut_bytes, progress.tail) == (5, 0, "text\n")
+
+
+def test_of_records_the_names_are_kept_when_the_store_is_full() -> None:
+    found = limits(store_bytes=10)
+    event = Event(
+        "web1", 1, 2.0, Stream.RECORD, {"event": "runner_on_ok", "uuid": "u", "data": {"res": {"msg": "long"}}}
+    )
+    assert found.within(JOB, event) is event
+    found.count(JOB, kept=0, stored=10)
+    assert found.within(JOB, event).data == {"event": "runner_on_ok", "uuid": "u", "cut": True}

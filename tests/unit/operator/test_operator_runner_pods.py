@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-import pytest
-
 from rollcall.plan.pods import read_pod
 from rollcall.podscript import LAUNCHER
 from rollcall.resources.jobtemplate import JobTemplate
@@ -23,7 +21,7 @@ SHAPE = {
 }
 
 
-def made(declared: JobTemplate | None) -> dict[str, Any]:
+def made(declared: JobTemplate) -> dict[str, Any]:
     pod = pod_of_template(slice_(0, "web1"), "job-work-1", SETTINGS, 30, declared)
     assert json.loads(json.dumps(pod)) == pod
     return pod
@@ -33,9 +31,8 @@ def in_pod(**spec: Any) -> JobTemplate:
     return template(provider="Pod", ssh=None, pod=POD, **spec)
 
 
-@pytest.mark.parametrize("declared", [None, template()])
-def test_a_template_that_asks_for_nothing_gets_the_ordinary_pod(declared: JobTemplate | None) -> None:
-    assert made(declared) == runner_pod(slice_(0, "web1"), "job-work-1", SETTINGS, 30)
+def test_a_template_that_asks_for_nothing_gets_the_ordinary_pod() -> None:
+    assert made(template()) == runner_pod(slice_(0, "web1"), "job-work-1", SETTINGS, 30)
 
 
 def test_a_template_shapes_its_pods() -> None:
