@@ -17,6 +17,7 @@ VARIANTS = {
         "operator.tolerations[0].operator=Exists",
         "operator.priorityClassName=system-cluster-critical",
         "runner.image=example.org/runner:1",
+        "runner.ansible.image=example.org/playbooks:1",
         "runner.networkPolicy.ports={22,2222}",
         "runner.networkPolicy.cidrs={10.0.0.0/8,fd00::/8}",
         "runner.networkPolicy.except={10.96.0.0/16}",
@@ -71,6 +72,7 @@ def test_the_programs_have_the_rights_that_they_need_and_no_more(release: Releas
     needed = [
         ("operator", "create", "pods", jobs),
         ("operator", "get", "configmaps/rollcall-ids", system),
+        ("operator", "get", "configmaps/plays", jobs),
         ("api", "create", "secrets", jobs),
         ("api", "impersonate", f"users/{alice.username}", jobs),
         ("api", "impersonate", "serviceaccounts", jobs),
