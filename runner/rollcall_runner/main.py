@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="rollcall-runner", description="Runs the work of one slice over SSH.")
+    parser = argparse.ArgumentParser(prog="rollcall-runner", description="Runs the work of one slice.")
     parser.add_argument("--work", type=Path, default=Path(WORK_PATH), help="the work file (default: %(default)s)")
     parser.add_argument(
         "--orders",
