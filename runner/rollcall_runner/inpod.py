@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from rollcall.names import HostState, Reason
+from rollcall.names import Reason
 from rollcall.outputs import Exit
 from rollcall.podscript import SCRIPT_DIRECTORY
 from rollcall.work import HostWork, Work
@@ -13,11 +13,11 @@ from rollcall_runner.attending import attend
 from rollcall_runner.container import Container, ContainerLostError
 from rollcall_runner.emitter import Emitter
 from rollcall_runner.failures import TimeLimit, failed
+from rollcall_runner.host import NOT_STARTED
 from rollcall_runner.lines import LineWriter
 from rollcall_runner.orders import HostStop, StopRequestedError, unless
 from rollcall_runner.steps import run_scripts
 
-NOT_STARTED: Final = Exit(HostState.CANCELLED, None, Reason.CANCELLED, "cancelled; the script was not started")
 _LOST: Final = "The script's container has ended; what ended it is seen from outside of the pod"
 
 
@@ -32,6 +32,8 @@ async def run_in_pod(
     await container.open()
 
     async def run(script: str, limit: TimeLimit) -> Exit:
+        if stop.asked.is_set():
+            raise StopRequestedError
         started = await container.start(script, environment, emitter, writer)
         return await attend(started, emitter, stop, work, limit)
 
