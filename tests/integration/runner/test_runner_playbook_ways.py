@@ -1,14 +1,16 @@
 """A playbook's hosts are reached as those of scripts are: over jump hosts, by the host keys that their policy wants."""
 
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from integration.runner.runs import Run, RunWork
-from integration.runner.sshd import PASSWORD, Server, free_port, keygen, public_key
+from integration.runner.sshd import PASSWORD, Server, free_port, keygen, public_key, wait_until
+from integration.runner.test_runner_host_keys import certify
 from integration.runner.test_runner_jumps import jump, logins
-from integration.runner.test_runner_playbook import PLAYBOOK, encrypted, exits, play, strays, text
+from integration.runner.test_runner_playbook import PLAYBOOK, SLEEP, Start, encrypted, exits, play, strays, text
 from rollcall.names import HostState, Reason
 from rollcall.outputs import AcceptedKey, Stream
 from rollcall.work import Credentials, HostKeyPolicy, JumpHost, Work
@@ -19,7 +21,7 @@ NEW, IGNORE = HostKeyPolicy.ACCEPT_NEW, HostKeyPolicy.IGNORE
 def over(target: Server, *jumps: JumpHost, names: tuple[str, ...] = ("web-1",), **changes: object) -> Work:
     """The playbook on the target, behind the last of the jump hosts."""
     hosts = [target.host(name, via=len(jumps) - 1) for name in names]
-    return play(target, PLAYBOOK, *hosts, jump_hosts=jumps, **changes)
+    return play(target, str(changes.pop("playbook_text", PLAYBOOK)), *hosts, jump_hosts=jumps, **changes)
 
 
 def and_login(work: Work, *credentials: Credentials) -> Work:
@@ -143,3 +145,47 @@ async def test_any_key_is_believed_where_none_is_checked(server: Server, run: Ru
     assert reasons(ended) == {"any": None, "strict": Reason.HOST_KEY_MISMATCH}
     assert "The host key of any is not checked (hostKeyPolicy: Ignore)" in ended.text(Stream.DEBUG, "any").decode()
     assert exits(ended)["any"].accepted_keys == ()
+
+
+async def test_known_hosts_with_authorities_and_revoked_keys(
+    server_with: Callable[..., Server], server: Server, run: RunWork, tmp_path: Path
+) -> None:
+    authority, certified = (keygen(tmp_path / name, "-t", "ed25519") for name in ("authority", "certified"))
+    certify(authority, certified)
+    other = server_with(f"HostKey {certified}", f"HostCertificate {certified}-cert.pub")
+    texts = (
+        f"@cert-authority 127.0.0.* {public_key(authority)}\n",
+        f"@cert-authority 127.0.0.* {public_key(certified)}\n",
+        "".join(f"@revoked * {key}\n" for key in server.host_keys),
+    )
+    hosts = (
+        other.host("certified", host_keys=(), known_hosts=0),
+        other.host("stranger", host_keys=(), known_hosts=1),
+        server.host("revoked", host_keys=(), known_hosts=2, policy=NEW),
+    )
+    work = play(server, PLAYBOOK, *(replace(host, credentials=number // 2) for number, host in enumerate(hosts)))
+    logins = (Credentials(private_key=other.user_key.read_text()), *work.credentials)
+    ended = await run(replace(work, credentials=logins, known_hosts=texts))
+    wrong = Reason.HOST_KEY_MISMATCH
+    assert reasons(ended) == {"certified": None, "stranger": wrong, "revoked": wrong}, exits(ended)
+    assert exits(ended)["revoked"].accepted_keys == ()
+
+
+async def test_a_run_over_a_jump_host_that_is_stopped_leaves_nothing_behind(
+    server_with: Callable[..., Server], start: Start, user: str, tmp_path: Path
+) -> None:
+    target, gate = server_with(), server_with()
+    mark = tmp_path / "pid"
+    work = over(target, jump(gate, user=user), names=("web-1", "web-2"), playbook_text=SLEEP, extra={"file": str(mark)})
+    run = await start(and_login(work, Credentials(password=PASSWORD)))
+    wait_until(lambda: mark.exists() and mark.read_text().strip() != "", "the task is at work")
+    assert not any(PASSWORD in line for line in processes())
+    run.process.send_signal(signal.SIGTERM)
+    await run.finish()
+    assert exits(run)["web-1"].state is HostState.CANCEL_FAILED
+    assert strays(run) == []
+
+
+def processes() -> list[str]:
+    """The arguments and the environment of all processes."""
+    return subprocess.run(["ps", "axeww"], capture_output=True, text=True, check=True).stdout.splitlines()
