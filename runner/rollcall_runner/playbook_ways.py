@@ -8,6 +8,7 @@ in files that sshpass reads, keys in files that ssh reads.
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote as quoted
 from typing import Final
@@ -135,7 +136,8 @@ class Ways:
             # Those with a mark are of the known hosts: keys that are revoked.
             first = next((line for line in lines if not line.startswith("@")), None)
             if first is not None:
-                self._host_keys.accept(host, asyncssh.import_public_key(first.partition(" ")[2]))
+                with suppress(asyncssh.KeyImportError):  # an ssh that was killed may have left half a line
+                    self._host_keys.accept(host, asyncssh.import_public_key(first.partition(" ")[2]))
 
     def _identity(self, host: Destination) -> dict[str, object]:
         """The settings by which a machine proves what it is, and those that are the same for all."""
@@ -146,7 +148,7 @@ class Ways:
         else:
             self._write(known, known_hosts(host, expected))
         # Without it ssh tells of every key that it takes without knowing it.
-        lines: dict[str, object] = {} if expected.known is not None and not expected.accepts else {"LogLevel": "ERROR"}
+        lines: dict[str, object] = {} if check == "yes" and not expected.accepts else {"LogLevel": "ERROR"}
         if expected.accepts:
             self._accepting[host.name] = host
             check = "accept-new"
