@@ -86,18 +86,17 @@ def mishap_exit(mishap: Mishap, on_the_way: str = "") -> Exit:
 
 def _unreachable(task: str, said: str, on_the_way: str) -> Exit:
     """The end of a host to which there was no connection, or none any more."""
-    told = TOLD_BY.search(on_the_way)
-    if told:
-        # What ssh says of the host itself follows from what has gone wrong at the jump host.
-        said = _without_warning(on_the_way[: told.start()].strip()) or "ssh does not say why"
-    if told and _FORWARDING.search(said):
+    jump, words = _at_a_jump_host(on_the_way)
+    # What ssh says of the host itself follows from what has gone wrong at the jump host.
+    said = _without_warning(words) if jump else said
+    if jump and _FORWARDING.search(said):
         return failed(
             Reason.UNREACHABLE,
-            f"the jump host {told[1]} opens no connection to the host: {quote(said)}; check spec.address and spec.port "
+            f"the jump host {jump} opens no connection to the host: {quote(said)}; check spec.address and spec.port "
             "of the Host, what is between the two, and that the sshd_config of the jump host allows it "
             "(AllowTcpForwarding, PermitOpen)",
         )
-    where = f"on the way, at the jump host {told[1]}: " if told else ""
+    where = f"on the way, at the jump host {jump}: " if jump else ""
     if _HOST_KEY.search(said):
         return failed(
             Reason.HOST_KEY_MISMATCH,
@@ -130,6 +129,16 @@ def _said(result: Mapping[str, Any]) -> str:
     if told:
         parts.append(told.splitlines()[-1])
     return "; ".join(part.strip().rstrip(".") for part in parts)
+
+
+def _at_a_jump_host(on_the_way: str) -> tuple[str | None, str]:
+    """The first jump host at which something went wrong, and what. The ssh of one that says nothing has just ended
+    with the connection that it carried."""
+    *told, _ = TOLD_BY.split(on_the_way)
+    for words, jump in zip(told[::2], told[1::2], strict=True):
+        if words.strip():
+            return jump, words.strip()
+    return None, ""
 
 
 def _without_warning(message: str) -> str:

@@ -1,5 +1,6 @@
 """A playbook's hosts are reached as those of scripts are: over jump hosts, by the host keys that their policy wants."""
 
+import asyncio
 import signal
 import subprocess
 from collections.abc import Callable
@@ -100,6 +101,9 @@ async def test_what_is_wrong_with_a_jump_host_is_told_with_its_name(
     }
     hosts = [target.host(name, via=place) for place, name in enumerate(cases)]
     hosts.append(target.host("stranger", via=len(cases), host_keys=(other,)))
+    hangs_up = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = hangs_up.sockets[0].getsockname()[1]
+    hosts.append(target.host("hangs-up", via=len(cases), port=port))
     jumps = (*(case[0] for case in cases.values()), jump(gate, "j8"))
     work = and_login(
         play(target, PLAYBOOK, *hosts, jump_hosts=jumps),
@@ -108,14 +112,15 @@ async def test_what_is_wrong_with_a_jump_host_is_told_with_its_name(
         Credentials(private_key="hunter2"),
         Credentials(private_key=closed.user_key.read_text()),
     )
-    ended = await run(work)
+    async with hangs_up:
+        ended = await run(work)
     for name, (_, reason, words) in cases.items():
         exit_ = exits(ended)[name]
         assert (exit_.state, exit_.reason) == (HostState.FAILED, reason), exit_
         assert str(exit_.message).startswith(words), exit_
-    stranger = exits(ended)["stranger"]
-    assert stranger.reason is Reason.HOST_KEY_MISMATCH
-    assert "jump host" not in str(stranger.message)
+    for name, reason in (("stranger", Reason.HOST_KEY_MISMATCH), ("hangs-up", Reason.UNREACHABLE)):
+        assert exits(ended)[name].reason is reason
+        assert "jump host" not in str(exits(ended)[name].message), name
     assert not any(b"hunter2" in event.line() for event in ended.events)
 
 
