@@ -8,24 +8,27 @@ from importlib.util import find_spec
 from typing import Final
 
 from rollcall.names import Reason
-from rollcall.outputs import Exit, Stream
+from rollcall.outputs import AcceptedKey, Exit, Stream
 from rollcall.playbook import PlaybookWork
-from rollcall.work import HostWork, Work
+from rollcall.work import HostWork, JumpHost, Work
 from rollcall_runner.connection import Login, Logins, Patience
 from rollcall_runner.emitter import Emitter
 from rollcall_runner.failures import explain, failed, output_limit
 from rollcall_runner.host import NOT_STARTED
-from rollcall_runner.hostkeys import HostKeys
+from rollcall_runner.hostkeys import HostKeys, unchecked
+from rollcall_runner.jumps import JumpHostError
 from rollcall_runner.lines import LineWriter
 from rollcall_runner.masking import Mask, secrets_of
 from rollcall_runner.orders import Orders
 from rollcall_runner.playbook_events import Said, Story
 from rollcall_runner.playbook_failures import cancelled, exit_of, timed_out, went_on
-from rollcall_runner.playbook_files import Files, Places, usable_address
+from rollcall_runner.playbook_files import Files, Places
 from rollcall_runner.playbook_run import PlaybookRun
+from rollcall_runner.playbook_ways import unusable, usable_address
 
 NOT_BEGUN: Final = replace(NOT_STARTED, message="cancelled; the playbook was not started on this host")
 NO_ADDRESS: Final = "ssh cannot take spec.address of the Host for an address: correct it"
+_NOT_FOR_SSH: Final = "ssh cannot be told {what} of the Host on the way, {name}: correct it"
 
 
 class _Cause(Enum):
@@ -68,27 +71,49 @@ class _Attempt:
             host.name: Emitter(host.name, writer.write, limit, on_excess=excess, mask=mask) for host in work.hosts
         }
         self._start_times = {name: emitter.now() for name, emitter in self._emitters.items()}
+        self._logins, self._host_keys = Logins(work.credentials), HostKeys(work)
+        self._jump_logins: dict[JumpHost, Login] = {}
         self.logins: dict[str, Login] = {}
         self.exits: dict[str, Exit] = {}
 
     async def log_in(self, patience: Patience) -> None:
         """Reads every host's login; ends the hosts that cannot take part."""
-        logins, host_keys = Logins(self._work.credentials), HostKeys(self._work)
         for host in self._work.hosts:
             login: Login | None = None
+            way = self._work.way(host)
+            for name in unchecked((*way, host)):
+                self._emitters[host.name].debug(f"The host key of {name} is not checked (hostKeyPolicy: Ignore)")
             try:
-                login = await logins.get(host.credentials)
-                host_keys.expected(host)
-                if not usable_address(host):
-                    self._end(host.name, failed(Reason.UNREACHABLE, NO_ADDRESS))
+                for jump in way:
+                    await self._log_in_to(jump)
+                login = await self._logins.get(host.credentials)
+                self._host_keys.expected(host)
+                why = NO_ADDRESS if not usable_address(host) else self._unusable(way)
+                if why:
+                    self._end(host.name, failed(Reason.UNREACHABLE, why))
                     continue
             except Exception as error:  # whatever is wrong with one host, the others must have their results
-                self._end(host.name, explain(error, host, login, patience))
+                self._end(host.name, explain(error, host, login, patience, way))
                 continue
             if self._orders.of(host.name).asked.is_set():
                 self._end(host.name, NOT_BEGUN, begun=False)
             else:
                 self.logins[host.name] = login
+
+    async def _log_in_to(self, jump: JumpHost) -> None:
+        """Reads a jump host's login. Raises JumpHostError."""
+        login: Login | None = None
+        try:
+            login = await self._logins.get(jump.credentials)
+            self._host_keys.expected(jump)
+        except Exception as error:
+            raise JumpHostError(jump, error, login) from error
+        self._jump_logins[jump] = login
+
+    @staticmethod
+    def _unusable(way: Iterable[JumpHost]) -> str | None:
+        told = ((jump.name, unusable(jump)) for jump in way)
+        return next((_NOT_FOR_SSH.format(what=what, name=name) for name, what in told if what), None)
 
     async def run(self) -> None:
         """Runs the playbook and ends all hosts that took part."""
@@ -98,7 +123,7 @@ class _Attempt:
                 "the runner's image has no Ansible: the administrator has to name one that has (runner.ansible.image)"
             )
             return
-        files = Files(self._work, self._playbook, self._places)
+        files = Files(self._work, self._playbook, self._places, self._host_keys)
         run = PlaybookRun(files, self._playbook)
         story = Story.of(self.logins, self._playbook.verbosity, self._places.revision(), str(files.project))
         story.know_addresses(_own_addresses(hosts))
@@ -106,14 +131,27 @@ class _Attempt:
             if left_out := files.left_out(name):
                 self._emitters[name].debug(f"Not passed on to Ansible: the variables {', '.join(sorted(left_out))}")
         try:
-            files.write(self.logins)
+            files.write(self.logins, self._ways_taken())
             await run.start()
         except OSError as error:
             self._end_all(f"the runner could not start ansible-playbook: {error.strerror}")
             return
         cause = await self._attend(run, story)
-        for name in self.logins:
-            self._end(name, self._exit(name, story, cause))
+        files.ways.note_accepted()
+        for host in hosts:
+            story.hosts[host.name].on_the_way = files.ways.told(host)
+            for accepted in self._accepted(host):
+                text = f"No host key was known for {accepted.host}: accepted {accepted.key}"
+                self._emitters[host.name].debug(text)
+            self._end(host.name, self._exit(host.name, story, cause), accepted=self._accepted(host))
+
+    def _ways_taken(self) -> dict[JumpHost, Login]:
+        """The jump hosts on the way to the hosts that take part."""
+        hosts = (host for host in self._work.hosts if host.name in self.logins)
+        return {jump: self._jump_logins[jump] for host in hosts for jump in self._work.way(host)}
+
+    def _accepted(self, host: HostWork) -> tuple[AcceptedKey, ...]:
+        return self._host_keys.accepted((*self._work.way(host), host))
 
     def _end_all(self, why: str) -> None:
         for name in self.logins:
@@ -182,8 +220,9 @@ class _Attempt:
             return timed_out(self._work.execution_timeout_seconds, host)
         return cancelled(host)
 
-    def _end(self, name: str, exit_: Exit, *, begun: bool = True) -> None:
+    def _end(self, name: str, exit_: Exit, *, begun: bool = True, accepted: tuple[AcceptedKey, ...] = ()) -> None:
         exit_ = replace(exit_, start_time=self._start_times[name]) if begun else exit_
+        exit_ = replace(exit_, accepted_keys=accepted)
         self._emitters[name].end(exit_)
         self.exits[name] = exit_
 

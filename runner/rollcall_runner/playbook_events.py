@@ -56,6 +56,8 @@ class HostStory:
     """Whether a task failed there, and nothing has been begun there since."""
     mishap: Mishap | None = None
     """The last task that failed there."""
+    on_the_way: str = ""
+    """What was said by the ssh that went to its jump hosts."""
     counts: dict[str, int] | None = None
     """The recap; empty for a host that no play has matched."""
 

@@ -9,6 +9,7 @@ from rollcall.outputs import Exit
 from rollcall_runner.emitter import MAX_MESSAGE_LENGTH
 from rollcall_runner.failures import failed
 from rollcall_runner.playbook_events import HostStory, Mishap, Story
+from rollcall_runner.playbook_ways import TOLD_BY
 from rollcall_runner.quoting import quote
 
 FAILED_CODE: Final = 2
@@ -20,6 +21,7 @@ _NOT_BEGUN: Final = "nothing of the playbook had been begun on this host"
 
 _HOST_KEY: Final = re.compile(r"host key verification failed|host key is known|identification has changed", re.I)
 _LOGIN: Final = re.compile(r"permission denied|invalid/incorrect password|too many authentication failures", re.I)
+_FORWARDING: Final = re.compile(r"stdio forwarding failed|open failed|forwarding request failed", re.I)
 _BECOME: Final = re.compile(
     r"(missing|incorrect|invalid) (sudo|su|become|privilege)[a-z ]*password|waiting for privilege escalation"
     r"|a password is required|is not in the sudoers|not allowed to execute",
@@ -32,7 +34,7 @@ def exit_of(story: Story, host: HostStory) -> Exit:
     if host.counts:
         return _by_recap(story, host, host.counts)
     if host.down and host.mishap is not None:
-        return mishap_exit(host.mishap)
+        return mishap_exit(host.mishap, host.on_the_way)
     if story.recapped:
         return _stranger(story) or UNTOUCHED
     if story.trouble:
@@ -49,7 +51,7 @@ def exit_of(story: Story, host: HostStory) -> Exit:
 def _by_recap(story: Story, host: HostStory, counts: Mapping[str, int]) -> Exit:
     if counts["dark"] or counts["failures"]:
         if host.mishap is not None:
-            return mishap_exit(host.mishap)
+            return mishap_exit(host.mishap, host.on_the_way)
         return failed(Reason.EXIT_CODE, "a task failed on this host; see its output", FAILED_CODE)
     return _stranger(story) or Exit(HostState.SUCCEEDED, 0)
 
@@ -66,27 +68,12 @@ def _stranger(story: Story) -> Exit | None:
     return None
 
 
-def mishap_exit(mishap: Mishap) -> Exit:
-    """The end of a host on which a task failed, or which could not be reached."""
+def mishap_exit(mishap: Mishap, on_the_way: str = "") -> Exit:
+    """The end of a host on which a task failed, or which could not be reached; `on_the_way` is what was said by the
+    ssh that went to its jump hosts."""
     said = _said(mishap.result)
     if mishap.unreachable:
-        if _HOST_KEY.search(said):
-            return failed(
-                Reason.HOST_KEY_MISMATCH,
-                f"the host does not show a key that is in its Host object: {quote(said)}; if the machine was "
-                "reinstalled, update spec.hostKeys",
-            )
-        if _LOGIN.search(said):
-            return failed(
-                Reason.AUTHENTICATION_FAILED,
-                f"the host does not accept the login: {quote(said)}; check the user, the Secret, and what the host's "
-                "sshd_config and authorized_keys allow",
-            )
-        return failed(
-            Reason.UNREACHABLE,
-            f"task {quote(mishap.task)!r} could not reach the host: {quote(said)}; check spec.address and spec.port of "
-            "the Host, and what is between it and the runner pods",
-        )
+        return _unreachable(mishap.task, said, on_the_way)
     if _BECOME.search(said):
         return failed(
             Reason.PRIVILEGE_ESCALATION_FAILED,
@@ -97,11 +84,42 @@ def mishap_exit(mishap: Mishap) -> Exit:
     return failed(Reason.EXIT_CODE, f"task {quote(mishap.task)!r} failed: {quote(said)}", FAILED_CODE)
 
 
+def _unreachable(task: str, said: str, on_the_way: str) -> Exit:
+    """The end of a host to which there was no connection, or none any more."""
+    jump, words = _at_a_jump_host(on_the_way)
+    # What ssh says of the host itself follows from what has gone wrong at the jump host.
+    said = _without_warning(words) if jump else said
+    if jump and _FORWARDING.search(said):
+        return failed(
+            Reason.UNREACHABLE,
+            f"the jump host {jump} opens no connection to the host: {quote(said)}; check spec.address and spec.port "
+            "of the Host, what is between the two, and that the sshd_config of the jump host allows it "
+            "(AllowTcpForwarding, PermitOpen)",
+        )
+    where = f"on the way, at the jump host {jump}: " if jump else ""
+    if _HOST_KEY.search(said):
+        return failed(
+            Reason.HOST_KEY_MISMATCH,
+            f"{where}the host does not show a key that is in its Host object: {quote(said)}; if the machine was "
+            "reinstalled, update spec.hostKeys",
+        )
+    if _LOGIN.search(said):
+        return failed(
+            Reason.AUTHENTICATION_FAILED,
+            f"{where}the host does not accept the login: {quote(said)}; check the user, the Secret, and what the "
+            "host's sshd_config and authorized_keys allow",
+        )
+    return failed(
+        Reason.UNREACHABLE,
+        f"{where}task {quote(task)!r} could not reach the host: {quote(said)}; check spec.address and spec.port of "
+        "the Host, and what is between it and the runner pods",
+    )
+
+
 def _said(result: Mapping[str, Any]) -> str:
     """What a task's result says of its failure."""
     message = str(result.get("msg") or result.get("reason") or "no message").removeprefix("Task failed: ")
-    # Of ssh's warnings about a host key, the end says what happened.
-    parts = [" ".join(message.splitlines()[-2:]) if "@@@" in message else message]
+    parts = [_without_warning(message)]
     failures = [item for item in result.get("results") or () if isinstance(item, dict) and item.get("failed")]
     if failures:
         return f"{parts[0]}: {_said(failures[0])}"
@@ -113,10 +131,25 @@ def _said(result: Mapping[str, Any]) -> str:
     return "; ".join(part.strip().rstrip(".") for part in parts)
 
 
+def _at_a_jump_host(on_the_way: str) -> tuple[str | None, str]:
+    """The first jump host at which something went wrong, and what. The ssh of one that says nothing has just ended
+    with the connection that it carried."""
+    *told, _ = TOLD_BY.split(on_the_way)
+    for words, jump in zip(told[::2], told[1::2], strict=True):
+        if words.strip():
+            return jump, words.strip()
+    return None, ""
+
+
+def _without_warning(message: str) -> str:
+    """Of ssh's warnings about a host key only the end, which says what happened."""
+    return " ".join(message.splitlines()[-2:]) if "@@@" in message else message
+
+
 def timed_out(seconds: int, host: HostStory) -> Exit:
     """The end of a host of a playbook that took too long."""
     if host.down and host.mishap is not None:
-        return mishap_exit(host.mishap)
+        return mishap_exit(host.mishap, host.on_the_way)
     return failed(
         Reason.TIMEOUT,
         f"the playbook ran longer than {seconds} s (executionTimeoutSeconds) and was stopped; {_state(host)}",
@@ -126,7 +159,7 @@ def timed_out(seconds: int, host: HostStory) -> Exit:
 def cancelled(host: HostStory) -> Exit:
     """The end of a host of a playbook that was stopped on request."""
     if host.down and host.mishap is not None:
-        return mishap_exit(host.mishap)
+        return mishap_exit(host.mishap, host.on_the_way)
     message = f"cancelled; the playbook was stopped; {_state(host)}"
     if host.busy is None:
         return Exit(HostState.CANCELLED, None, Reason.CANCELLED, message[:MAX_MESSAGE_LENGTH])

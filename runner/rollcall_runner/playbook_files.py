@@ -1,4 +1,4 @@
-"""The files of a playbook's run: inventory, extra vars, keys, known hosts. All are in memory and only the runner's.
+"""The files of a playbook's run: inventory, extra vars, keys, settings of ssh. All are in memory and only the runner's.
 
 Nothing that is secret is in an argument or in the environment of any process: ansible-playbook, ssh and sshpass find it
 in these files.
@@ -7,28 +7,21 @@ in these files.
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from rollcall.playbook import CHECKOUT, REVISION_FILE, HostVariables, PlaybookWork
-from rollcall.work import BecomeMethod, Credentials, HostWork, Work
+from rollcall.work import BecomeMethod, Credentials, HostWork, JumpHost, Work
 from rollcall_runner.connection import Login
-from rollcall_runner.hostkeys import Expectation, HostKeys
+from rollcall_runner.hostkeys import HostKeys
 from rollcall_runner.plain_yaml import plain_yaml
 from rollcall_runner.playbook_process import MAX_RESULT
+from rollcall_runner.playbook_ways import CONNECT_SECONDS, Ways
 
 PLAYBOOK: Final = "playbook.yml"
-_SSH_OPTIONS: Final = (
-    "-F /dev/null -o ControlMaster=auto -o ControlPersist=60s -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
-    " -o GlobalKnownHostsFile=/dev/null -o UserKnownHostsFile={known_hosts}"
-    " -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
-)
-_CONNECT_SECONDS: Final = 30
-"""How long ssh waits for a host, from the TCP connection to the first words of its SSH server."""
-_ADDRESS: Final = re.compile(r"[0-9A-Za-z_:][0-9A-Za-z_.:%-]*")
-"""What ssh can only take for an address: what begins with `-` would be an option."""
 _OWN_WAY: Final = re.compile(r"ansible_(?!(.*_interpreter|remote_tmp|shell_type|become(_user|_flags)?)$)")
 """Variables that say what runs on this side of a connection. Whoever may write Hosts must not decide that: what runs
 here could read the credentials of all hosts of the slice."""
@@ -55,27 +48,17 @@ class Places:
             return None
 
 
-def usable_address(host: HostWork) -> bool:
-    """Whether ssh can only take the host's address for one."""
-    return _ADDRESS.fullmatch(host.address) is not None
-
-
-def _known_hosts(name: str, expected: Expectation) -> list[str]:
-    """The lines of OpenSSH's known_hosts for a machine."""
-    kinds = zip(("", "@cert-authority ", "@revoked "), expected.known or ((), (), ()), strict=True)
-    return [f"{mark}{name} {key.export_public_key('openssh').decode().strip()}" for mark, keys in kinds for key in keys]
-
-
 class Files:
     """Lays out the folder that ansible-runner calls the private data directory."""
 
-    def __init__(self, work: Work, playbook: PlaybookWork, places: Places) -> None:
+    def __init__(self, work: Work, playbook: PlaybookWork, places: Places, host_keys: HostKeys) -> None:
         self._work = work
         self._playbook = playbook
         self._places = places
         self.folder = places.scratch
         self._keys: dict[int, Path] = {}
-        for name in ("env", "inventory", "keys", "home", "tmp", "control", "project"):
+        self.ways = Ways(work, self.folder, host_keys, self._write, self._key)
+        for name in ("env", "inventory", "keys", "known_hosts", "ssh", "home", "tmp", "control", "project"):
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
@@ -103,12 +86,13 @@ class Files:
         """Where the process id of ansible-playbook will stand."""
         return self.folder / "pid"
 
-    def write(self, logins: Mapping[str, Login]) -> None:
-        """Writes all files for the hosts that there are logins for. Raises OSError."""
+    def write(self, logins: Mapping[str, Login], jump_logins: Mapping[JumpHost, Login]) -> None:
+        """Writes all files for the hosts that there are logins for, and for the jump hosts. Raises OSError."""
         hosts = [host for host in self._work.hosts if host.name in logins]
-        keys = HostKeys(self._work)
-        known = [line for host in hosts for line in _known_hosts(host.name, keys.expected(host))]
-        self._write(self.folder / "known_hosts", "\n".join(known) + "\n")
+        for host in hosts:
+            self.ways.lay_out(host)
+        for jump, login in jump_logins.items():
+            self.ways.lay_out_jump(jump, login)
         self._write(self.inventory, self._inventory(hosts, logins))
         if self._playbook.extra_vars:
             self._write(self.folder / "env" / "extravars", plain_yaml(self._playbook.extra_vars) + "\n")
@@ -126,7 +110,6 @@ class Files:
     def environment(self) -> dict[str, str]:
         """The whole environment of ansible-playbook."""
         folder = self.folder
-        options = _SSH_OPTIONS.format(known_hosts=folder / "known_hosts")
         return {
             "PATH": os.environ.get("PATH") or _PATH,
             "HOME": str(folder / "home"),
@@ -142,8 +125,9 @@ class Files:
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_PYTHON_INTERPRETER": "auto_silent",
             "ANSIBLE_HOST_KEY_CHECKING": "True",
-            "ANSIBLE_SSH_ARGS": options,
-            "ANSIBLE_TIMEOUT": str(_CONNECT_SECONDS),
+            # Each host has its own file of settings; without it nothing is to be believed.
+            "ANSIBLE_SSH_ARGS": "-F /dev/null -o ControlMaster=auto -o ControlPersist=60s",
+            "ANSIBLE_TIMEOUT": str(CONNECT_SECONDS),
             "ANSIBLE_INVENTORY_ENABLED": "ansible.builtin.yaml",
             "ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS": "ignore",
             "ANSIBLE_BECOME_METHOD": self._playbook.become_method,
@@ -175,11 +159,11 @@ class Files:
             "ansible_host": host.address,
             "ansible_port": host.port,
             "ansible_user": host.user,
-            "ansible_ssh_common_args": f"-o HostKeyAlias={host.name}",
+            "ansible_ssh_common_args": f"-F {shlex.quote(str(self.ways.settings(host)))}",
             "ansible_control_path": str(self.control / str(number)),
         }
         if login.keys:
-            variables["ansible_ssh_private_key_file"] = str(self._key(host.credentials, login, credentials))
+            variables["ansible_ssh_private_key_file"] = str(self._key(host.credentials, login))
         if login.password is not None:
             variables["ansible_password"] = login.password
         if (password := self._become_password(credentials)) is not None:
@@ -192,15 +176,16 @@ class Files:
         su = self._playbook.become_method == BecomeMethod.SU.value.lower()
         return credentials.become_password or (None if su else credentials.password)
 
-    def _key(self, index: int, login: Login, credentials: Credentials) -> Path:
+    def _key(self, index: int, login: Login) -> Path:
         """The file with the private key, without a passphrase, which ssh could not be told."""
         if index not in self._keys:
+            certificate = self._work.credentials[index].certificate
             path = self.folder / "keys" / str(index)
             last = login.keys[-1]
             key = last[0] if isinstance(last, tuple) else last
             self._write(path, key.export_private_key("openssh").decode())
-            if credentials.certificate is not None:
-                self._write(path.with_name(f"{index}-cert.pub"), credentials.certificate.strip() + "\n")
+            if certificate is not None:
+                self._write(path.with_name(f"{index}-cert.pub"), certificate.strip() + "\n")
             self._keys[index] = path
         return self._keys[index]
 

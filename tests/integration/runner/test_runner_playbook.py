@@ -176,7 +176,7 @@ async def test_files_are_the_runners_own(server: Server, start: Start, tmp_path:
     run = await start(play(server, SLEEP, extra={"file": str(mark)}))
     wait_until(mark.exists, "the task is at work")
     scratch = run.directory / "scratch"
-    for name in ("inventory/hosts.yaml", "env/extravars", "keys/0", "known_hosts"):
+    for name in ("inventory/hosts.yaml", "env/extravars", "keys/0", "known_hosts/web-1", "ssh/host-0"):
         assert (scratch / name).stat().st_mode & 0o777 == 0o600
     run.process.send_signal(signal.SIGTERM)
     await run.finish()

@@ -1,15 +1,19 @@
 """The files of a playbook's run: who may read them, and what of a Host may say how this side connects."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 import yaml
 
 from rollcall.playbook import HostVariables, PlaybookWork
-from rollcall.work import BecomeMethod, Credentials, EffectiveUser, HostWork, Work
-from rollcall_runner.connection import Login
-from rollcall_runner.playbook_files import Files, Places, usable_address
+from rollcall.work import BecomeMethod, Credentials, EffectiveUser, HostKeyPolicy, HostWork, JumpHost, Work
+from rollcall_runner.connection import Login, read_login
+from rollcall_runner.hostkeys import HostKeys
+from rollcall_runner.playbook_files import Files, Places
+from rollcall_runner.playbook_ways import unusable, usable_address
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 PASSWORDS = Credentials(password="canary-login", become_password="canary-become")
@@ -23,15 +27,17 @@ _Tags.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(no
 
 
 def laid_out(folder: Path, variables: dict[str, Any], credentials: Credentials = PASSWORDS, **changes: Any) -> Files:
-    host = HostWork("web1", "192.0.2.1", 2222, "ops", (KEY,), 0, 0)
+    host = replace(HostWork("web1", "192.0.2.1", 2222, "ops", (KEY,), 0, 0), **changes.pop("host", {}))
     playbook = PlaybookWork(
         extra_vars={"token": "canary-input"},
         hosts={"web1": HostVariables(("web", "all"), variables, {"os": "Debian"})},
         become_method=changes.pop("become", "sudo"),
     )
-    work = Work((host,), ("- hosts: all",), (credentials,), 1, 60, 1_000, playbook=playbook, **changes)
-    files = Files(work, playbook, Places(folder / "scratch", folder / "project"))
-    files.write({"web1": Login((), credentials.password)})
+    logins = (credentials, *changes.pop("others", ()))
+    work = Work((host,), ("- hosts: all",), logins, 1, 60, 1_000, playbook=playbook, **changes)
+    files = Files(work, playbook, Places(folder / "scratch", folder / "project"), HostKeys(work))
+    jump_logins = {jump: read_login(logins[jump.credentials]) for jump in work.jump_hosts}
+    files.write({"web1": Login((), credentials.password)}, jump_logins)
     return files
 
 
@@ -45,7 +51,7 @@ def test_a_host_is_reached_as_its_work_says_whatever_its_variables_say(tmp_path:
     assert (known["ansible_host"], known["ansible_port"], known["ansible_user"]) == ("192.0.2.1", 2222, "ops")
     assert (known["color"], known["rollcall_facts"]) == ("{{ 1 }}", {"os": "Debian"})
     assert inventory(files)["children"] == {"web": {"hosts": {"web1": {}}}}
-    assert (files.folder / "known_hosts").read_text() == f"web1 {KEY}\n"
+    assert (files.folder / "known_hosts" / "web1").read_text() == f"192.0.2.1 {KEY}\n"
 
 
 @pytest.mark.parametrize(
@@ -96,3 +102,61 @@ def test_the_password_of_become(tmp_path: Path, credentials: Credentials, become
 )  # fmt: skip
 def test_an_address_cannot_be_an_option(address: str, usable: bool) -> None:
     assert usable_address(HostWork("web1", address, 22, "ops", (KEY,), 0, 0)) is usable
+
+
+def settings(file: Path) -> dict[str, str]:
+    """What ssh is told in a file."""
+    return dict(line.split(" ", 1) for line in file.read_text().splitlines())
+
+
+def test_a_chain_is_laid_out_without_a_secret_in_what_ssh_is_told(tmp_path: Path) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
+    jumps = (
+        JumpHost("outer", "fe80::1%eth0", 2201, "hop", (), 1, HostKeyPolicy.IGNORE),
+        JumpHost("inner", "192.0.2.9", 2202, "in ner", (KEY,), 2, via=0),
+    )
+    others = (Credentials(password="canary-jump"), Credentials(private_key=key))
+    files = laid_out(tmp_path, {}, jump_hosts=jumps, others=others, host={"via": 1})
+    ssh = files.folder / "ssh"
+    host, outer, inner = (settings(ssh / name) for name in ("host-0", "jump-0", "jump-1"))
+    assert host["ProxyCommand"] == f"/bin/sh {ssh}/jump-1.sh %h %p 2>{ssh}/host-0.told"
+    assert (inner["HostName"], inner["Port"], inner["User"]) == ("192.0.2.9", "2202", '"in ner"')
+    assert (inner["HostKeyAlias"], inner["StrictHostKeyChecking"], inner["BatchMode"]) == ("192.0.2.9", "yes", "yes")
+    assert (inner["IdentityFile"], inner["IdentitiesOnly"]) == (f'"{files.folder}/keys/2"', "yes")
+    assert inner["ProxyCommand"] == f"/bin/sh {ssh}/jump-0.sh %h %p"
+    assert "ProxyCommand" not in outer
+    assert (outer["HostName"], outer["HostKeyAlias"]) == ("fe80::1%%eth0", "fe80::1%eth0")
+    assert (outer["StrictHostKeyChecking"], outer["UserKnownHostsFile"]) == ("no", "/dev/null")
+    assert f"sshpass -f {ssh}/jump-0.password ssh -F {ssh}/jump-0 -W" in (ssh / "jump-0.sh").read_text()
+    secret = [path.name for path in ssh.iterdir() if "canary" in path.read_text() or "PRIVATE" in path.read_text()]
+    assert secret == ["jump-0.password"]
+    assert {path.stat().st_mode & 0o777 for path in files.folder.rglob("*") if path.is_file()} == {0o600}
+
+
+def test_authorities_and_revoked_keys_are_of_the_address_for_which_a_certificate_must_be(tmp_path: Path) -> None:
+    text = f"@cert-authority [192.0.2.1]:2222 {KEY}\n@revoked * {KEY}\n"
+    files = laid_out(tmp_path, {}, known_hosts=(text,), host={"host_keys": (), "known_hosts": 0})
+    assert (files.folder / "known_hosts" / "web1").read_text().splitlines() == [
+        f"@cert-authority 192.0.2.1 {KEY}",
+        f"@revoked 192.0.2.1 {KEY}",
+    ]
+    assert settings(files.folder / "ssh" / "host-0")["HostKeyAlias"] == "192.0.2.1"
+
+
+def test_where_no_key_is_known_the_first_one_can_be_accepted(tmp_path: Path) -> None:
+    files = laid_out(tmp_path, {}, host={"host_keys": (), "policy": HostKeyPolicy.ACCEPT_NEW})
+    told = settings(files.folder / "ssh" / "host-0")
+    assert told["StrictHostKeyChecking"] == "accept-new"
+    assert told["UserKnownHostsFile"] == f'"{files.folder}/known_hosts/web1"'
+    assert (files.folder / "known_hosts" / "web1").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "user", "wrong"),
+    [
+        ("192.0.2.1", "ops", None), ("-oProxyCommand=id", "ops", "spec.address"), ("a\nb", "ops", "spec.address"),
+        ("192.0.2.1", 'o"ps', "spec.user"), ("192.0.2.1", "o\nPort 1", "spec.user"),
+    ],
+)  # fmt: skip
+def test_a_jump_host_cannot_say_more_than_where_it_is(address: str, user: str, wrong: str | None) -> None:
+    assert unusable(JumpHost("gate", address, 22, user, (), 0)) == wrong
