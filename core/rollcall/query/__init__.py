@@ -1,0 +1,1 @@
+"""Queries over hosts and jobs: several languages, one tree, one evaluator."""

@@ -1,0 +1,153 @@
+"""Which rows a query selects, and why."""
+
+from collections.abc import Iterable
+
+from rollcall.query.ast import (
+    EACH_NAME,
+    EVERYTHING,
+    GROUPS,
+    NAME,
+    NOTHING,
+    And,
+    Constant,
+    Direction,
+    Entry,
+    Has,
+    Members,
+    Not,
+    Or,
+    Order,
+    Path,
+    Place,
+    Query,
+    Slice,
+    SomeEntry,
+    SomeItem,
+    Statement,
+    both,
+    either,
+)
+from rollcall.query.index import NO_ROWS, Bits, Index
+from rollcall.query.predicates import Predicate, Present
+
+
+class OutOfRangeError(ValueError):
+    """A query takes rows by place, and there is none at that place."""
+
+
+def select(statement: Statement, index: Index) -> list[str]:
+    """The names of the selected rows, in the order that is asked for. Raises OutOfRangeError."""
+    names = index.names(rows(statement.query, index))
+    for order in reversed(statement.order):
+        names = _sorted(names, order, index)
+    end = None if statement.limit is None else statement.offset + statement.limit
+    return names[statement.offset : end]
+
+
+def rows(query: Query, index: Index) -> Bits:
+    """The rows that a query selects. Raises OutOfRangeError."""
+    match query:
+        case Constant(value):
+            return index.all if value else NO_ROWS
+        case Has(path, predicate):
+            return index.having(path, predicate)
+        case Not(part):
+            return index.all & ~rows(part, index)
+        case And(parts):
+            found = index.all
+            for part in parts:
+                found &= rows(part, index)
+            return found
+        case Or(parts):
+            found = NO_ROWS
+            for part in parts:
+                found |= rows(part, index)
+            return found
+        case SomeEntry(path, part):
+            return rows(_spelled_out(path, part, index), index)
+        case SomeItem(path, part):
+            items, owners = index.items(path)
+            return index.bits({owners[name] for name in items.names(rows(_of_item(part), items))})
+        case Members(predicate, rows_too):
+            return _members(predicate, index, rows_too=rows_too)
+        case Slice(part, first, last):
+            return index.bits(index.names(rows(part, index))[first : None if last is None else last + 1])
+        case Place(part, place):
+            return _at(rows(part, index), index, place)
+
+
+def known_groups(predicate: Predicate, index: Index) -> bool:
+    """Whether there is a group whose name the predicate accepts, also one that no row is in."""
+    return any(map(predicate.accepts, index.groups)) or any(map(predicate.accepts, index.values(GROUPS)))
+
+
+def _members(predicate: Predicate, index: Index, *, rows_too: bool) -> Bits:
+    of_groups = index.having(GROUPS, predicate)
+    if not rows_too and known_groups(predicate, index):
+        return of_groups
+    return of_groups | index.having(NAME, predicate)
+
+
+def _at(found: Bits, index: Index, place: int) -> Bits:
+    names = index.names(found)
+    if names and not -len(names) <= place < len(names):
+        raise OutOfRangeError(f"there are {len(names)}, and none of them is at place {place}")
+    return index.bits(names[place : place + 1] if place != -1 else names[-1:])
+
+
+def _spelled_out(path: Path, part: Query, index: Index) -> Query:
+    """The same without entries: for each name that an entry has in any row, what the part says of that entry."""
+    names = sorted(index.values((*path, EACH_NAME)))
+    return either(*(_of_entry(part, (*path, name), name) for name in names))
+
+
+def _of_entry(part: Query, place: Path, name: str) -> Query:
+    """Selects the rows whose entry of that name and place is selected by the part."""
+    said = _substituted(part, place, name)
+    return said if said == NOTHING else both(Has(place, Present()), said)
+
+
+def _substituted(part: Query, place: Path, name: str) -> Query:
+    match part:
+        case Has((Entry.NAME,), predicate):
+            return Constant(predicate.accepts(name))
+        case Has((Entry.VALUE, *rest), predicate):
+            return Has((*place, *rest), predicate)
+        case Not(inner):
+            said = _substituted(inner, place, name)
+            return Constant(not said.value) if isinstance(said, Constant) else Not(said)
+        case And(parts):
+            said_all = [_substituted(inner, place, name) for inner in parts]
+            return NOTHING if NOTHING in said_all else both(*said_all)
+        case Or(parts):
+            said_all = [_substituted(inner, place, name) for inner in parts]
+            return EVERYTHING if EVERYTHING in said_all else either(*said_all)
+        case _:
+            return part
+
+
+def _of_item(part: Query) -> Query:
+    """The same of rows that have the item as their `value`."""
+    match part:
+        case Has((Entry.VALUE, *rest), predicate):
+            return Has(("value", *rest), predicate)
+        case SomeItem((Entry.VALUE, *rest), inner):
+            return SomeItem(("value", *rest), inner)
+        case Not(inner):
+            return Not(_of_item(inner))
+        case And(parts):
+            return And(tuple(map(_of_item, parts)))
+        case Or(parts):
+            return Or(tuple(map(_of_item, parts)))
+        case _:
+            return part
+
+
+def _sorted(names: Iterable[str], order: Order, index: Index) -> list[str]:
+    """The names by a value of their rows; rows without a value come first or last."""
+    ranks = index.ranks(order.path)
+    found = list(names)
+    lacking = [name for name in found if name not in ranks]
+    having = [name for name in found if name in ranks]
+    having.sort(key=ranks.__getitem__, reverse=order.direction is Direction.DESCENDING)
+    return lacking + having if order.missing_first else having + lacking
