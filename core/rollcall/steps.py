@@ -69,7 +69,10 @@ def _chosen(template: JobTemplate, names: Sequence[str], selection: StepSelectio
     return chosen
 
 
-def most_hosts_per_slice(parts_: Sequence[Part]) -> int:
-    """How many hosts a slice may have, so that the results of all their steps fit into its status."""
+def most_hosts_per_slice(template: JobTemplate, parts_: Sequence[Part]) -> int:
+    """How many hosts a slice may have: one where the script runs in the pod itself, else so many that the results of
+    all their steps fit into its status."""
+    if template.in_pod:
+        return 1
     steps = sum(part.step is not None for part in parts_)
     return min(MAX_HOSTS_PER_SLICE, STEP_RESULTS_BYTES // (STEP_RESULT_BYTES * steps)) if steps else MAX_HOSTS_PER_SLICE

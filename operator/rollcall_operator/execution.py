@@ -27,7 +27,7 @@ from rollcall.names import (
 from rollcall.plan.observed import Note, Observed, Plan, Refusal
 from rollcall.plan.playbooks import provider_of, with_text
 from rollcall.plan.pods import HURRIED_GRACE_SECONDS
-from rollcall.plan.prepare import SecretData, prepare, work_secrets
+from rollcall.plan.prepare import Prepared, SecretData, prepare, work_secrets
 from rollcall.plan.results import with_failures
 from rollcall.plan.ways import all_jump_hosts, known_hosts_maps
 from rollcall.resources.jobinvocation import JobInvocation
@@ -209,10 +209,15 @@ class Execution:
         secrets = await self.read_secrets(namespace, work_secrets(invocation, logged_in_to, jumps))
         config_maps = await read_config_maps(self._cluster, namespace, known_hosts_maps((*logged_in_to, *jumps)))
         limit = self._settings.runner.output_limit_bytes
-        prepared = {
-            slice_.metadata.name: prepare(invocation, slice_, template, hosts, secrets, limit, config_maps)
-            for slice_ in slices
-        }
+
+        def prepare_all() -> dict[str, Prepared]:
+            return {
+                slice_.metadata.name: prepare(invocation, slice_, template, hosts, secrets, limit, config_maps)
+                for slice_ in slices
+            }
+
+        # With large facts it takes a second a slice, in which the Lease would not be renewed.
+        prepared = await asyncio.to_thread(prepare_all)
         now = datetime.now(UTC)
         await _all(
             self._write_slice_status(slice_, with_failures(slice_, found.failures, now))

@@ -1,18 +1,22 @@
 """Records on a Host the key that a runner has accepted of it. What is recorded is never overwritten: the first wins."""
 
+import asyncio
 import logging
 from collections.abc import Iterable
+from typing import Final
 
 from rollcall.names import Kind
 from rollcall.outputs import AcceptedKey
 from rollcall.plan.acceptance import keys_to_record, wants
 from rollcall.plan.observed import Observed
 from rollcall.resources.host import Host
-from rollcall_operator.cluster import Cluster, ConflictError, NotFoundError, RefusedError
+from rollcall_operator.cluster import TOO_MANY, Cluster, ClusterError, ConflictError, NotFoundError
 from rollcall_operator.store import Store
 
 logger = logging.getLogger(__name__)
 
+AWAY: Final = 0
+"""What a ClusterError says when nobody has answered."""
 _HOSTS = Kind.HOST.plural
 
 
@@ -27,8 +31,14 @@ class HostKeys:
         """Record what the hosts of these slices have shown. It comes before their results: once these are written,
         nobody looks at what was accepted any more. Raises ClusterError."""
         collected = (observed.collected[name] for name in slices if name in observed.collected)
-        for name, accepted in keys_to_record(collected, observed.hosts).items():
-            await self._record(namespace, observed.hosts[name], accepted)
+        found = keys_to_record(collected, observed.hosts)
+        recorded = await asyncio.gather(
+            *(self._record(namespace, observed.hosts[name], accepted) for name, accepted in found.items()),
+            return_exceptions=True,
+        )
+        for result in recorded:
+            if isinstance(result, BaseException):
+                raise result
 
     async def _record(self, namespace: str, host: Host, accepted: AcceptedKey) -> None:
         name = host.metadata.name
@@ -47,6 +57,8 @@ class HostKeys:
                     host = Host.model_validate(found)
         except NotFoundError:
             self._store.forget(_HOSTS, namespace, name)
-        except (RefusedError, ValueError) as error:
+        except (ClusterError, ValueError) as error:
+            if isinstance(error, ClusterError) and error.status in (AWAY, TOO_MANY):
+                raise
             # The hosts' results must not wait for it.
             logger.error("the accepted key of Host %s/%s cannot be recorded: %s", namespace, name, error)

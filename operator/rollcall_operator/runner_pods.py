@@ -26,7 +26,8 @@ def pod_of_template(
     if template.in_pod:
         _add_script_container(spec, template, settings)
     if shape.resources is not None:
-        spec["containers"][-1]["resources"] = _resources(shape.resources)
+        container = spec["containers"][-1]
+        container["resources"] = {**container["resources"], **_resources(shape.resources)}
     if shape.node_selector:
         spec["nodeSelector"] = dict(shape.node_selector)
     if shape.tolerations:

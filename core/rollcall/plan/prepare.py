@@ -20,7 +20,7 @@ from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.jobtemplate import JobTemplate
-from rollcall.steps import Part, parts
+from rollcall.steps import Part, most_hosts_per_slice, parts
 from rollcall.template import RenderError, effective_user, render_parts
 from rollcall.work import MAX_WORK_BYTES, Credentials, EffectiveUser, HostWork, Work
 
@@ -95,8 +95,12 @@ def prepare(
         task = _task(invocation, template, secrets)
     except _UnusableError as error:
         return Prepared(None, dict.fromkeys(names, error.trouble))
-    if task.template.in_pod and len(names) > 1:
-        text = f"template {template_name(invocation)} has one pod for each host now, and had not before: run it again"
+    most = most_hosts_per_slice(task.template, task.parts)
+    if len(names) > most:
+        text = (
+            f"template {template_name(invocation)} was changed since hosts were dealt to pods: a pod may have {most} of"
+            f" them now, and this one has {len(names)}; run it again"
+        )
         return Prepared(None, dict.fromkeys(names, Trouble(Reason.TEMPLATE_ERROR, text)))
     bench = _Bench(invocation, task, secrets, hosts, config_maps)
     for name in names:
@@ -106,7 +110,10 @@ def prepare(
     packed = bench.work(slice_, output_limit_bytes).dump()
     if len(packed) > MAX_WORK_BYTES:
         what = "scripts" if provider_of(task.template) is None else "variables"
-        text = f"the {what} of {len(bench.hosts)} hosts are too large for one runner pod"
+        text = (
+            f"the {what} of {len(bench.hosts)} hosts are too large for one runner pod: set spec.rollout.hostsPerSlice"
+            " to a lower number"
+        )
         trouble = Trouble(Reason.TEMPLATE_ERROR, text)
         return Prepared(None, bench.failures | {entry.name: trouble for entry in bench.hosts})
     return Prepared(packed, bench.failures)

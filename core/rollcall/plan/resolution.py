@@ -110,7 +110,7 @@ def examine(observed: Observed) -> Resolution | Problem:
         describe(template, inputs, invocation.spec.description_format, unseen),
         TemplateRecord(name=metadata.name, uid=metadata.uid, generation=metadata.generation),
         Problem(lacks.reason, lacks.message, may_heal=True) if lacks else None,
-        1 if template.in_pod else most_hosts_per_slice(chosen),
+        most_hosts_per_slice(template, chosen),
     )
 
 

@@ -129,6 +129,7 @@ class RetryReason(StrEnum):
     POD_DELETED = "PodDeleted"
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL = "ImagePull"
+    FETCH_FAILED = "FetchFailed"
     NOT_PICKED_UP = "NotPickedUp"
 
 

@@ -53,8 +53,8 @@ class RunnerShape(Model):
     """What runner pods of a template ask of their nodes."""
 
     resources: Resources | None = None
-    """Resources of the container that the script runs in for the provider Pod, else of the runner. What the operator's
-    settings say when absent."""
+    """Resources of the container that the script runs in for the provider Pod, else of the runner. Requests, or
+    limits, that are not given are what the operator's settings say."""
     node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] = {}
     """Labels of the nodes that the pods may run on."""
     tolerations: Annotated[

@@ -155,11 +155,22 @@ def test_scripts_too_large_for_one_pod_are_refused_with_the_reason() -> None:
     found = prepared(*names, declared=template("{{ host.name }}" + noise))
     assert found.work is None
     assert {trouble.message for trouble in found.failures.values()} == {
-        "the scripts of 20 hosts are too large for one runner pod"
+        "the scripts of 20 hosts are too large for one runner pod: set spec.rollout.hostsPerSlice to a lower number"
     }
     fitting = prepared(*names[:10], declared=template("{{ host.name }}" + noise))
     assert fitting.work is not None
     assert len(fitting.work) <= MAX_WORK_BYTES
+
+
+def test_a_slice_that_was_dealt_for_another_template_is_not_started_with_more_hosts_than_it_may_have() -> None:
+    steps = [{"name": f"s{number}", "script": "true"} for number in range(32)]
+    names = [f"h{number}" for number in range(8)]
+    changed = template(ssh={"steps": steps})
+    found = prepared(*names, declared=changed)
+    assert found.work is None
+    assert {trouble.reason for trouble in found.failures.values()} == {Reason.TEMPLATE_ERROR}
+    assert "a pod may have 7 of them now, and this one has 8; run it again" in found.failures["h0"].message
+    assert prepared(*names[:7], declared=changed).work is not None
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,7 @@ LONGEST = StepResult.model_validate({
 @pytest.mark.parametrize(("steps", "most"), [(1, 240), (2, 120), (4, 60), (10, 24), (MAX_STEPS, 7)])
 def test_slices_are_small_enough_for_the_results_of_all_steps(steps: int, most: int) -> None:
     named = declared([{"name": f"s{number}", "script": "true"} for number in range(steps)])
-    assert most_hosts_per_slice(parts(named)) == most
+    assert most_hosts_per_slice(named, parts(named)) == most
     assert len(json.dumps(LONGEST.wire())) <= STEP_RESULT_BYTES
     assert steps * most * len(json.dumps(LONGEST.wire())) < 50_000
     names = [f"h{number}" for number in range(1_000)]
@@ -257,7 +257,8 @@ def test_slices_are_small_enough_for_the_results_of_all_steps(steps: int, most: 
 
 
 def test_a_template_without_steps_has_slices_as_large_as_ever() -> None:
-    assert most_hosts_per_slice(parts(template("uptime"))) == 250
+    plain = template("uptime")
+    assert most_hosts_per_slice(plain, parts(plain)) == 250
     found = examined()
     assert isinstance(found, Resolution)
     assert found.most_per_slice == 60

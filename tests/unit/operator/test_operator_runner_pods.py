@@ -82,3 +82,8 @@ def test_such_a_pod_is_read_back_as_one_that_waits() -> None:
     pod["metadata"] |= {"uid": "u", "resourceVersion": "1", "creationTimestamp": NOW.isoformat()}
     found = read_pod(pod)
     assert (found.slice, found.container_started, found.hopeless) == ("job-0", False, False)
+
+
+def test_limits_that_a_template_does_not_give_stay_the_settings() -> None:
+    asked = made(template(runner={"resources": {"requests": {"cpu": "1"}}}))["spec"]["containers"][0]["resources"]
+    assert asked == {"requests": {"cpu": "1"}, "limits": {"memory": SETTINGS.memory_limit}}
