@@ -104,7 +104,8 @@ class _Column:
             arrays = (name for name, value in self._arrays.items() if predicate.accepts(value))
             names = chain(predicate.keys, arrays)
         else:
-            names = (name for name, value in self._values.items() if predicate.accepts(value))
+            accepts = predicate.accepts
+            names = [name for name, value in self._values.items() if accepts(value)]
         for name in names:
             found = self._slots.get(name)
             if isinstance(found, set):

@@ -6,7 +6,9 @@ Values are those of JSON: text, numbers, booleans, arrays and objects; null is n
 
 import fnmatch
 import json
+import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -17,6 +19,8 @@ from rollcall.patterns import Anchor, Pattern, PatternError
 _SPECIAL: Final = re.compile(r"[*?\[]")
 
 Scalar = str | int | float | bool
+Accepts = Callable[[Any], bool]
+"""Says whether a value is what is asked for. It is made once and asked ten thousand times."""
 
 
 def key(value: Any) -> Any:
@@ -66,28 +70,29 @@ class Bound(Enum):
     ABOVE = ">"
 
 
-@dataclass(frozen=True, slots=True)
+_NUMBERS: Final = (int, float)
+_COMPARISONS: Final[dict[Bound, Callable[[Any, Any], bool]]] = {
+    Bound.BELOW: operator.lt,
+    Bound.UP_TO: operator.le,
+    Bound.FROM: operator.ge,
+    Bound.ABOVE: operator.gt,
+}
+
+
+@dataclass(frozen=True)
 class Compares:
     """Accepts values on one side of a limit: numbers of a number, texts of a text, by their code points."""
 
     bound: Bound
     limit: str | int | float
 
-    def accepts(self, value: Any) -> bool:
-        """Whether the value is what is asked for."""
-        if isinstance(value, bool) or isinstance(value, str) != isinstance(self.limit, str):
-            return False
-        if not isinstance(value, str | int | float):
-            return False
-        match self.bound:
-            case Bound.BELOW:
-                return value < self.limit  # type: ignore[operator] # both are texts, or neither is
-            case Bound.UP_TO:
-                return value <= self.limit  # type: ignore[operator]
-            case Bound.FROM:
-                return value >= self.limit  # type: ignore[operator]
-            case Bound.ABOVE:
-                return value > self.limit  # type: ignore[operator]
+    @cached_property
+    def accepts(self) -> Accepts:
+        """Says whether a value is what is asked for."""
+        compare, limit = _COMPARISONS[self.bound], self.limit
+        if isinstance(limit, str):
+            return lambda value: isinstance(value, str) and compare(value, limit)
+        return lambda value: type(value) in _NUMBERS and compare(value, limit)
 
 
 @dataclass(frozen=True)
@@ -102,29 +107,12 @@ class Like:
     fold: bool = True
 
     @cached_property
-    def _pieces(self) -> tuple[str, ...]:
-        return tuple(piece.lower() for piece in self.pieces) if self.fold else self.pieces
-
-    def accepts(self, value: Any) -> bool:
-        """Whether the value is what is asked for."""
-        text = _text(value)
-        if text is None:
-            return False
+    def accepts(self) -> Accepts:
+        """Says whether a value is what is asked for."""
+        fits = _fits(tuple(piece.lower() for piece in self.pieces) if self.fold else self.pieces)
         if self.fold:
-            text = text.lower()
-        first, *others = self._pieces
-        if not others:
-            return text == first
-        *middle, last = others
-        if not text.startswith(first):
-            return False
-        place = len(first)
-        for piece in middle:
-            found = text.find(piece, place)
-            if found < 0:
-                return False
-            place = found + len(piece)
-        return len(text) - len(last) >= place and text.endswith(last)
+            return lambda value: (text := _text(value)) is not None and fits(text.lower())
+        return lambda value: (text := _text(value)) is not None and fits(text)
 
 
 @dataclass(frozen=True)
@@ -139,16 +127,13 @@ class Matches:
     anchor: Anchor = Anchor.NOWHERE
 
     def __post_init__(self) -> None:
-        _ = self._compiled
+        _ = self.accepts
 
     @cached_property
-    def _compiled(self) -> Pattern:
-        return Pattern(self.pattern, self.anchor, fold=self.fold)
-
-    def accepts(self, value: Any) -> bool:
-        """Whether the value is what is asked for."""
-        text = _text(value)
-        return text is not None and self._compiled.accepts(text)
+    def accepts(self) -> Accepts:
+        """Says whether a value is what is asked for."""
+        matches = Pattern(self.pattern, self.anchor, fold=self.fold).accepts
+        return lambda value: (text := _text(value)) is not None and matches(text)
 
 
 @dataclass(frozen=True)
@@ -161,7 +146,7 @@ class Glob:
     pattern: str
 
     def __post_init__(self) -> None:
-        _ = self._compiled
+        _ = self.accepts
 
     @property
     def plain(self) -> bool:
@@ -169,16 +154,14 @@ class Glob:
         return not _SPECIAL.search(self.pattern)
 
     @cached_property
-    def _compiled(self) -> "re.Pattern[str]":
+    def accepts(self) -> Accepts:
+        """Says whether a value is what is asked for."""
         try:
             # Python's translation of shell patterns does not try again what it has found.
-            return re.compile(fnmatch.translate(self.pattern))
+            matches = re.compile(fnmatch.translate(self.pattern)).match
         except re.error as error:
             raise PatternError(str(error)) from None
-
-    def accepts(self, value: Any) -> bool:
-        """Whether the value is what is asked for."""
-        return isinstance(value, str) and self._compiled.match(value) is not None
+        return lambda value: isinstance(value, str) and matches(value) is not None
 
 
 class Which(Enum):
@@ -218,6 +201,30 @@ class Holds:
 
 
 Predicate = Present | Equals | Compares | Like | Matches | Glob | Holds
+
+
+def _fits(pieces: tuple[str, ...]) -> Callable[[str], bool]:
+    """Says whether a text consists of the pieces, in their order, with anything between them."""
+    first, *others = pieces
+    if not others:
+        return first.__eq__
+    *middle, last = others
+    if first == last == "" and len(middle) == 1:
+        (needle,) = middle
+        return lambda text: needle in text
+
+    def fits(text: str) -> bool:
+        if not text.startswith(first):
+            return False
+        place = len(first)
+        for piece in middle:
+            found = text.find(piece, place)
+            if found < 0:
+                return False
+            place = found + len(piece)
+        return len(text) - len(last) >= place and text.endswith(last)
+
+    return fits
 
 
 def _text(value: Any) -> str | None:
