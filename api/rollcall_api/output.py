@@ -9,13 +9,13 @@ chunks end. However much a host has said, no more than a chunk of it is held at 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 import orjson
 
-from rollcall.outputs import Event, parse_line, unpack_lines
+from rollcall.outputs import Event, Record, parse_line, unpack_lines
 from rollcall_api.bounded import AgedCache, WeightedCache
 from rollcall_api.cluster import Cluster
 from rollcall_api.jobs import Member
@@ -45,6 +45,8 @@ _CONCURRENT_READS: Final = 8
 _CONCURRENT_DECODES: Final = 3
 _LIVE_PICTURES: Final = 4
 _YIELD_EVERY: Final = 2_000
+_UNREAD: Final[Record] = {}
+"""What is kept of every record, so that none weighs more than an event."""
 
 Events = Mapping[str, tuple[Event, ...]]
 """By host."""
@@ -246,9 +248,15 @@ def _of(member: Member, picture: _Picture, since: float | None) -> list[Stored]:
 def _unpack(packed: bytes) -> Events:
     events: dict[str, list[Event]] = {}
     for line in unpack_lines(packed):
-        event = parse_line(line, orjson.loads)
+        event = _parse(line)
         events.setdefault(event.host, []).append(event)
     return {host: tuple(of_host) for host, of_host in events.items()}
+
+
+def _parse(line: bytes) -> Event:
+    """The event in a line; of a record only that there is one, since output shows none. Raises ValueError."""
+    event = parse_line(line, orjson.loads)
+    return replace(event, data=_UNREAD) if isinstance(event.data, dict) else event
 
 
 def _weight(event: Event) -> int:
@@ -262,7 +270,7 @@ async def _parse_log(log: bytes, hosts: frozenset[str]) -> Events:
         if number % _YIELD_EVERY == _YIELD_EVERY - 1:
             await asyncio.sleep(0)  # lets other requests through
         try:
-            event = parse_line(line, orjson.loads)
+            event = _parse(line)
         except ValueError:
             continue
         if event.host in hosts:

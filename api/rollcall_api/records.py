@@ -16,6 +16,7 @@ from rollcall import ids
 from rollcall.names import API_VERSION, GROUP, ConditionType, HostState, Kind
 from rollcall.resources import JobTemplate
 from rollcall.resources.jobslice import SliceState
+from rollcall.resources.providers import Provider
 
 ECHO_DOMAIN: Final = f".{GROUP}/"
 """Annotations `<dialect>.rollcall.dev/<key>` hold what a dialect wants to hear again, verbatim."""
@@ -117,7 +118,7 @@ class Host(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template(Record):
-    """A JobTemplate; its scripts are not kept."""
+    """A JobTemplate; its scripts and playbooks are not kept."""
 
     resource: JobTemplate
     effective_user: str | None
@@ -125,6 +126,8 @@ class Template(Record):
     """Whether a job may name another effective user."""
 
 
+_USER_POLICIES: Final = {Provider.SSH: "ssh", Provider.ANSIBLE: "ansible"}
+"""Where a template says which user its jobs run as; in a pod nobody becomes another user."""
 _UNSUCCESSFUL: Final = frozenset(state for state in HostState if state.ended) - {HostState.SUCCEEDED}
 
 
@@ -227,9 +230,12 @@ def parse_host(raw: Mapping[str, Any]) -> Host:
 @_readable
 def parse_template(raw: Mapping[str, Any]) -> Template:
     """The record of a JobTemplate."""
-    spec = {key: value for key, value in raw["spec"].items() if key not in ("ssh", "pod")}
-    resource = JobTemplate.model_validate({"apiVersion": API_VERSION, "metadata": raw["metadata"], "spec": spec})
-    policy = (raw["spec"].get("ssh") or {}).get("effectiveUser") or {}
+    spec = {key: value for key, value in raw["spec"].items() if key not in ("ssh", "pod", "ansible")}
+    # kubectl puts the whole template into an annotation.
+    metadata = {key: value for key, value in raw["metadata"].items() if key != "annotations"}
+    resource = JobTemplate.model_validate({"apiVersion": API_VERSION, "metadata": metadata, "spec": spec})
+    member = _USER_POLICIES.get(resource.spec.provider)
+    policy = (raw["spec"].get(member) or {}).get("effectiveUser") or {}
     return Template(
         **_common(raw),
         resource=resource,

@@ -21,7 +21,7 @@ from rollcall.language import CertainError, Names, UseError, compiled
 from rollcall.resources.host import Host, facts_problem
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.resources.providers import EffectiveUserPolicy, PlaybookUserPolicy, Provider
-from rollcall.steps import Part, parts
+from rollcall.steps import Part
 from rollcall.work import BecomeMethod, EffectiveUser
 
 MAX_SCRIPT_BYTES: Final = 262_144
@@ -70,12 +70,6 @@ def _host_names(host: Host) -> Names:
             "variables": Names("host.variables", host.spec.variables),
         },
     )
-
-
-def render_script(template: JobTemplate, inputs: Mapping[str, InputValue], host: Host) -> str:
-    """The script of a template without steps for one host. Raises RenderError as `render_parts` does."""
-    (script,) = render_parts(template, parts(template), inputs, host)
-    return script
 
 
 def render_parts(

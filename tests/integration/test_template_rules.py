@@ -107,6 +107,7 @@ def test_a_template_has_a_script_or_steps(kube: Kube, namespace: str, ssh: dict[
     check(kube, template(namespace, ssh=ssh), said)
 
 
+IN_POD = {"image": "tools:1", "script": "id"}
 PODS: list[tuple[dict[str, Any], str | None]] = [
     ({"pod": {"image": "tools:1", "script": "id"}}, None),
     ({"pod": {"image": "tools:1", "steps": [STEP]}}, None),
@@ -115,6 +116,16 @@ PODS: list[tuple[dict[str, Any], str | None]] = [
     ({"pod": {"image": "a b", "script": "id"}}, "should match"),
     ({}, "provider Pod needs spec.pod"),
     ({"ssh": {"script": "id"}}, "provider Pod needs spec.pod"),
+]
+PROVIDERS: list[tuple[dict[str, Any], str | None]] = [
+    ({"provider": "SSH", "ssh": {"script": "id"}}, None),
+    ({"ssh": {"script": "id"}}, None),
+    ({"provider": "Pod", "pod": IN_POD}, None),
+    ({"provider": "Ansible", "ansible": {"playbook": "[]"}}, None),
+    ({"provider": "Pod", "pod": IN_POD, "ssh": {"script": "id"}}, "spec.ssh is for provider SSH"),
+    ({"provider": "SSH", "pod": IN_POD, "ssh": {"script": "id"}}, "spec.pod is for provider Pod"),
+    ({"provider": "Pod", "pod": IN_POD, "ansible": {"playbook": "[]"}}, "spec.ansible is for provider Ansible"),
+    ({"provider": "Ansible", "pod": IN_POD}, "provider Ansible needs spec.ansible"),
 ]
 SHAPES: list[tuple[dict[str, Any], str | None]] = [
     ({"resources": {"requests": {"cpu": 1, "memory": "64Mi"}, "limits": {"memory": "64Mi"}}}, None),
@@ -128,6 +139,16 @@ SHAPES: list[tuple[dict[str, Any], str | None]] = [
 def test_a_template_for_pods_has_an_image(kube: Kube, namespace: str, spec: dict[str, Any], said: str | None) -> None:
     manifest = template(namespace, provider="Pod")
     del manifest["spec"]["ssh"]
+    manifest["spec"] |= spec
+    check(kube, manifest, said)
+
+
+@pytest.mark.parametrize(("spec", "said"), PROVIDERS)
+def test_a_template_says_only_what_its_provider_runs(
+    kube: Kube, namespace: str, spec: dict[str, Any], said: str | None
+) -> None:
+    manifest = template(namespace)
+    del manifest["spec"]["ssh"], manifest["spec"]["provider"]
     manifest["spec"] |= spec
     check(kube, manifest, said)
 

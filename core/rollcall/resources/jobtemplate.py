@@ -166,7 +166,7 @@ class JobTemplateSpec(Model):
     ] = ()
     """The values that the script reads."""
     provider: Provider = Provider.SSH
-    """How hosts are reached; the member of that name says what is run."""
+    """How hosts are reached; the member of that name, and no other, says what is run."""
     ssh: (
         Annotated[SshProvider, Field(json_schema_extra={"x-kubernetes-validations": [ONE_OF_SCRIPT_AND_STEPS]})] | None
     ) = None
@@ -220,6 +220,9 @@ class JobTemplate(Resource):
                     rule("self.provider != 'SSH' || has(self.ssh)", "provider SSH needs spec.ssh"),
                     rule("self.provider != 'Pod' || has(self.pod)", "provider Pod needs spec.pod"),
                     rule("self.provider != 'Ansible' || has(self.ansible)", "provider Ansible needs spec.ansible"),
+                    rule("self.provider == 'SSH' || !has(self.ssh)", "spec.ssh is for provider SSH"),
+                    rule("self.provider == 'Pod' || !has(self.pod)", "spec.pod is for provider Pod"),
+                    rule("self.provider == 'Ansible' || !has(self.ansible)", "spec.ansible is for provider Ansible"),
                 ]
             }
         ),

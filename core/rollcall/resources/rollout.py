@@ -67,4 +67,5 @@ class Rollout(Model):
     those at work go on. No limit when absent."""
     hosts_per_slice: HostsPerSlice = "auto"
     """How many hosts share one runner pod, 1 to 250. `auto` gives each host its own pod up to 100 hosts
-    and packs them into about a hundred pods above that."""
+    and packs them into at most a hundred pods above that; hosts of a playbook go together, at most 250 in a pod. With
+    provider Pod it is always 1."""

@@ -123,3 +123,20 @@ def test_slices_of_an_earlier_job_of_the_same_name_are_not_its_own() -> None:
     slices.drop("job-1-1", 9)
     assert slices.of(own) == []
     assert slices.revision(own) != before
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"ssh": {"script": "canary"}},
+        {"ssh": {"steps": [{"name": "a", "script": "canary"}]}},
+        {"provider": "Pod", "pod": {"image": "x", "script": "canary"}},
+        {"provider": "Ansible", "ansible": {"playbook": "canary", "effectiveUser": {"name": "root"}}},
+    ],
+)
+def test_what_a_template_runs_is_not_kept(spec: dict[str, Any]) -> None:
+    annotations = {"kubectl.kubernetes.io/last-applied-configuration": "canary"}
+    metadata = {"name": "t", "uid": "u", "resourceVersion": "1", "annotations": annotations}
+    kept = records.parse_template({"metadata": metadata, "spec": {"features": ["f"], **spec}})
+    assert "canary" not in repr(kept)
+    assert kept.resource.spec.features == ("f",)

@@ -2,7 +2,10 @@
 
 import asyncio
 import base64
+import tracemalloc
 from typing import Any, cast
+
+import pytest
 
 from rollcall.names import HostState
 from rollcall.outputs import Chunk, Event, Exit, Stream
@@ -107,3 +110,30 @@ async def test_what_is_gone_damaged_or_another_slices_is_not_shown() -> None:
     for raw in (None, document(None), document("%"), document("AAAA"), document(packed("a"), uid="another")):
         found = await outputs(FakeCluster(raw)).read(member(), finished=True)
         assert (text(found), found.complete) == ("", True)
+
+
+def much_recorded() -> list[Event]:
+    """A host that says two lines, while 3 MB of records go by; one of them is lost."""
+    records = [Event("a", seq, 1_000.0 + seq, Stream.RECORD, {"res": f"{seq:08}" * 1_000}) for seq in range(1, 399)]
+    first, last = (Event("a", seq, 1_000.0 + seq, Stream.STDOUT, b"%d\n" % seq) for seq in (0, 399))
+    return [first, *(event for event in records if event.seq != 300), last]
+
+
+@pytest.mark.parametrize("running", [False, True])
+async def test_records_take_no_memory_and_none_that_is_lost_goes_unnoticed(running: bool) -> None:
+    chunk = Chunk()
+    for event in much_recorded():
+        chunk.add(event)
+    cluster = FakeCluster(document(base64.b64encode(chunk.finish()).decode()))
+    cluster.log = b"".join(event.line() for event in much_recorded()) if running else b""
+    reader = outputs(cluster)
+    state = SliceState.RUNNING if running else SliceState.DONE
+    read = member(raw=document(None if running else "there is some", state))
+    tracemalloc.start()
+    try:
+        found = await reader.read(read, finished=not running)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 500_000
+    assert text(found) == ("0\n" if running else "0\n[1 events of output are missing here]\n399\n")

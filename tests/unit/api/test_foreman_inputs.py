@@ -21,11 +21,12 @@ INPUTS: list[dict[str, Any]] = [
 POLICY = {"name": "root", "overridable": True}
 
 
-def a_cache(effective_user: dict[str, Any] | None = None) -> Cache:
+def a_cache(effective_user: dict[str, Any] | None = None, **more: Any) -> Cache:
     cache = Cache(Cluster(), "ns")
     metadata = {"name": "run", "uid": "t", "resourceVersion": "1", "labels": {"rollcall.dev/id": "190"}}
     ssh = {"script": "id", **({"effectiveUser": effective_user} if effective_user else {})}
-    cache.templates.put({"metadata": metadata, "spec": {"displayName": "Run it", "inputs": INPUTS, "ssh": ssh}})
+    spec = {"displayName": "Run it", "inputs": INPUTS, "ssh": ssh, **more}
+    cache.templates.put({"metadata": metadata, "spec": spec})
     cache.hosts.put({"metadata": {"name": "web1", "uid": "h", "resourceVersion": "1"}})
     return cache
 
@@ -102,6 +103,27 @@ def test_an_effective_user_counts_where_the_template_lets_it(
     assert request.credentials == {"become-password": "canary-3"}
     assert render.base(a_view(cache, request))["effective_user"] == shown
     assert "canary" not in repr(request)
+
+
+PLAYBOOK = {"playbook": "x"}
+
+
+@pytest.mark.parametrize(
+    ("of_ssh", "spec", "expected", "shown"),
+    [
+        (None, {"provider": "Ansible", "ansible": {**PLAYBOOK, "effectiveUser": POLICY}}, "deploy", "deploy"),
+        (POLICY, {"provider": "Ansible", "ansible": {**PLAYBOOK, "effectiveUser": {"name": "ops"}}}, None, "ops"),
+        (POLICY, {"provider": "Ansible", "ansible": PLAYBOOK}, None, None),
+        (POLICY, {"provider": "Pod", "pod": {"image": "x", "script": "id"}}, None, None),
+    ],
+)
+def test_the_provider_says_whose_effective_user_counts(
+    of_ssh: dict[str, Any] | None, spec: dict[str, Any], expected: str | None, shown: str | None
+) -> None:
+    cache = a_cache(of_ssh, **spec)
+    request = parsed(cache, {"command": "id"}, ssh={"effective_user": "deploy"})
+    assert request.effective_user == expected
+    assert render.base(a_view(cache, request))["effective_user"] == shown
 
 
 def test_an_effective_user_that_is_no_user_is_refused() -> None:

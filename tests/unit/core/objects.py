@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rollcall.inputs import InputValue
 from rollcall.names import FINALIZER_COLLECT, HostState, Reason
 from rollcall.outputs import Exit
 from rollcall.plan.observed import Collected, HostProgress, Observed, Plan
@@ -15,6 +16,8 @@ from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.jobtemplate import JobTemplate
+from rollcall.steps import parts
+from rollcall.template import render_parts
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 NAMESPACE = "fleet"
@@ -46,6 +49,12 @@ def template(script: str = "uptime\n", inputs: Sequence[Mapping[str, Any]] = (),
             "spec": {"provider": "SSH", "ssh": {"script": script}, "inputs": list(inputs)} | spec,
         }
     )
+
+
+def script_for(declared: JobTemplate, inputs: Mapping[str, InputValue], known: Host) -> str:
+    """What a host is given to run by a template without steps."""
+    (script,) = render_parts(declared, parts(declared), inputs, known)
+    return script
 
 
 def invocation(

@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from rollcall.resources.crd import DEFINITIONS, Definition, custom_resource_definition, missing_fields
+from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.resources.meta import Condition
+from rollcall.resources.providers import Provider
 
 ROOT = Path(__file__).parents[3]
 KINDS = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.model.kind())
@@ -163,6 +165,16 @@ def test_every_rule_has_a_message_for_people() -> None:
             for rule in node.get("x-kubernetes-validations", ()):
                 assert rule["message"], path
                 assert rule["rule"].count("(") == rule["rule"].count(")"), path
+
+
+@pytest.mark.parametrize("provider", Provider)
+def test_each_provider_has_a_field_of_its_own_that_it_needs_and_no_other_may_have(provider: Provider) -> None:
+    (template,) = (definition for definition in DEFINITIONS if definition.model is JobTemplate)
+    field = provider.lower()
+    assert f".spec.{field}" in dict(fields(root(template)))
+    rules = {rule["message"]: rule["rule"] for rule in at(template, ".spec")["x-kubernetes-validations"]}
+    assert rules[f"provider {provider} needs spec.{field}"] == f"self.provider != '{provider}' || has(self.{field})"
+    assert rules[f"spec.{field} is for provider {provider}"] == f"self.provider == '{provider}' || !has(self.{field})"
 
 
 def test_every_field_of_an_invocation_is_named_in_the_rule_that_fixes_it_or_may_change() -> None:

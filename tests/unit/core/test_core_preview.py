@@ -9,9 +9,8 @@ import yaml
 from rollcall.inputs import bind_inputs
 from rollcall.preview import preview
 from rollcall.resources.jobtemplate import JobTemplate
-from rollcall.template import render_script
 from rollcall.work import BecomeMethod, EffectiveUser
-from unit.core.objects import host, template
+from unit.core.objects import host, script_for, template
 
 INPUTS = [
     {"name": "path", "required": True},
@@ -84,7 +83,7 @@ def test_the_template_of_the_user_guide_does_what_the_guide_says() -> None:
 def test_without_hidden_values_a_preview_is_what_the_host_gets(script: str) -> None:
     declared_ = template(script, [{"name": "path"}])
     shown = preview(declared_, {"path": "a b"}, host()).script
-    assert shown == render_script(declared_, bind_inputs(declared_, {"path": "a b"}), host())
+    assert shown == script_for(declared_, bind_inputs(declared_, {"path": "a b"}), host())
 
 
 def test_a_playbook_is_shown_as_it_is() -> None:

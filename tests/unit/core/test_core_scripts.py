@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.inputs import bind_inputs
-from rollcall.template import MAX_SCRIPT_BYTES, RenderError, render_script
-from unit.core.objects import host, template
+from rollcall.template import MAX_SCRIPT_BYTES, RenderError
+from unit.core.objects import host, script_for, template
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
 
 
 def rendered(script: str, **inputs: Any) -> str:
     declared = template(script, inputs=[{"name": name} for name in inputs])
-    return render_script(declared, bind_inputs(declared, inputs), host("web1", address="192.0.2.7"))
+    return script_for(declared, bind_inputs(declared, inputs), host("web1", address="192.0.2.7"))
 
 
 @given(TEXT)
@@ -106,7 +106,7 @@ def test_a_script_reads_its_inputs_and_its_host(script: str, expected: str) -> N
 @pytest.mark.parametrize(("given_", "expected"), [("true", "true"), ("no", "false")])
 def test_a_boolean_is_written_as_the_shell_would(given_: str, expected: str) -> None:
     declared = template("{{ inputs.b }}", inputs=[{"name": "b", "type": "Boolean"}])
-    assert render_script(declared, bind_inputs(declared, {"b": given_}), host()) == expected
+    assert script_for(declared, bind_inputs(declared, {"b": given_}), host()) == expected
 
 
 @pytest.mark.parametrize("name", ["x", "_", "items", "keys", "values", "get", "copy", "pop", "update"])
@@ -257,7 +257,7 @@ FACTS = {"os": {"family": "Debian", "empty": None}, "disks": [{"name": "sda"}, "
 
 def for_host(script: str, **spec: Any) -> str:
     known = host("web1", facts=FACTS, variables={"port": "80 81", "http-port": "8080"}, **spec)
-    return render_script(template(script), {}, known)
+    return script_for(template(script), {}, known)
 
 
 @pytest.mark.parametrize(
@@ -299,6 +299,6 @@ def test_what_is_not_known_about_a_host_is_said_with_what_is(script: str, words:
 
 def test_facts_over_32_kib_cannot_be_read_and_the_rest_can() -> None:
     known = host("web1", facts={"a": "x" * 32_768})
-    assert render_script(template("{{ host.name }}"), {}, known) == "web1"
+    assert script_for(template("{{ host.name }}"), {}, known) == "web1"
     with pytest.raises(RenderError, match="spec.facts has 32776 bytes as JSON, more than 32768"):
-        render_script(template("{{ host.facts.a }}"), {}, known)
+        script_for(template("{{ host.facts.a }}"), {}, known)

@@ -11,9 +11,9 @@ from rollcall.inputs import InputError, bind_inputs, read_host
 from rollcall.plan.observed import Observed
 from rollcall.plan.prepare import prepare
 from rollcall.plan.resolution import Problem, examine
-from rollcall.template import RenderError, describe, render_script
+from rollcall.template import RenderError, describe
 from rollcall.work import Work
-from unit.core.objects import host, invocation, slice_, template
+from unit.core.objects import host, invocation, script_for, slice_, template
 
 CANARY = "canary-4711"
 NUMBER = 471_147_114_711
@@ -75,14 +75,14 @@ def test_no_script_can_make_a_message_tell_a_secret(script: str) -> None:
     said = told(declared, CANARY.encode(), known)
     assert CANARY not in said
     with pytest.raises(RenderError) as refused:
-        render_script(declared, bind_inputs(declared, {}, {"token": CANARY}), known)
+        script_for(declared, bind_inputs(declared, {}, {"token": CANARY}), known)
     assert CANARY not in "".join(traceback.format_exception(refused.value))
 
 
 def test_hostile_scripts_are_hostile_without_secrets_too() -> None:
     """So that the test above does not pass because nothing is rendered at all."""
     declared = template("{{ inputs.token }}{{ host.facts[inputs.token].known.deeper }}", [TOKEN])
-    assert render_script(declared, bind_inputs(declared, {}, {"token": CANARY}), host(facts=FACTS)) == f"{CANARY}1"
+    assert script_for(declared, bind_inputs(declared, {}, {"token": CANARY}), host(facts=FACTS)) == f"{CANARY}1"
 
 
 @pytest.mark.parametrize(
