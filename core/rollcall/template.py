@@ -19,6 +19,7 @@ from jinja2 import TemplateError
 from rollcall.inputs import InputError, InputValue, concealed_inputs, plain, stand_in
 from rollcall.language import CertainError, Names, UseError, compiled
 from rollcall.resources.host import Host, facts_problem
+from rollcall.resources.jobinvocation import EffectiveUserOverride
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.resources.providers import EffectiveUserPolicy, PlaybookUserPolicy, Provider
 from rollcall.steps import Part
@@ -136,15 +137,16 @@ def _join(pieces: Iterable[str], most: int, too_long: str) -> str:
     return "".join(text)
 
 
-def effective_user(template: JobTemplate, wanted: str | None = None) -> EffectiveUser | None:
+def effective_user(template: JobTemplate, override: EffectiveUserOverride | None = None) -> EffectiveUser | None:
     """The user that the script runs as, None for the one who logs in.
 
-    `wanted` is whom an invocation names. Raises InputError when the template does not let it.
+    `override` is what an invocation says. Raises InputError when the template does not let it.
     """
     if template.in_pod:
-        if wanted is not None:
-            raise InputError(f"template {template.metadata.name} runs in pods: leave spec.effectiveUser.name out")
+        if override is not None:
+            raise InputError(f"template {template.metadata.name} runs in pods: leave spec.effectiveUser out")
         return None
+    wanted = override.name if override else None
     policy, method = _user_policy(template)
     own = policy.name if policy else None
     if wanted is not None and wanted != own and not (policy and policy.overridable):

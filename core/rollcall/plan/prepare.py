@@ -139,13 +139,12 @@ def _task(invocation: JobInvocation, template: JobTemplate | str | None, secrets
     if (problem := source_problem(template)) is not None:
         raise _UnusableError(Reason.TEMPLATE_ERROR, problem)
     secret_inputs = _secret_inputs(invocation, template, secrets)
-    override = invocation.spec.effective_user
     try:
         return _Task(
             template,
             bind_inputs(template, invocation.spec.inputs, secret_inputs),
             secret_inputs,
-            effective_user(template, override.name if override else None),
+            effective_user(template, invocation.spec.effective_user),
             _become_password(invocation, secrets),
             parts(template, invocation.spec.steps),
         )

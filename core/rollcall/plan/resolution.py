@@ -79,15 +79,15 @@ def examine(observed: Observed) -> Resolution | Problem:
     template = observed.template
     if not isinstance(template, JobTemplate):
         return _template_problem(invocation, template)
-    if (problem := _secrets_problem(observed)) is not None:
-        return problem
     if (text := source_problem(template)) is not None:
         return Problem(Reason.TEMPLATE_ERROR, text, may_heal=True)
     unseen = dict.fromkeys(_secret_keys(observed))
-    override = invocation.spec.effective_user
     try:
+        effective_user(template, invocation.spec.effective_user)
+        # Only now: nobody is to make a Secret for a user that the template does not let them name.
+        if (problem := _secrets_problem(observed)) is not None:
+            return problem
         inputs = bind_inputs(template, invocation.spec.inputs, unseen)
-        effective_user(template, override.name if override else None)
         chosen = parts(template, invocation.spec.steps)
         check_rollout(invocation, template)
         names = choose_hosts(observed)

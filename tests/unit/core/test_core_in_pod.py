@@ -60,8 +60,17 @@ def test_an_invocation_cannot_ask_for_more_hosts_in_a_pod(wanted: int) -> None:
 
 def test_nobody_becomes_another_user_in_a_pod() -> None:
     assert effective_user(declared()) is None
-    with pytest.raises(InputError, match="template run runs in pods: leave spec.effectiveUser.name out"):
-        effective_user(declared(), "root")
+
+
+@pytest.mark.parametrize("override", [{"name": "root"}, {"passwordRef": {"name": "absent"}}])
+def test_an_invocation_cannot_ask_for_another_user_in_a_pod_or_bring_a_password(override: dict[str, Any]) -> None:
+    found = examined(effectiveUser=override)
+    assert isinstance(found, Problem)
+    assert (found.reason, found.may_heal) == (Reason.INVALID_INPUT, False)
+    assert found.message == "template run runs in pods: leave spec.effectiveUser out"
+    assert {trouble.reason for trouble in prepared("a", effectiveUser=override).failures.values()} == {
+        Reason.INVALID_INPUT
+    }
 
 
 def test_a_runner_gets_the_environment_and_no_credentials() -> None:
