@@ -36,6 +36,17 @@ SLEEP = """
 """
 
 
+THREE = """
+- hosts: all
+  gather_facts: false
+  {play}
+  tasks:
+    - {{name: One, ansible.builtin.command: "true"}}
+    - {{name: Two, ansible.builtin.command: "true", failed_when: inventory_hostname == 'a', {task}}}
+    - {{name: Three, ansible.builtin.command: "true"}}
+"""
+
+
 def play(server: Server, text: str, *hosts: HostWork, **changes: object) -> Work:
     """A work with the playbook on these hosts, whose Python is the machine's own."""
     chosen = hosts or (server.host(),)
@@ -83,6 +94,112 @@ async def test_hosts_that_cannot_be_reached_say_why(server: Server, run: RunWork
     }
     assert "I am root with nothing" in text(ended, "fine")
     assert strays(ended) == []
+
+
+NOT_DONE = "ansible-playbook stopped before it was done with this host, because a failed: task 'Two' failed: "
+NOT_REACHED = "ansible-playbook stopped before it reached this host, because a failed: task 'Two' failed: "
+
+
+@pytest.mark.parametrize(
+    ("head", "task", "state", "words"),
+    [
+        ("order: inventory", "", HostState.SUCCEEDED, None),
+        ("strategy: free", "", HostState.SUCCEEDED, None),
+        ("serial: 1", "", HostState.FAILED, NOT_REACHED),
+        ("any_errors_fatal: true", "", HostState.FAILED, NOT_DONE),
+        ("max_fail_percentage: 10", "", HostState.FAILED, NOT_DONE),
+        ("max_fail_percentage: 50", "", HostState.SUCCEEDED, None),
+        ("order: inventory", "run_once: true", HostState.FAILED, NOT_DONE),
+        ("any_errors_fatal: true", "ignore_errors: true", HostState.SUCCEEDED, None),
+    ],
+)
+async def test_hosts_that_were_not_carried_to_the_end_fail(
+    server: Server, run: RunWork, head: str, task: str, state: HostState, words: str | None
+) -> None:
+    text = THREE.format(play=head, task=task)
+    found = exits(await run(play(server, text, *(server.host(name) for name in "abc"))))
+    for name in "bc":
+        assert found[name].state is state, found[name]
+        assert found[name].exit_code == (2 if state is HostState.FAILED else 0)
+        assert (found[name].message or "").startswith(words or "")
+        assert (found[name].message is None) == (words is None)
+    assert found["a"].state is (HostState.SUCCEEDED if "ignore" in task else HostState.FAILED)
+
+
+LATER = """
+- hosts: a
+  gather_facts: false
+  tasks: [{name: Two, ansible.builtin.command: "false"}]
+- hosts: "{{ 'b' }}"
+  gather_facts: false
+  tasks: [{name: Three, ansible.builtin.command: "true"}]
+"""
+LAST = """
+- hosts: all
+  gather_facts: false
+  any_errors_fatal: true
+  tasks:
+    - {name: One, ansible.builtin.command: "true"}
+    - {name: Two, ansible.builtin.command: "true", failed_when: inventory_hostname == 'a'}
+"""
+RESCUED = """
+- hosts: all
+  gather_facts: false
+  any_errors_fatal: true
+  tasks:
+    - block: [{name: Two, ansible.builtin.command: "false"}]
+      rescue: [{name: Three, ansible.builtin.command: "true"}]
+    - {name: Four, ansible.builtin.command: "true"}
+- hosts: a
+  gather_facts: false
+  tasks: [{meta: end_play}]
+"""
+
+
+async def test_plays_that_were_not_begun_fail_on_their_hosts_only(server: Server, run: RunWork) -> None:
+    found = exits(await run(play(server, LATER, *(server.host(name) for name in "abc"))))
+    assert (found["b"].message or "").startswith(NOT_REACHED)
+    assert [found[name].state.value for name in "abc"] == ["Failed", "Failed", "Succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("text", "states"), [(LAST, ["Failed", "Succeeded", "Succeeded"]), (RESCUED, ["Succeeded"] * 3)]
+)
+async def test_hosts_that_were_carried_to_the_end_succeed(
+    server: Server, run: RunWork, text: str, states: list[str]
+) -> None:
+    found = exits(await run(play(server, text, *(server.host(name) for name in "abc"))))
+    assert [found[name].state.value for name in "abc"] == states, found
+
+
+ON_LOCALHOST = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - block: [{{name: Two, ansible.builtin.fail: {{msg: broken}}}}]
+      rescue: [{{name: Three, ansible.builtin.debug: {{msg: "{rescue}"}}}}]
+- hosts: far
+  gather_facts: false
+  tasks: [{{name: Far, ansible.builtin.ping: , ignore_unreachable: true}}]
+- hosts: web-1
+  gather_facts: false
+  tasks: [{{name: Four, ansible.builtin.command: "true"}}]
+"""
+FAR = """
+- hosts: localhost
+  gather_facts: false
+  tasks: [{name: Add, ansible.builtin.add_host: {name: far, ansible_host: 127.0.0.1, ansible_port: 1}}]
+"""
+
+
+@pytest.mark.parametrize("rescue", ["mended", "{{ undefined_here }}"])
+async def test_what_was_mended_on_another_host_is_no_failure(server: Server, run: RunWork, rescue: str) -> None:
+    found = exits(await run(play(server, FAR + ON_LOCALHOST.format(rescue=rescue))))["web-1"]
+    if rescue == "mended":
+        assert (found.state, found.message) == (HostState.SUCCEEDED, None)
+    else:
+        assert (found.state, found.exit_code) == (HostState.FAILED, 2)
+        assert "because localhost failed: task 'Three' failed" in (found.message or "")
 
 
 def encrypted(server: Server, folder: Path, passphrase: str) -> str:
