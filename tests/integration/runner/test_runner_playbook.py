@@ -1,5 +1,6 @@
 """A runner with a playbook, against real sshd: logins, host keys, ends, stops; and that it leaves nothing behind."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -275,6 +276,53 @@ async def test_a_host_that_is_told_to_stop_before_the_run_is_left_out(server: Se
     await run.finish()
     assert exits(run)["a"].state is HostState.SUCCEEDED
     assert exits(run)["b"].state in (HostState.CANCELLED, HostState.CANCEL_FAILED)
+
+
+async def test_a_run_is_stopped_when_only_hosts_that_were_told_to_stop_are_left(
+    server: Server, start: Start, tmp_path: Path
+) -> None:
+    """The order comes while the host that was not told to stop is at work; it is forced, and not for the first host."""
+    mark, go = tmp_path / "pid", tmp_path / "go"
+    text = """
+- hosts: all
+  gather_facts: false
+  strategy: free
+  tasks:
+    - name: Wait
+      ansible.builtin.shell: until [ -e {{ go }} ]; do sleep 0.1; done; exit 1
+      when: inventory_hostname == "a"
+    - name: Sleep
+      ansible.builtin.shell: trap '' TERM; echo $$ > {{ file }}; exec sleep 300
+"""
+    extra = {"file": str(mark), "go": str(go)}
+    work = play(server, text, server.host("a"), server.host("b"), extra=extra, stop_grace_seconds=600)
+    run = await start(work)
+    wait_until(lambda: mark.exists() and mark.read_text().strip() != "", "b is at work")
+    run.order(StopOrder(hosts=("b",), force=True))
+    await asyncio.sleep(2)  # the order is read while a still works, which must keep the run going
+    go.touch()
+    await run.finish()
+    assert exits(run)["a"].message == "task 'Wait' failed: non-zero return code; exit code 1"
+    assert exits(run)["b"].state is HostState.CANCEL_FAILED
+    assert "task 'Sleep' was at work" in (exits(run)["b"].message or "")
+
+
+async def test_a_failed_host_that_is_rescued_keeps_the_run_going(server: Server, start: Start, tmp_path: Path) -> None:
+    text = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - block: [{name: Fail, ansible.builtin.command: "false", when: inventory_hostname == "a"}]
+      rescue: [{name: Mend, ansible.builtin.shell: "touch {{ file }}; sleep 4"}]
+"""
+    mark = tmp_path / "mark"
+    run = await start(play(server, text, server.host("a"), server.host("b"), extra={"file": str(mark)}))
+    await run.until(lambda event: event.stream is Stream.STDOUT and b"PLAY [all]" in (event.data or b""))  # type: ignore[operator]
+    run.order(StopOrder(hosts=("b",)))
+    await run.finish()
+    assert mark.exists()
+    assert exits(run)["a"].state is HostState.SUCCEEDED
+    assert exits(run)["b"].state is HostState.CANCEL_FAILED
 
 
 async def test_much_output_is_cut_and_counted(server: Server, run: RunWork) -> None:
