@@ -19,6 +19,8 @@ from ansible.template import Templar  # type: ignore[import-untyped]
 
 _ONE_FOR_ALL = frozenset({"add_host", "pause"})
 """Actions that Ansible does once for all hosts, so that their failure is everybody's."""
+_EACH_ALONE = frozenset({"free", "host_pinned"})
+"""Strategies that know no errors that are fatal for all."""
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
@@ -89,7 +91,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         host, task = result.host.get_name(), result.task
         self._last = (host, task)
         once = task.run_once is True or str(task.action).rpartition(".")[2] in _ONE_FOR_ALL
-        if (task.any_errors_fatal is True or once) and not task.ignore_errors:
+        alone = str(self._play.strategy).rpartition(".")[2] in _EACH_ALONE
+        if (task.any_errors_fatal is True or once) and not task.ignore_errors and not alone:
             self._fatal.add(host)
 
     def _at_the_end(self) -> bool:

@@ -106,6 +106,7 @@ NOT_REACHED = "ansible-playbook stopped before it reached this host, because a f
     [
         ("order: inventory", "", HostState.SUCCEEDED, None),
         ("strategy: free", "", HostState.SUCCEEDED, None),
+        ("strategy: free\n  any_errors_fatal: true", "", HostState.SUCCEEDED, None),
         ("serial: 1", "", HostState.FAILED, NOT_REACHED),
         ("any_errors_fatal: true", "", HostState.FAILED, NOT_DONE),
         ("max_fail_percentage: 10", "", HostState.FAILED, NOT_DONE),
