@@ -5,6 +5,7 @@ The credentials are files that git and ssh read by themselves: they are in no ar
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from rollcall.playbook import CHECKOUT, GIT_CREDENTIALS_DIRECTORY, PROJECT_DIREC
 
 TERMINATION_LOG: Final = "/dev/termination-log"
 TIMEOUT_SECONDS: Final = 120
+SIGNALLED: Final = 128
+"""The exit code after a signal is this and the signal's number."""
 _MAX_MESSAGE: Final = 800
 _ASK_PASS: Final = """#!/bin/sh
 case "$1" in
@@ -31,6 +34,8 @@ class FetchError(Exception):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; ends by SystemExit."""
     options = _parse(arguments)
+    # The first process of a container ends by no signal that it does not handle.
+    signal.signal(signal.SIGTERM, _end)
     try:
         Repository(options.project, options.credentials).fetch(options.url, options.revision, options.path)
     except FetchError as error:
@@ -40,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.termination_log.write_text(message)
         sys.exit(1)
     sys.exit(0)
+
+
+def _end(number: int, frame: object) -> None:  # noqa: ARG001
+    sys.exit(SIGNALLED + number)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -97,24 +106,35 @@ class Repository:
         """What git printed. Raises FetchError."""
         command = ["git", "-C", str(self._checkout), *arguments]
         try:
-            done = subprocess.run(  # noqa: S603
-                command,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=TIMEOUT_SECONDS,
-                check=False,
-            )
+            code, printed, told = self._run(command)
         except subprocess.TimeoutExpired:
             raise FetchError(f"{what}: no end in {TIMEOUT_SECONDS} s") from None
         except OSError as error:
             raise FetchError(f"{what}: git cannot be run: {error.strerror}") from None
-        if done.returncode:
-            said = " ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
-            raise FetchError(f"{what}: {said or f'git ended with exit code {done.returncode}'}")
-        return done.stdout.strip()
+        if code:
+            said = " ".join(line.strip() for line in told.splitlines() if line.strip())
+            raise FetchError(f"{what}: {said or f'git ended with exit code {code}'}")
+        return printed.strip()
+
+    def _run(self, command: Sequence[str]) -> tuple[int, str, str]:
+        """The exit code, stdout and stderr of git. Raises TimeoutExpired and OSError; whatever is raised meanwhile,
+        git and the programs that it has started are ended."""
+        with subprocess.Popen(  # noqa: S603
+            command,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        ) as git:
+            try:
+                printed, told = git.communicate(timeout=TIMEOUT_SECONDS)
+            except BaseException:
+                os.killpg(git.pid, signal.SIGKILL)
+                raise
+            return git.returncode, printed, told
 
     @staticmethod
     def _prepare(home: Path, credentials: Path) -> dict[str, str]:

@@ -51,8 +51,12 @@ class Orders:
                     stop.forced.set()
         self._news.set()
 
+    def renew(self) -> None:
+        """Wakes whoever waits for news, because what has been ordered may mean something else by now."""
+        self._news.set()
+
     async def news(self) -> None:
-        """Waits until something has been ordered since the last time."""
+        """Waits until something has been ordered, or has been renewed, since the last time."""
         await self._news.wait()
         self._news.clear()
 

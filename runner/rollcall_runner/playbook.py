@@ -29,6 +29,8 @@ from rollcall_runner.playbook_ways import unusable, usable_address
 NOT_BEGUN: Final = replace(NOT_STARTED, message="cancelled; the playbook was not started on this host")
 NO_ADDRESS: Final = "ssh cannot take spec.address of the Host for an address: correct it"
 _NOT_FOR_SSH: Final = "ssh cannot be told {what} of the Host on the way, {name}: correct it"
+_RESCUE_SECONDS: Final = 1.0
+"""How long a failed host may take to begin a task of its `rescue`; one that does goes on, so the run does too."""
 
 
 class _Cause(Enum):
@@ -167,17 +169,30 @@ class _Attempt:
         stopping.cancel()
         if cause is not _Cause.ENDED:
             self._announce(cause)
-            # Any host's force is everybody's: the order was for all of them.
-            forced = self._orders.of(next(iter(self.logins))).forced
-            await run.stop(self._work.stop_grace_seconds, forced)
+            await self._stop(run)
         await listening
         await run.finish()
         return cause
+
+    async def _stop(self, run: PlaybookRun) -> None:
+        """Stops the run; any host's force is everybody's."""
+        forced = asyncio.Event()
+
+        async def heed() -> None:
+            while not any(self._orders.of(name).forced.is_set() for name in self.logins):
+                await self._orders.news()
+            forced.set()
+
+        heeding = asyncio.ensure_future(heed())
+        await asyncio.sleep(0)  # an order that is there already spares the grace
+        await run.stop(self._work.stop_grace_seconds, forced)
+        heeding.cancel()
 
     async def _listen(self, run: PlaybookRun, story: Story) -> None:
         async for event in run.events():
             for said in story.take(event):
                 self._say(said)
+            self._orders.renew()
             await self._relief()
 
     def _say(self, said: Said) -> None:
@@ -198,10 +213,17 @@ class _Attempt:
     async def _all_asked(self, story: Story) -> None:
         """Waits until every host on which something may still be done is told to stop."""
         while True:
-            left = [name for name in self.logins if not story.hosts[name].down]
-            if left and all(self._orders.of(name).asked.is_set() for name in left):
+            if all(self._orders.of(name).asked.is_set() for name in self.logins):
                 return
+            if self._only_asked_left(story):
+                await asyncio.sleep(_RESCUE_SECONDS)
+                if self._only_asked_left(story):
+                    return
             await self._orders.news()
+
+    def _only_asked_left(self, story: Story) -> bool:
+        left = [name for name in self.logins if not story.hosts[name].down]
+        return bool(left) and all(self._orders.of(name).asked.is_set() for name in left)
 
     def _announce(self, cause: _Cause) -> None:
         for name in self.logins:

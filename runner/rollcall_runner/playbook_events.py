@@ -75,6 +75,10 @@ class Story:
     """Tasks that failed on hosts which are not the slice's, such as localhost."""
     recapped: bool = False
     """Whether the playbook has come to its end."""
+    missed: frozenset[str] = frozenset()
+    """The hosts that ansible-playbook did not carry to the end, because it gave the run up."""
+    because: str = ""
+    """The host whose failure made it do so."""
     _start: Record | None = None
     _headings: dict[str, Said] = field(default_factory=dict)
     """The text and the record of the latest heading of each play and task."""
@@ -102,7 +106,9 @@ class Story:
             yield from self._recap(event, data)
         elif kind.startswith("runner_") and data.get("host"):
             yield from self._on_host(kind, event, data)
-        elif kind not in ("playbook_on_no_hosts_matched", "EOF", "end"):
+        elif kind == "end":
+            self.missed, self.because = frozenset(event.get("missed") or ()), str(event.get("because") or "")
+        elif kind not in ("playbook_on_no_hosts_matched", "EOF"):
             yield from self._aside(event, data)
 
     @property
@@ -157,6 +163,9 @@ class Story:
 
     def _recap(self, event: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Said]:
         self.recapped = True
+        # What a rescue or ignore_unreachable has mended is no failure of the playbook.
+        down = {*(data.get("failures") or {}), *(data.get("dark") or {})}
+        self.strangers = {name: mishap for name, mishap in self.strangers.items() if name in down}
         lines = _text(event).split("\n")
         title = next((line for line in lines if line.startswith("PLAY RECAP")), "PLAY RECAP")
         for name, host in self.hosts.items():

@@ -36,7 +36,7 @@ def exit_of(story: Story, host: HostStory) -> Exit:
     if host.down and host.mishap is not None:
         return mishap_exit(host.mishap, host.on_the_way)
     if story.recapped:
-        return _stranger(story) or UNTOUCHED
+        return _missed(story, host) or _stranger(story) or UNTOUCHED
     if story.trouble:
         said = story.trouble[: MAX_MESSAGE_LENGTH // 2]
         what = "stopped" if host.begun else "could not run"
@@ -53,7 +53,22 @@ def _by_recap(story: Story, host: HostStory, counts: Mapping[str, int]) -> Exit:
         if host.mishap is not None:
             return mishap_exit(host.mishap, host.on_the_way)
         return failed(Reason.EXIT_CODE, "a task failed on this host; see its output", FAILED_CODE)
-    return _stranger(story) or Exit(HostState.SUCCEEDED, 0)
+    return _missed(story, host) or _stranger(story) or Exit(HostState.SUCCEEDED, 0)
+
+
+def _missed(story: Story, host: HostStory) -> Exit | None:
+    """The end of a host that ansible-playbook did not carry to the end, as it gave the run up."""
+    if not any(story.hosts.get(name) is host for name in story.missed):
+        return None
+    first = story.hosts.get(story.because)
+    mishap = first.mishap if first else story.strangers.get(story.because)
+    why = f": {mishap_exit(mishap, first.on_the_way if first else '').message}" if mishap else ""
+    where = "was done with" if host.begun else "reached"
+    return failed(
+        Reason.EXIT_CODE,
+        f"ansible-playbook stopped before it {where} this host, because {story.because} failed{why}",
+        FAILED_CODE,
+    )
 
 
 def _stranger(story: Story) -> Exit | None:

@@ -18,10 +18,11 @@ from rollcall.work import BecomeMethod, Credentials, HostWork, JumpHost, Work
 from rollcall_runner.connection import Login
 from rollcall_runner.hostkeys import HostKeys
 from rollcall_runner.plain_yaml import plain_yaml
-from rollcall_runner.playbook_process import MAX_RESULT
+from rollcall_runner.playbook_process import MAX_RESULT, MISSED
 from rollcall_runner.playbook_ways import CONNECT_SECONDS, Ways
 
 PLAYBOOK: Final = "playbook.yml"
+_CALLBACKS: Final = Path(__file__).with_name("ansible_callbacks")
 _OWN_WAY: Final = re.compile(r"ansible_(?!(.*_interpreter|remote_tmp|shell_type|become(_user|_flags)?)$)")
 """Variables that say what runs on this side of a connection. Whoever may write Hosts must not decide that: what runs
 here could read the credentials of all hosts of the slice."""
@@ -131,6 +132,8 @@ class Files:
             "ANSIBLE_INVENTORY_ENABLED": "ansible.builtin.yaml",
             "ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS": "ignore",
             "ANSIBLE_BECOME_METHOD": self._playbook.become_method,
+            "ANSIBLE_CALLBACK_PLUGINS": str(_CALLBACKS),
+            MISSED: str(folder / "missed"),
         }
 
     def _inventory(self, hosts: list[HostWork], logins: Mapping[str, Login]) -> str:

@@ -1,20 +1,24 @@
 """Runs ansible-runner, in a process of its own: it blocks, forks, and knows no end but SIGKILL.
 
 It reads one JSON object from stdin (`Order`) and writes one JSON object per line to stdout: ansible-runner's events as
-they happen, and at the end `{"event": "end", "rc": exit code}`. It writes the process id of ansible-playbook to a file,
-so that whoever started it can end ansible-playbook itself.
+they happen, and at the end `{"event": "end", "rc": exit code}`, with `missed` and `because` if ansible-playbook gave
+the run up (ansible_callbacks). It writes the process id of ansible-playbook to a file, so that whoever started it can
+end ansible-playbook itself.
 """
 
 import json
 import os
 import sys
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 MAX_TEXT: Final = 8_000_000
 """The most characters of an event's text that are passed on."""
 MAX_RESULT: Final = 8_000_000
 """The most characters of a task's result that are passed on; a longer one is replaced by an empty one."""
+MISSED: Final = "ROLLCALL_MISSED"
+"""The variable with the name of the file in which the callback plugin says what was not carried to the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,16 @@ def main() -> None:
     config.prepare()
     config.command = ["/bin/sh", "-c", 'echo $$ >"$0" && exec "$@"', order.pid_file, *config.command]
     _, code = Runner(config, event_handler=_pass_on).run()
-    _write({"event": "end", "rc": code})
+    _write({"event": "end", "rc": code, **_missed(Path(order.environment[MISSED]))})
     sys.exit(0)
+
+
+def _missed(file: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return {"missed": told["missed"], "because": told["because"]}
 
 
 def _pass_on(event: dict[str, Any]) -> bool:

@@ -226,8 +226,9 @@ def _trouble(status: Mapping[str, Any], *, deleted: bool) -> Trouble | None:
             Reason.OOM_KILLED, "the runner used more memory than it may; raise its limit or put fewer hosts in a slice"
         )
     fetched = _init_container(status, "terminated") or {}
-    if fetched.get("exitCode"):
-        said = (fetched.get("message") or "").strip() or f"git ended with exit code {fetched['exitCode']}"
+    # One that a signal has ended while the pod is deleted says nothing of the repository.
+    if (code := fetched.get("exitCode", 0)) and not (deleted and code > _SIGNALLED):
+        said = (fetched.get("message") or "").strip() or f"git ended with exit code {code}"
         return Trouble(Reason.FETCH_FAILED, f"the playbook's Git repository cannot be used: {said}")
     waiting = _init_container(status, "waiting") or _container(status, "waiting") or {}
     if waiting.get("reason") in _IMAGE_REASONS:

@@ -1,16 +1,18 @@
 """The init container's program, against real Git servers: git's own daemon, and ssh."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from socket import create_connection
+from socket import create_connection, socket
 
 import pytest
 
-from integration.runner.sshd import Server, free_port, wait_until
+from integration.runner.sshd import PATIENCE_SECONDS, Server, free_port, wait_until
 
 PLAY = "- hosts: all\n"
 
@@ -61,8 +63,7 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plays]:
     daemon.wait()
 
 
-def fetch(folder: Path, url: str, revision: str, path: str = "site.yml", credentials: Path | None = None) -> str:
-    """The termination message; empty when all went well."""
+def command_of(folder: Path, url: str, revision: str, path: str, credentials: Path | None = None) -> list[str]:
     log = folder / "termination-log"
     log.touch()
     command = [
@@ -74,7 +75,12 @@ def fetch(folder: Path, url: str, revision: str, path: str = "site.yml", credent
         f"--path={path}",
     ]
     command += [f"--project={folder / 'project'}", f"--termination-log={log}"]
-    command += [f"--credentials={credentials or folder / 'none'}"]
+    return [*command, f"--credentials={credentials or folder / 'none'}"]
+
+
+def fetch(folder: Path, url: str, revision: str, path: str = "site.yml", credentials: Path | None = None) -> str:
+    """The termination message; empty when all went well."""
+    log, command = folder / "termination-log", command_of(folder, url, revision, path, credentials)
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     assert (done.returncode == 0) == (log.read_text() == ""), done.stderr
     return log.read_text()
@@ -109,6 +115,27 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
     said = fetch(tmp_path, url, "main")
     assert f"{url} cannot be fetched" in said
     assert "Connection refused" in said
+
+
+def test_a_signal_ends_a_fetch_and_its_git_at_once(tmp_path: Path) -> None:
+    with socket() as silent:  # a server that takes connections and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        silent.settimeout(PATIENCE_SECONDS)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/plays"
+        command = command_of(tmp_path, url, "main", "site.yml")
+        # As in its container, where it is the first process and the kernel spares it signals without a handler.
+        fetching = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", *command], stderr=subprocess.PIPE)
+        connection, _ = silent.accept()
+        connection.settimeout(10)
+        first = Path(f"/proc/{fetching.pid}/task/{fetching.pid}/children").read_text().split()[0]
+        os.kill(int(first), signal.SIGTERM)
+        _, said = fetching.communicate(timeout=10)
+        while connection.recv(1 << 16):
+            pass  # git's request, and then the end of the program that made it
+        connection.close()
+    assert (fetching.returncode, said) == (143, b"")
+    assert (tmp_path / "termination-log").read_text() == ""
 
 
 def test_over_ssh_the_servers_key_must_be_known(plays: Plays, server: Server, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A runner with a playbook, against real sshd: logins, host keys, ends, stops; and that it leaves nothing behind."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -33,6 +34,17 @@ SLEEP = """
   tasks:
     - name: Sleep
       ansible.builtin.shell: echo $$ > {{ file }}; exec sleep 300
+"""
+
+
+THREE = """
+- hosts: all
+  gather_facts: false
+  {play}
+  tasks:
+    - {{name: One, ansible.builtin.command: "true"}}
+    - {{name: Two, ansible.builtin.command: "true", failed_when: inventory_hostname == 'a', {task}}}
+    - {{name: Three, ansible.builtin.command: "true"}}
 """
 
 
@@ -83,6 +95,113 @@ async def test_hosts_that_cannot_be_reached_say_why(server: Server, run: RunWork
     }
     assert "I am root with nothing" in text(ended, "fine")
     assert strays(ended) == []
+
+
+NOT_DONE = "ansible-playbook stopped before it was done with this host, because a failed: task 'Two' failed: "
+NOT_REACHED = "ansible-playbook stopped before it reached this host, because a failed: task 'Two' failed: "
+
+
+@pytest.mark.parametrize(
+    ("head", "task", "state", "words"),
+    [
+        ("order: inventory", "", HostState.SUCCEEDED, None),
+        ("strategy: free", "", HostState.SUCCEEDED, None),
+        ("strategy: free\n  any_errors_fatal: true", "", HostState.SUCCEEDED, None),
+        ("serial: 1", "", HostState.FAILED, NOT_REACHED),
+        ("any_errors_fatal: true", "", HostState.FAILED, NOT_DONE),
+        ("max_fail_percentage: 10", "", HostState.FAILED, NOT_DONE),
+        ("max_fail_percentage: 50", "", HostState.SUCCEEDED, None),
+        ("order: inventory", "run_once: true", HostState.FAILED, NOT_DONE),
+        ("any_errors_fatal: true", "ignore_errors: true", HostState.SUCCEEDED, None),
+    ],
+)
+async def test_hosts_that_were_not_carried_to_the_end_fail(
+    server: Server, run: RunWork, head: str, task: str, state: HostState, words: str | None
+) -> None:
+    text = THREE.format(play=head, task=task)
+    found = exits(await run(play(server, text, *(server.host(name) for name in "abc"))))
+    for name in "bc":
+        assert found[name].state is state, found[name]
+        assert found[name].exit_code == (2 if state is HostState.FAILED else 0)
+        assert (found[name].message or "").startswith(words or "")
+        assert (found[name].message is None) == (words is None)
+    assert found["a"].state is (HostState.SUCCEEDED if "ignore" in task else HostState.FAILED)
+
+
+LATER = """
+- hosts: a
+  gather_facts: false
+  tasks: [{name: Two, ansible.builtin.command: "false"}]
+- hosts: "{{ 'b' }}"
+  gather_facts: false
+  tasks: [{name: Three, ansible.builtin.command: "true"}]
+"""
+LAST = """
+- hosts: all
+  gather_facts: false
+  any_errors_fatal: true
+  tasks:
+    - {name: One, ansible.builtin.command: "true"}
+    - {name: Two, ansible.builtin.command: "true", failed_when: inventory_hostname == 'a'}
+"""
+RESCUED = """
+- hosts: all
+  gather_facts: false
+  any_errors_fatal: true
+  tasks:
+    - block: [{name: Two, ansible.builtin.command: "false"}]
+      rescue: [{name: Three, ansible.builtin.command: "true"}]
+    - {name: Four, ansible.builtin.command: "true"}
+- hosts: a
+  gather_facts: false
+  tasks: [{meta: end_play}]
+"""
+
+
+async def test_plays_that_were_not_begun_fail_on_their_hosts_only(server: Server, run: RunWork) -> None:
+    found = exits(await run(play(server, LATER, *(server.host(name) for name in "abc"))))
+    assert (found["b"].message or "").startswith(NOT_REACHED)
+    assert [found[name].state.value for name in "abc"] == ["Failed", "Failed", "Succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("text", "states"), [(LAST, ["Failed", "Succeeded", "Succeeded"]), (RESCUED, ["Succeeded"] * 3)]
+)
+async def test_hosts_that_were_carried_to_the_end_succeed(
+    server: Server, run: RunWork, text: str, states: list[str]
+) -> None:
+    found = exits(await run(play(server, text, *(server.host(name) for name in "abc"))))
+    assert [found[name].state.value for name in "abc"] == states, found
+
+
+ON_LOCALHOST = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - block: [{{name: Two, ansible.builtin.fail: {{msg: broken}}}}]
+      rescue: [{{name: Three, ansible.builtin.debug: {{msg: "{rescue}"}}}}]
+- hosts: far
+  gather_facts: false
+  tasks: [{{name: Far, ansible.builtin.ping: , ignore_unreachable: true}}]
+- hosts: web-1
+  gather_facts: false
+  tasks: [{{name: Four, ansible.builtin.command: "true"}}]
+"""
+FAR = """
+- hosts: localhost
+  gather_facts: false
+  tasks: [{name: Add, ansible.builtin.add_host: {name: far, ansible_host: 127.0.0.1, ansible_port: 1}}]
+"""
+
+
+@pytest.mark.parametrize("rescue", ["mended", "{{ undefined_here }}"])
+async def test_what_was_mended_on_another_host_is_no_failure(server: Server, run: RunWork, rescue: str) -> None:
+    found = exits(await run(play(server, FAR + ON_LOCALHOST.format(rescue=rescue))))["web-1"]
+    if rescue == "mended":
+        assert (found.state, found.message) == (HostState.SUCCEEDED, None)
+    else:
+        assert (found.state, found.exit_code) == (HostState.FAILED, 2)
+        assert "because localhost failed: task 'Three' failed" in (found.message or "")
 
 
 def encrypted(server: Server, folder: Path, passphrase: str) -> str:
@@ -158,6 +277,53 @@ async def test_a_host_that_is_told_to_stop_before_the_run_is_left_out(server: Se
     await run.finish()
     assert exits(run)["a"].state is HostState.SUCCEEDED
     assert exits(run)["b"].state in (HostState.CANCELLED, HostState.CANCEL_FAILED)
+
+
+async def test_a_run_is_stopped_when_only_hosts_that_were_told_to_stop_are_left(
+    server: Server, start: Start, tmp_path: Path
+) -> None:
+    """The order comes while the host that was not told to stop is at work; it is forced, and not for the first host."""
+    mark, go = tmp_path / "pid", tmp_path / "go"
+    text = """
+- hosts: all
+  gather_facts: false
+  strategy: free
+  tasks:
+    - name: Wait
+      ansible.builtin.shell: until [ -e {{ go }} ]; do sleep 0.1; done; exit 1
+      when: inventory_hostname == "a"
+    - name: Sleep
+      ansible.builtin.shell: trap '' TERM; echo $$ > {{ file }}; exec sleep 300
+"""
+    extra = {"file": str(mark), "go": str(go)}
+    work = play(server, text, server.host("a"), server.host("b"), extra=extra, stop_grace_seconds=600)
+    run = await start(work)
+    wait_until(lambda: mark.exists() and mark.read_text().strip() != "", "b is at work")
+    run.order(StopOrder(hosts=("b",), force=True))
+    await asyncio.sleep(2)  # the order is read while a still works, which must keep the run going
+    go.touch()
+    await run.finish()
+    assert exits(run)["a"].message == "task 'Wait' failed: non-zero return code; exit code 1"
+    assert exits(run)["b"].state is HostState.CANCEL_FAILED
+    assert "task 'Sleep' was at work" in (exits(run)["b"].message or "")
+
+
+async def test_a_failed_host_that_is_rescued_keeps_the_run_going(server: Server, start: Start, tmp_path: Path) -> None:
+    text = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - block: [{name: Fail, ansible.builtin.command: "false", when: inventory_hostname == "a"}]
+      rescue: [{name: Mend, ansible.builtin.shell: "touch {{ file }}; sleep 4"}]
+"""
+    mark = tmp_path / "mark"
+    run = await start(play(server, text, server.host("a"), server.host("b"), extra={"file": str(mark)}))
+    await run.until(lambda event: event.stream is Stream.STDOUT and b"PLAY [all]" in (event.data or b""))  # type: ignore[operator]
+    run.order(StopOrder(hosts=("b",)))
+    await run.finish()
+    assert mark.exists()
+    assert exits(run)["a"].state is HostState.SUCCEEDED
+    assert exits(run)["b"].state is HostState.CANCEL_FAILED
 
 
 async def test_much_output_is_cut_and_counted(server: Server, run: RunWork) -> None:

@@ -165,6 +165,36 @@ def failure(**res: Any) -> dict[str, Any]:
         ),
         (
             [
+                result("failed", "localhost", res={"msg": "broken"}),
+                result("ok", "a"),
+                stats(ok={"a": 1, "localhost": 1}, rescued={"localhost": 1}),
+            ],
+            "Succeeded",
+            None,
+            "",
+        ),
+        (
+            [
+                result("failed", "b", res={"msg": "broken"}),
+                stats(failures={"b": 1}),
+                {"event": "end", "rc": 2, "missed": ["a"], "because": "b"},
+            ],
+            "Failed",
+            "ExitCode",
+            "stopped before it reached this host, because b failed: task 'Work' failed: broken",
+        ),
+        (
+            [
+                result("ok", "a"),
+                stats(ok={"a": 1}, failures={"b": 1}),
+                {"event": "end", "rc": 2, "missed": ["a"], "because": "b"},
+            ],
+            "Failed",
+            "ExitCode",
+            "stopped before it was done with this host, because b failed",
+        ),
+        (
+            [
                 {"event": "verbose", "stdout": "[ERROR]: the role 'x' was not found"},
                 {"event": "verbose", "stdout": ""},
                 {"event": "verbose", "stdout": "source"},
