@@ -72,8 +72,8 @@ class Server:
         return replace(work, **changes)  # type: ignore[arg-type]
 
     def leftovers(self) -> list[str]:
-        """The directories of scripts that are still on the host."""
-        return os.listdir(self.temporary)
+        """The directories of scripts that are still on the host. A stopped playbook may leave more: Ansible's own."""
+        return [name for name in os.listdir(self.temporary) if name.startswith("rollcall.")]
 
     def stop(self) -> None:
         self.process.terminate()
