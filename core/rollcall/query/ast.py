@@ -8,7 +8,7 @@ All nodes are frozen and compare by what they say, so that reading a query, writ
 equal one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -178,6 +178,12 @@ def parts(query: Query) -> Iterator[Query]:
                 waiting.extend(reversed(inner))
             case Not(part) | SomeEntry(_, part) | SomeItem(_, part) | Slice(part) | Place(part):
                 waiting.append(part)
+
+
+def in_one_row(node: type[And] | type[Or], found: Iterable[Query]) -> Query:
+    """All of them, or any, with the parts of those that are such nodes themselves among the parts; one stays itself."""
+    flat = [part for query in found for part in (query.parts if isinstance(query, node) else (query,))]
+    return flat[0] if len(flat) == 1 else node(tuple(flat))
 
 
 def both(*queries: Query) -> Query:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from rollcall.query.ast import EVERYTHING, NOTHING, And, Not, Or, Query
+from rollcall.query.ast import EVERYTHING, NOTHING, And, Not, Or, Query, in_one_row
 from rollcall.query.errors import MAX_DEPTH, QueryError
 from rollcall.query.foreman.conditions import Conditions
 from rollcall.query.foreman.fields import Subject
@@ -49,7 +49,7 @@ class _Parser:
                     break
                 continue
             expressions.append(self._expression(depth))
-        return conjunction(expressions)
+        return in_one_row(And, expressions) if expressions else EVERYTHING
 
     def _expression(self, depth: int) -> Query:
         """Operands with `and` and `or` between them."""
@@ -62,7 +62,7 @@ class _Parser:
             operators.append(self._next().sign or Sign.AND)
         query = operands.pop()
         for operator, operand in zip(reversed(operators), reversed(operands), strict=True):
-            query = conjunction((operand, query)) if operator is Sign.AND else disjunction((operand, query))
+            query = in_one_row(And if operator is Sign.AND else Or, (operand, query))
         return query
 
     def _operand(self, depth: int) -> Query:
@@ -133,15 +133,3 @@ class _Parser:
             return self._tokens[self._place].position
         last = self._tokens[-1]
         return last.position + len(last.text)
-
-
-def conjunction(queries: Sequence[Query]) -> Query:
-    """All of them, in one row of parts."""
-    flat = [part for query in queries for part in (query.parts if isinstance(query, And) else (query,))]
-    return flat[0] if len(flat) == 1 else And(tuple(flat)) if flat else EVERYTHING
-
-
-def disjunction(queries: Sequence[Query]) -> Query:
-    """Any of them, in one row of parts."""
-    flat = [part for query in queries for part in (query.parts if isinstance(query, Or) else (query,))]
-    return flat[0] if len(flat) == 1 else Or(tuple(flat))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rollcall.query.ast import EVERYTHING, And, Direction, Not, Or, Order, Query, SomeEntry, Statement
+from rollcall.query.ast import EVERYTHING, And, Direction, Not, Or, Order, Query, SomeEntry, Statement, in_one_row
 from rollcall.query.errors import MAX_DEPTH, QueryError
 from rollcall.query.fields import Field
 from rollcall.query.pql import conditions
@@ -68,9 +68,9 @@ class _Reader:
             raise _error(f"the query is nested more than {MAX_DEPTH} deep", "less")
         match document:
             case ["and", *parts] if parts:
-                return _row(And, [self._filter(part, depth + 1) for part in parts])
+                return in_one_row(And, [self._filter(part, depth + 1) for part in parts])
             case ["or", *parts] if parts:
-                return _row(Or, [self._filter(part, depth + 1) for part in parts])
+                return in_one_row(Or, [self._filter(part, depth + 1) for part in parts])
             case ["not", part]:
                 return Not(self._filter(part, depth + 1))
             case ["null?", field, bool(missing)]:
@@ -110,11 +110,6 @@ class _Reader:
                 return Order(self._field(field).path, way, missing_first=descending)
             case [field] | field:
                 return Order(self._field(field).path)
-
-
-def _row(node: type[And] | type[Or], parts: list[Query]) -> Query:
-    flat = [inner for part in parts for inner in (part.parts if isinstance(part, node) else (part,))]
-    return flat[0] if len(flat) == 1 else node(tuple(flat))
 
 
 def _is_paging(document: Any) -> bool:

@@ -13,6 +13,7 @@ from rollcall.query.ast import (
     Query,
     SomeEntry,
     Statement,
+    in_one_row,
 )
 from rollcall.query.errors import MAX_DEPTH, QueryError
 from rollcall.query.fields import Field
@@ -78,8 +79,7 @@ class _Parser:
         parts = [operand()]
         while self._take(word):
             parts.append(operand())
-        flat = [inner for part in parts for inner in (part.parts if isinstance(part, node) else (part,))]
-        return flat[0] if len(flat) == 1 else node(tuple(flat))
+        return in_one_row(node, parts)
 
     def _unary(self) -> Query:
         self._depth += 1
