@@ -27,9 +27,13 @@ clean-demo: ## remove everything that the demo made
 	@hack/demo clean
 
 .PHONY: test check unit contract integration e2e bench
-test: check unit contract cluster images ## run everything that a change must pass
+test: programs check unit contract cluster images ## run everything that a change must pass
 	@echo "== integration and end to end: real API server, kubelet and SSH hosts"
 	@$(WITH_CLUSTER) $(PYTEST) tests/integration tests/e2e
+
+.PHONY: programs
+programs: ## install what the tests talk to: sshd, sshpass, git, busybox
+	@hack/test-programs
 
 check: lint verify ## lint, types, import rules, generated files
 
