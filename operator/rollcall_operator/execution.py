@@ -208,11 +208,13 @@ class Execution:
         jumps = all_jump_hosts(logged_in_to, hosts)
         secrets = await self.read_secrets(namespace, work_secrets(invocation, logged_in_to, jumps))
         config_maps = await read_config_maps(self._cluster, namespace, known_hosts_maps((*logged_in_to, *jumps)))
-        limit = self._settings.runner.output_limit_bytes
+        limit, inventories = self._settings.runner.output_limit_bytes, observed.inventories
 
         def prepare_all() -> dict[str, Prepared]:
             return {
-                slice_.metadata.name: prepare(invocation, slice_, template, hosts, secrets, limit, config_maps)
+                slice_.metadata.name: prepare(
+                    invocation, slice_, template, hosts, secrets, limit, config_maps, inventories
+                )
                 for slice_ in slices
             }
 

@@ -31,7 +31,7 @@ def declared(**spec: Any) -> JobTemplate:
 def examined(**spec: Any) -> Resolution | Problem:
     names = ("a", "b")
     found = {name: host(name, credentialsRef=None) for name in names}
-    return examine(Observed(invocation(*names, **spec), template=declared(), hosts=found))
+    return examine(Observed(invocation(*names, **spec), template=declared(), hosts=found), NOW)
 
 
 def prepared(*names: str, **spec: Any) -> Prepared:
