@@ -10,6 +10,7 @@ from rollcall.hostfacts import with_facts
 from rollcall.query.hostrows import HostRow
 from rollcall.query.index import Index
 from rollcall.resources.host import Host
+from rollcall_operator.sharing import Sharing
 
 
 class HostCache:
@@ -18,6 +19,7 @@ class HostCache:
     def __init__(self) -> None:
         self.hosts: dict[str, Host] = {}
         self.index = Index()
+        self._sharing = Sharing()
         self._written: dict[str, Host] = {}
         """Those that take facts from a ConfigMap, as they are written."""
         self._facts: dict[str, Mapping[str, str]] = {}
@@ -36,7 +38,7 @@ class HostCache:
             host, problem = with_facts(host, self._facts.get(source))
             if problem is not None:
                 self._problems[name] = problem
-        self.hosts[name] = host
+        host = self.hosts[name] = self._sharing.host(host)
         if host.spec.unschedulable:
             self.index.remove(name)
         else:
