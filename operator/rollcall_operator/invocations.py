@@ -50,6 +50,7 @@ class Reconciler:
         self._settings = settings
         self._collector = Collector(cluster, store, settings, self.nudge)
         self._execution = Execution(cluster, store, settings)
+        self.contacts = self._execution.contacts
         self._memories: defaultdict[Key, Memory] = defaultdict(Memory)
         self._locks = Locks()
         self._claimants: dict[Key, Claimant] = {}

@@ -255,6 +255,19 @@ def test_a_host_that_takes_no_work_is_left_out_or_fails(kube: Kube, namespace: s
     kube.patch("hosts", namespace, "host-3", {"spec": {"unschedulable": False}})
 
 
+def test_the_last_contact_is_written_after_a_job(kube: Kube, namespace: str, hosts: list[SshHost]) -> None:
+    made = hosts[9].manifest(namespace, "ops-key")
+    kube.create(made | {"metadata": {"name": "new", "namespace": namespace}})
+    text = 'inventory { timestamp > "2026-01-01T00:00:00Z" and certname = "new" }'
+    unseen = run(kube, job(namespace, "unseen", query("PQL", text)))
+    assert unseen["status"]["hosts"]["total"] == 0
+    run(kube, invocation(namespace, "contact", "true", ["new"]))
+    kube.wait("contact", lambda: kube.get("hosts", namespace, "new").get("status", {}).get("lastContactTime"))
+    run(kube, job(namespace, "seen", query("PQL", text)))
+    assert set(results(kube, namespace, "seen")) == {"new"}
+    kube.delete("hosts", namespace, "new")
+
+
 def test_facts_come_from_a_config_map_with_the_label(kube: Kube, namespace: str) -> None:
     source = {"configMapKeyRef": {"name": "facts", "key": "host-9.json"}}
     kube.patch("hosts", namespace, "host-9", {"spec": {"factsFrom": source, "facts": {"rack": "b"}}})

@@ -231,6 +231,7 @@ def document(number: int) -> dict[str, Any]:
             "hostKeyPolicy": "Strict",
             "exclusive": "None",
         },
+        "status": {"lastContactTime": datetime.fromtimestamp(row["lastContactTime"], UTC).isoformat()},
     }
     applied = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(made)}
     return json.loads(json.dumps(made | {"metadata": made["metadata"] | {"annotations": applied}}))  # type: ignore[no-any-return]

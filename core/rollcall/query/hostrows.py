@@ -4,6 +4,7 @@ A row makes nothing until it is asked: ten thousand hosts are kept in memory onc
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from rollcall import ids
@@ -15,6 +16,7 @@ _FIELDS: Final[dict[str, Callable[[Host], Any]]] = {
     "id": lambda host: ids.read(host.metadata.labels),
     "uid": lambda host: host.metadata.uid or None,
     "created": lambda host: _epoch(host.metadata.creation_timestamp),
+    "lastContactTime": lambda host: _epoch(host.status.last_contact_time),
     "address": lambda host: host.address,
     "domain": lambda host: host.metadata.name.partition(".")[2] or None,
     "organization": lambda host: host.spec.organization,
@@ -57,5 +59,5 @@ class HostRow(Mapping[str, Any]):
         return len(_FIELDS)
 
 
-def _epoch(moment: Any) -> float | None:
+def _epoch(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from rollcall.resources.meta import Condition, ConfigMapKeyReference, LocalReference, Model, Resource
+from rollcall.resources.meta import Condition, ConfigMapKeyReference, LocalReference, Model, Resource, Time
 from rollcall.work import HostKeyPolicy
 
 DEFAULT_PORT = 22
@@ -104,6 +104,9 @@ class HostStatus(Model):
     """The metadata.generation that this status describes."""
     host_keys: HostKeys = ()
     """The key that was accepted because none was known (`AcceptNew`). It counts while `spec.hostKeys` is empty."""
+    last_contact_time: Time | None = None
+    """When a job last ran something on the machine, to within a day: it is written some time after a job, and not again
+    for a day."""
 
 
 class Host(Resource):
