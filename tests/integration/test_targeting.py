@@ -55,6 +55,11 @@ def waiting(kube: Kube, namespace: str, name: str, reason: str, type_: str = "Wa
     return kube.wait(f"{name} to wait for {reason}", found)
 
 
+def wait_for_choice(kube: Kube, namespace: str, name: str) -> None:
+    """Until the hosts are chosen for good; before that, slices that exist may still be discarded."""
+    kube.wait("choice", lambda: condition(kube.get("jobinvocations", namespace, name), "Resolved"))
+
+
 def judged(kube: Kube, plural: str, namespace: str, name: str, **expected: Any) -> Object:
     """The status, once its condition Valid is as expected."""
 
@@ -128,7 +133,7 @@ def test_a_dynamic_invocation_resolves_at_its_start_and_not_before(
     held = waiting(kube, namespace, "at-start", "Suspended", "Suspended")
     assert ("slices" in held["status"], condition(held, "Resolved")) == (False, None)
     assert held["status"]["state"] == "Suspended"
-    kube.wait("choice at creation", lambda: slices(kube, namespace, "at-creation"))
+    wait_for_choice(kube, namespace, "at-creation")
     operator.kill()
     added = hosts[5].manifest(namespace, "ops-key", groups=["late"])
     kube.create(added | {"metadata": {"name": "added", "namespace": namespace}})
@@ -172,7 +177,7 @@ def test_a_host_that_is_deleted_before_its_start_is_missing(kube: Kube, namespac
     doomed = hosts[9].manifest(namespace, "ops-key", groups=["doomed"])
     kube.create(doomed | {"metadata": {"name": "doomed", "namespace": namespace}})
     kube.create(job(namespace, "missing", query("Foreman", "name ^ (doomed, host-9)"), suspend=True))
-    kube.wait("choice", lambda: len(slices(kube, namespace, "missing")) == 2)
+    wait_for_choice(kube, namespace, "missing")
     kube.delete("hosts", namespace, "doomed")
     kube.patch("jobinvocations", namespace, "missing", {"spec": {"suspend": False}})
     ended = end_of(kube, namespace, "missing")
@@ -238,7 +243,7 @@ def test_many_hosts_that_change_at_once_cost_an_inventory_few_writes(kube: Kube,
 
 def test_a_host_that_takes_no_work_is_left_out_or_fails(kube: Kube, namespace: str) -> None:
     kube.create(job(namespace, "cordoned-later", query("Ansible", "db"), suspend=True))
-    kube.wait("choice", lambda: slices(kube, namespace, "cordoned-later"))
+    wait_for_choice(kube, namespace, "cordoned-later")
     kube.patch("hosts", namespace, "host-3", {"spec": {"unschedulable": True}})
     kube.wait("count", lambda: kube.get("inventories", namespace, "shop")["status"]["hosts"] == 3)
     named = run(kube, invocation(namespace, "cordoned-named", "true", ["host-3", "host-1"]))
