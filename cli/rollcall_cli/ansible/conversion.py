@@ -196,7 +196,7 @@ class _Conversion:
         left_out = {
             "only for Ansible": tuple(name for name in found.ansible if name not in MAPPED),
             f"kept by Ansible Vault ({by_input})": found.vaulted,
-            f"secret by their names ({by_input}; --keep NAME takes one along all the same)": found.secret,
+            f"secret by name ({by_input}; --keep NAME takes one along all the same)": found.secret,
         }
         for what, names in left_out.items():
             if names:

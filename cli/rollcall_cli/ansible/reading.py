@@ -8,6 +8,7 @@ import datetime
 import json
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,10 +55,9 @@ def _need_ansible() -> None:
 
 class _Reader:
     def __init__(self, paths: Sequence[Path], playbooks: Path | None) -> None:
-        from ansible.plugins.loader import init_plugin_loader  # noqa: PLC0415
         from ansible.vars.manager import VariableManager  # noqa: PLC0415
 
-        init_plugin_loader()
+        _start_ansible()
         self._playbooks = playbooks
         self._loader = _loader()
         first = paths[0].resolve()
@@ -95,6 +95,14 @@ class _Reader:
         if self._playbooks is not None:
             found = combine_vars(found, get_vars_from_path(self._loader, str(self._playbooks), [entity], "all"))
         return _json_variables(found)
+
+
+@cache
+def _start_ansible() -> None:
+    """Tell Ansible once where its plugins are."""
+    from ansible.plugins.loader import init_plugin_loader  # noqa: PLC0415
+
+    init_plugin_loader()
 
 
 def _inventory(loader: Any, sources: list[str]) -> Any:
