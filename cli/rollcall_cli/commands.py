@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rollcall_cli import importing
+from rollcall_cli import importing, queries
 from rollcall_cli.errors import CommandError
 from rollcall_cli.notes import Notes
 
@@ -16,6 +16,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(importing.app, name="import")
+app.add_typer(queries.app, name="query")
 
 
 def _show_version(wanted: bool) -> None:
