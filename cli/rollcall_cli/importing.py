@@ -1,6 +1,7 @@
 """`rollcall import`: what is known of hosts elsewhere, as manifests."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,8 +12,13 @@ from rollcall_cli import kubenames
 from rollcall_cli.ansible.conversion import Wishes, convert
 from rollcall_cli.ansible.reading import read
 from rollcall_cli.errors import CommandError
-from rollcall_cli.manifests import LABEL_INVENTORY, write
-from rollcall_cli.notes import Notes
+from rollcall_cli.manifests import LABEL_INVENTORY, known_hosts_map, write
+from rollcall_cli.notes import Notes, counted
+from rollcall_cli.ssh.config import USER_CONFIG, Configuration
+from rollcall_cli.ssh.config import names as config_names
+from rollcall_cli.ssh.conversion import KNOWN_HOSTS_NAME
+from rollcall_cli.ssh.conversion import Wishes as SshWishes
+from rollcall_cli.ssh.conversion import convert as convert_ssh
 from rollcall_cli.ssh.known_hosts import HostKeys
 
 app = typer.Typer(no_args_is_help=True, help="Turn what is known of hosts elsewhere into manifests for kubectl apply.")
@@ -71,12 +77,56 @@ def ansible(
     imported = convert(read(paths, limit, playbook_dir), wishes)
     documents = [host.document(namespace) for host in imported.hosts]
     write([*documents, imported.inventory.document(namespace)], output)
-    for warning in imported.warnings:
+    _tell(notes, imported.warnings, imported.secrets)
+    groups = counted(imported.inventory.groups, "group")
+    notes.say(f"{counted(documents, 'Host')} and the Inventory {name} with {groups}{_where(output)}")
+
+
+@app.command("ssh")
+def ssh(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]", help="Only these hosts; all names in Host lines by default.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="The ssh_config; by default what ssh reads.")] = None,
+    known_hosts: KnownHostsFiles = None,
+    namespace: Namespace = None,
+    output: Output = None,
+    label: LabelOptions = None,
+    credentials: SecretName = None,
+    host_key_policy: Policy = HostKeyPolicy.STRICT,
+    run_commands: Annotated[
+        bool,
+        typer.Option("--run-commands", help="Let ssh run the commands in Match exec lines, as it always does."),
+    ] = False,
+) -> None:
+    """Turn the hosts of an ssh_config and known_hosts into Hosts.
+
+    OpenSSH's own ssh says what counts for each name, so that Match, Include and tokens mean what they always do. Jump
+    hosts become Hosts too. Keys are those of the known_hosts files that the configuration names.
+    """
+    notes = Notes()
+    found = config_names(config or USER_CONFIG.expanduser())
+    if found.commands and not run_commands:
+        raise CommandError(f"the configuration runs commands ({found.commands[0]}); --run-commands allows it")
+    aliases = names or found.aliases
+    if not aliases:
+        raise CommandError("no Host line names a host without patterns; say which, as for ssh")
+    keys = HostKeys.read(known_hosts) if known_hosts else None
+    wishes = SshWishes(namespace, _labels(label), credentials, host_key_policy, keys)
+    imported = convert_ssh(Configuration(config), aliases, wishes)
+    documents = [host.document(namespace) for host in imported.hosts]
+    if imported.known_hosts:
+        documents.insert(0, known_hosts_map(KNOWN_HOSTS_NAME, namespace, imported.known_hosts))
+    write(documents, output)
+    _tell(notes, imported.warnings, imported.secrets)
+    notes.say(f"{counted(imported.hosts, 'Host')}{_where(output)}")
+
+
+def _tell(notes: Notes, warnings: Iterable[str], commands: Iterable[str]) -> None:
+    for warning in warnings:
         notes.warn(warning)
-    for command in imported.secrets:
+    for command in commands:
         notes.warn(f"the Hosts refer to a Secret, which this makes: {command}")
-    groups = len(imported.inventory.groups)
-    notes.say(f"{len(documents)} Hosts and the Inventory {name} with {groups} groups{_where(output)}")
 
 
 def _inventory_name(given: str | None, path: Path) -> str:

@@ -48,7 +48,7 @@ def hops_in_options(text: str) -> tuple[Hop, ...]:
             if name.lower() == "proxyjump":
                 return hops(setting.strip())
             if name.lower() == "proxycommand":
-                return _of_command(setting.strip().strip("\"'"))
+                return hops_of_command(setting.strip().strip("\"'"))
     return ()
 
 
@@ -67,7 +67,8 @@ def _options(words: list[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _of_command(command: str) -> tuple[Hop, ...]:
+def hops_of_command(command: str) -> tuple[Hop, ...]:
+    """The hosts in a `ProxyCommand` that is `ssh -W`. Raises ValueError for any other."""
     words = shlex.split(command)
     if words[:1] == ["exec"]:
         words = words[1:]

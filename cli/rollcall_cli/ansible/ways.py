@@ -1,12 +1,12 @@
 """How the hosts of an inventory are reached: address, login, and over which others."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from rollcall_cli.ansible.content import Content, Member, Unanswered, Vaulted
+from rollcall_cli.credentials import secret_command, shell_path
 from rollcall_cli.errors import CommandError
 from rollcall_cli.jumps import Hop, hops_in_options
 
@@ -49,9 +49,7 @@ class Credentials:
 
     def command(self, name: str, namespace: str | None) -> str:
         """The command that makes the Secret, where words in capitals are for a person to fill in."""
-        where = f" --namespace={namespace}" if namespace else ""
-        files = (f" --from-file={key}={place}" for key, place in self.places)
-        return f"kubectl create secret generic {name}{where}{''.join(files)}"
+        return secret_command(name, namespace, self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,4 @@ def _credentials(member: Member) -> Credentials | None:
 
 
 def _file(value: Any) -> str:
-    """A path for a shell, which does not expand `~` within a word."""
-    if not isinstance(value, str):
-        return "FILE_WITH_SSH_PRIVATEKEY"
-    return f'"$HOME"/{shlex.quote(value[2:])}' if value.startswith("~/") else shlex.quote(value)
+    return shell_path(value) if isinstance(value, str) else "FILE_WITH_SSH_PRIVATEKEY"
