@@ -10,6 +10,7 @@ COPY core core
 COPY operator operator
 COPY runner runner
 COPY api api
+COPY cli cli
 RUN /opt/rollcall/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps . \
     && /opt/rollcall/bin/python -m compileall -q /opt/rollcall/lib \
     && /opt/rollcall/bin/pip uninstall --quiet --yes pip
@@ -24,6 +25,7 @@ COPY core core
 COPY operator operator
 COPY runner runner
 COPY api api
+COPY cli cli
 RUN /opt/rollcall/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps . \
     && /opt/rollcall/bin/python -m compileall -q /opt/rollcall/lib \
     && /opt/rollcall/bin/pip uninstall --quiet --yes pip

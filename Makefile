@@ -59,7 +59,7 @@ lint: $(VENV)/.installed
 	@echo "== lint and types"
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy --no-error-summary core operator runner api tests/support hack/local_cluster
+	@$(BIN)/mypy --no-error-summary core operator runner api cli tests/support hack/local_cluster
 	@$(BIN)/lint-imports --no-logo 2>&1 | tail -n 12
 
 format: $(VENV)/.installed ## format the code

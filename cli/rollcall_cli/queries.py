@@ -1,0 +1,100 @@
+"""`rollcall query`: what queries mean, and which hosts they select, before a job runs on them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollcall.query.evaluate import OutOfRangeError, select
+from rollcall.query.explain import explain as in_words
+from rollcall.query.explain import why as reasons
+from rollcall.query.index import Index
+from rollcall.resources.meta import LabelSelector
+from rollcall.targeting import matches
+from rollcall_cli import hostrows
+from rollcall_cli.errors import CommandError
+from rollcall_cli.hostrows import Document
+from rollcall_cli.notes import Notes, counted, listed
+from rollcall_cli.questions import Language, read
+
+app = typer.Typer(no_args_is_help=True, help="Try queries for hosts before a job runs on them.")
+
+LanguageOption = Annotated[
+    Language, typer.Option("--language", "-l", case_sensitive=False, help="As in spec.targeting.query.language.")
+]
+Text = Annotated[str, typer.Argument(metavar="TEXT", help="The query, as in spec.targeting.query.text.")]
+
+
+@app.command("explain")
+def explain(text: Text, language: LanguageOption) -> None:
+    """Say in words what a query asks, a condition on a line."""
+    typer.echo(in_words(read(language, text)))
+
+
+@app.command("hosts")
+def hosts(
+    text: Text,
+    language: LanguageOption,
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]", help="Files with Host manifests; - for stdin.")
+    ] = None,
+    filename: Annotated[
+        list[Path] | None, typer.Option("--filename", "-f", help="The same, as for kubectl; may be repeated.")
+    ] = None,
+    inventory: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Ask only hosts of this Inventory in the manifests, with its groups."),
+    ] = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say for each host which conditions hold, and what it has.")
+    ] = False,
+) -> None:
+    """Show which hosts a query selects, in the order in which a job would take them.
+
+    The hosts come from manifests, such as those of `kubectl get hosts -o yaml`.
+    """
+    paths = [*(files or ()), *(filename or ())]
+    if not paths:
+        raise CommandError("no manifests are given: name a file, or - for stdin, as after kubectl get hosts -o yaml")
+    found, inventories = hostrows.read(paths)
+    if not found:
+        raise CommandError(f"no Host is in {listed(list(map(str, paths)))}")
+    index = _index(found, inventories, inventory)
+    statement = read(language, text, frozenset(index.names(index.all)))
+    try:
+        selected = select(statement, index)
+    except OutOfRangeError as error:
+        raise CommandError(f"the query has no answer: {error}") from None
+    for name in index.names(index.all) if why else selected:
+        typer.echo(f"{name}: {'selected' if name in selected else 'not selected'}" if why else name)
+        if why:
+            typer.echo("\n".join(f"  {line}" for line in reasons(statement.query, name, index).splitlines()))
+    Notes().say(f"{len(selected)} of {counted(range(len(index)), 'host')}")
+
+
+def _index(found: list[Document], inventories: dict[str, Document], name: str | None) -> Index:
+    able = [host for host in found if not (host.get("spec") or {}).get("unschedulable")]
+    if name is None:
+        return Index(hostrows.rows(able))
+    if name not in inventories:
+        there = f"there are {listed(list(inventories))}" if inventories else "there is none"
+        raise CommandError(f"no Inventory {name} is in the manifests; {there}")
+    inventory = inventories[name]
+    above = hostrows.groups_above(inventory)
+    groups = {*(inventory["spec"].get("groups") or {}), *above}
+    everything = Index(hostrows.rows(able, above), groups=groups)
+    members = _members(inventory, able, everything)
+    return Index({name: everything.row(name) or {} for name in members}, groups=groups)
+
+
+def _members(inventory: Document, able: list[Document], everything: Index) -> list[str]:
+    match inventory["spec"]:
+        case {"hosts": [*names]}:
+            return [name for name in names if everything.row(name) is not None]
+        case {"selector": selector}:
+            wanted = LabelSelector.model_validate(selector or {})
+            return [host["metadata"]["name"] for host in able if matches(wanted, host["metadata"].get("labels") or {})]
+        case {"query": {"language": language, "text": text}}:
+            return select(read(Language(language), text, frozenset(everything.names(everything.all))), everything)
+        case _:
+            raise CommandError(f"the Inventory {inventory['metadata']['name']} has neither hosts, selector nor query")

@@ -1,0 +1,64 @@
+"""Queries as people type them, and where they are wrong."""
+
+import json
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from rich.cells import cell_len
+
+from rollcall.query import ansible, foreman, pql
+from rollcall.query.ast import Statement
+from rollcall.query.errors import QueryError
+from rollcall_cli.errors import CommandError
+from rollcall_cli.hostrows import TARGETS
+
+_SHOWN: Final = 60
+"""How much of a long line is shown on either side of what is wrong."""
+
+
+class Language(StrEnum):
+    """The languages of `spec.targeting.query`."""
+
+    FOREMAN = "Foreman"
+    ANSIBLE = "Ansible"
+    PQL = "PQL"
+
+
+def read(language: Language, text: str, names: frozenset[str] = frozenset()) -> Statement:
+    """What a text asks; PQL also as its arrays. `names` are those of all hosts. Raises CommandError, which points."""
+    try:
+        match language:
+            case Language.FOREMAN:
+                return Statement(foreman.parse(text, TARGETS, datetime.now().astimezone(), targeting=True))
+            case Language.ANSIBLE:
+                return Statement(ansible.parse(text, names))
+            case Language.PQL if text.lstrip().startswith("["):
+                return _arrays(text)
+            case Language.PQL:
+                return pql.parse(text)
+    except QueryError as error:
+        raise CommandError(f"{error}\n{pointed(text, error.position)}") from None
+
+
+def _arrays(text: str) -> Statement:
+    """Their errors have no place."""
+    try:
+        return pql.parse_arrays(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise CommandError(f"this is no JSON: {error.msg}\n{pointed(text, error.pos)}") from None
+    except (QueryError, RecursionError) as error:
+        expected = getattr(error, "expected", "") or "nesting that is less deep"
+        message = getattr(error, "message", "the arrays are nested too deep")
+        raise CommandError(f"{message}: expected {expected}") from None
+
+
+def pointed(text: str, position: int) -> str:
+    """The line of the text with that position, and a caret below it."""
+    start = text.rfind("\n", 0, position) + 1
+    line = text[start:].partition("\n")[0].replace("\t", " ")
+    place = position - start
+    first = max(0, place - _SHOWN)
+    before = ("..." if first else "") + line[first:place]
+    after = line[place : place + _SHOWN] + ("..." if len(line) > place + _SHOWN else "")
+    return f"  {before}{after}\n  {' ' * cell_len(before)}^"

@@ -1,0 +1,1 @@
+"""What OpenSSH knows of hosts, as manifests."""

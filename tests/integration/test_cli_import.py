@@ -1,0 +1,129 @@
+"""An Ansible inventory of 200 hosts, brought in by the command line and kubectl, and a job on a slice of it."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.inventories import CANARIES, HOSTS, SECRETS, write_inventory
+from support.jobs import events, output, results, run, slices
+from support.kube import Kube, Object, condition
+from support.operator import Operator
+from support.sshhosts import KeyPair, SshHost
+
+ROLLCALL = Path(sys.executable).parent / "rollcall"
+KINDS = ("Host",)
+"""What of the manifests is applied."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """An inventory on disk, of whose hosts some can be reached, and what `rollcall import` made of it."""
+
+    folder: Path
+    known_hosts: Path
+    manifests: str
+    said: str
+
+
+def kubectl(kube: Kube, namespace: str, *arguments: str, stdin: str = "") -> str:
+    command = ["kubectl", "--kubeconfig", str(kube.kubeconfig), "--namespace", namespace, *arguments]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def import_ansible(*arguments: str | Path) -> tuple[str, str]:
+    command = [ROLLCALL, "import", "ansible", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def of_kinds(manifests: str) -> str:
+    """The manifests that are applied, as a stream."""
+    return yaml.safe_dump_all(part for part in yaml.safe_load_all(manifests) if part["kind"] in KINDS)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, hosts: list[SshHost], client_key: KeyPair) -> Fleet:
+    folder = tmp_path_factory.mktemp("fleet")
+    key = folder / "ops_key"
+    key.write_text(client_key.private)
+    known = folder / "known_hosts"
+    known.write_text("".join(f"{host.address} {host.host_key}\n" for host in hosts))
+    addresses = {name: host.address for name, host in zip(CANARIES, hosts, strict=False)}
+    inventory = write_inventory(folder, key, addresses)
+    manifests, said = import_ansible(inventory, "--known-hosts", known)
+    return Fleet(inventory, known, manifests, said)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported(kube: Kube, namespace: str, operator: Operator, fleet: Fleet) -> None:
+    """All 200 hosts in the namespace, and nothing else there; the Secret is made as the command says."""
+    for number in range(10):
+        kube.delete("hosts", namespace, f"host-{number}")
+    kubectl(kube, namespace, "apply", "-f", "-", stdin=of_kinds(fleet.manifests))
+    (command,) = re.findall(r"kubectl create secret generic prod-credentials-1 .*", fleet.said)
+    environment = {**os.environ, "KUBECONFIG": str(kube.kubeconfig)}
+    subprocess.run(["sh", "-c", f"{command} --namespace {namespace}"], env=environment, check=True, capture_output=True)
+
+
+def valid(host: Object) -> bool:
+    return (condition(host, "Valid") or {}).get("status") != "False"
+
+
+def test_every_host_is_there_and_valid(kube: Kube, namespace: str) -> None:
+    found = kube.list("hosts", namespace, labelSelector="rollcall.dev/inventory=prod")
+    assert len(found) == HOSTS
+    assert all(map(valid, found))
+    text = yaml.safe_dump(found)
+    assert not [secret for secret in SECRETS if secret in text]
+
+
+def test_applying_again_changes_nothing(kube: Kube, namespace: str, fleet: Fleet) -> None:
+    manifests, _ = import_ansible(fleet.folder, "--known-hosts", fleet.known_hosts)
+    assert manifests == fleet.manifests
+    said = kubectl(kube, namespace, "apply", "-f", "-", stdin=of_kinds(manifests))
+    assert said.count(" unchanged\n") == HOSTS
+    assert said.count("\n") == HOSTS
+
+
+def test_server_side_apply_and_a_folder_work_too(kube: Kube, namespace: str, fleet: Fleet, tmp_path: Path) -> None:
+    import_ansible(fleet.folder, "--output", tmp_path / "made", "--limit", "cache", "--known-hosts", fleet.known_hosts)
+    (tmp_path / "made" / "inventory-prod.yaml").unlink()
+    arguments = ("--server-side", "--force-conflicts", "--dry-run=server", "-f", str(tmp_path / "made"))
+    assert kubectl(kube, namespace, "apply", *arguments).count("serverside-applied") == 20
+
+
+def test_a_job_runs_on_a_slice_of_it(kube: Kube, namespace: str, fleet: Fleet) -> None:
+    labelled, _ = import_ansible(
+        fleet.folder, "--known-hosts", fleet.known_hosts, "--limit", "canary", "--label", "ring=canary"
+    )
+    kubectl(kube, namespace, "apply", "-f", "-", stdin=of_kinds(labelled))
+    kube.create({
+        "apiVersion": "rollcall.dev/v1alpha1", "kind": "JobTemplate",
+        "metadata": {"name": "look", "namespace": namespace},
+        "spec": {"provider": "SSH", "ssh": {"script": "echo {{ host.name }} is in {{ host.variables.rack }}\n"}},
+    })  # fmt: skip
+    invocation = {
+        "apiVersion": "rollcall.dev/v1alpha1", "kind": "JobInvocation",
+        "metadata": {"name": "look", "namespace": namespace},
+        "spec": {"templateRef": {"name": "look"}, "targeting": {"selector": {"matchLabels": {"ring": "canary"}}}},
+    }  # fmt: skip
+    ended = run(kube, invocation, 120)
+    assert (condition(ended, "Complete") or {}).get("status") == "True", (
+        ended["status"],
+        slices(kube, namespace, "look"),
+    )
+    assert {name: found["state"] for name, found in results(kube, namespace, "look").items()} == dict.fromkeys(
+        CANARIES, "Succeeded"
+    )
+    said = events(kube, namespace, "look")
+    for number, name in enumerate(CANARIES):
+        assert output(said[name]) == f"{name} is in r{number}\n".encode()
