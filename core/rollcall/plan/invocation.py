@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from rollcall.names import ConditionType, Reason
+from rollcall.plan.choosing import inventory_name
 from rollcall.plan.conditions import conclude, unless_same
 from rollcall.plan.holding import chooses_at_start, hold_back, may_choose_since
 from rollcall.plan.observed import Note, Observed, Plan
@@ -99,6 +100,7 @@ def _recover(observed: Observed, now: datetime) -> Plan:
         now,
         (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, f"{total} hosts, as the slices that exist say"),
         state=InvocationState.RUNNING,
+        inventory=inventory_name(observed),
         slices=max((slice_.spec.index + 1 for slice_ in observed.slices), default=0),
         hosts=HostCounts(total=total, pending=total),
     )
