@@ -5,11 +5,12 @@ each other in Ansible's order: those of all hosts, then each group's, the deeper
 ones by name, then the host's own.
 """
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from rollcall.resources.host import MAX_VARIABLES_BYTES, Host, json_size
+from rollcall.resources.host import GROUP_NAME, MAX_VARIABLES_BYTES, Host, json_size
 from rollcall.resources.inventory import Inventory, InventoryGroup
 
 ALL: Final = "all"
@@ -26,7 +27,9 @@ class Groups:
     """The groups of an inventory, with those above each."""
 
     def __init__(self, groups: Mapping[str, InventoryGroup]) -> None:
-        """Raises InventoryError for groups that contain themselves."""
+        """Raises InventoryError for groups that contain themselves, and for names that no group can have."""
+        if wrong := next((name for name in groups if not re.fullmatch(GROUP_NAME, name)), None):
+            raise InventoryError(f"spec.groups: {wrong[:80]!r} is no name of a group; it must match {GROUP_NAME}")
         self._parents: defaultdict[str, list[str]] = defaultdict(list)
         for name, group in groups.items():
             for child in group.children:
@@ -83,7 +86,7 @@ class InventoryView:
     """An inventory as the hosts of a job have it."""
 
     def __init__(self, inventory: Inventory) -> None:
-        """Raises InventoryError for groups that contain themselves."""
+        """Raises InventoryError as `Groups` does."""
         self._spec = inventory.spec
         self.groups = Groups(inventory.spec.groups)
 

@@ -6,12 +6,13 @@ change, and written only where something is new: ten thousand Hosts that are app
 
 import asyncio
 import logging
+import time
 from datetime import UTC, datetime
 from typing import Final
 
 from rollcall.names import Kind
 from rollcall.plan.inventories import status_of
-from rollcall.resources.inventory import Inventory
+from rollcall.resources.inventory import Inventory, InventoryStatus
 from rollcall_operator.cluster import Cluster, ClusterError, NotFoundError
 from rollcall_operator.store import Store
 
@@ -21,6 +22,8 @@ SETTLE_SECONDS: Final = 0.5
 """How long changes are waited for that come with the first."""
 REST_SECONDS: Final = 2.0
 """How long at least between two looks."""
+REST: Final = 4
+"""How many times as long as a look took to rest after it: jobs come first."""
 ANEW_SECONDS: Final = 60.0
 """After what time without a change queries are asked again: some ask for the time that has passed."""
 
@@ -49,23 +52,27 @@ class Inventories:
                 self._changed.update(self._store.inventories)
             self._arrived.clear()
             namespaces, self._changed = self._changed, set()
+            thought = 0.0
             for namespace in namespaces:
-                await self._look_at(namespace)
-            await asyncio.sleep(REST_SECONDS)
+                thought += await self._look_at(namespace)
+            await asyncio.sleep(max(REST_SECONDS, REST * thought))
 
-    async def _look_at(self, namespace: str) -> None:
+    async def _look_at(self, namespace: str) -> float:
+        """Judge the inventories of a namespace; returns how long it took to think, in seconds."""
+        thought = 0.0
         for name in list(self._store.inventories.get(namespace, ())):
             inventory = self._store.inventories[namespace].get(name)
             if isinstance(inventory, Inventory):
-                await self._judge(inventory)
+                begun = time.perf_counter()
+                status = status_of(inventory, self._store.fleet(namespace), datetime.now(UTC))
+                thought += time.perf_counter() - begun
+                if status != inventory.status:
+                    await self._write(inventory, status)
                 await asyncio.sleep(0)  # one takes tens of milliseconds with many hosts
+        return thought
 
-    async def _judge(self, inventory: Inventory) -> None:
-        """Write the inventory's status if it does not say what is true."""
+    async def _write(self, inventory: Inventory, status: InventoryStatus) -> None:
         namespace, name = inventory.metadata.namespace, inventory.metadata.name
-        status = status_of(inventory, self._store.fleet(namespace), datetime.now(UTC))
-        if status == inventory.status:
-            return
         written = status.wire()
         patch = {"status": {**written, "hosts": written.get("hosts")}}  # null takes a count away that is not known
         plural = Kind.INVENTORY.plural

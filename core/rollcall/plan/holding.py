@@ -64,6 +64,11 @@ def may_choose_since(invocation: JobInvocation, now: datetime) -> datetime:
     return max(created, invocation.spec.start_at or created, *opened)
 
 
+def latest_choice(invocation: JobInvocation) -> datetime | None:
+    """Until when the hosts must have been chosen, where that is the start."""
+    return invocation.spec.start_before if chooses_at_start(invocation) else None
+
+
 def _waiting_status(
     invocation: JobInvocation, found: Problem | Resolution, gate: Wait, now: datetime
 ) -> JobInvocationStatus:

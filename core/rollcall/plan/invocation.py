@@ -10,8 +10,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from rollcall.names import ConditionType, Reason
+from rollcall.plan.choosing import inventory_name
 from rollcall.plan.conditions import conclude, unless_same
-from rollcall.plan.holding import chooses_at_start, hold_back, may_choose_since
+from rollcall.plan.holding import chooses_at_start, hold_back, latest_choice, may_choose_since
 from rollcall.plan.observed import Note, Observed, Plan
 from rollcall.plan.playbooks import provider_of
 from rollcall.plan.resolution import Problem, Resolution, examine
@@ -99,6 +100,7 @@ def _recover(observed: Observed, now: datetime) -> Plan:
         now,
         (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, f"{total} hosts, as the slices that exist say"),
         state=InvocationState.RUNNING,
+        inventory=inventory_name(observed),
         slices=max((slice_.spec.index + 1 for slice_ in observed.slices), default=0),
         hosts=HostCounts(total=total, pending=total),
     )
@@ -130,7 +132,9 @@ def _reject(observed: Observed, problem: Problem, now: datetime) -> Plan:
     return Plan(
         status=unless_same(status, invocation),
         notes=() if repeated else (Note(problem.reason, message, warning=True),),
-        again_at=min(deadline, now + observed.timing.progress) if waiting else None,
+        again_at=min(deadline, now + observed.timing.progress, latest_choice(invocation) or deadline)
+        if waiting
+        else None,
         done=not waiting,
     )
 

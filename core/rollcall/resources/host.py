@@ -12,7 +12,8 @@ from rollcall.work import HostKeyPolicy
 DEFAULT_PORT = 22
 MAX_FACTS_BYTES: Final = 32_768
 MAX_VARIABLES_BYTES: Final = 32_768
-GroupName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
+GROUP_NAME: Final = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
+GroupName = Annotated[str, Field(min_length=1, max_length=253, pattern=GROUP_NAME)]
 
 
 class Exclusive(StrEnum):

@@ -179,3 +179,10 @@ def test_the_hosts_of_a_rerun_are_known_at_its_creation() -> None:
         after(60),
     )  # fmt: skip
     assert plan.done, "that the earlier run is not there is not waited for until the start"
+
+
+def test_a_start_window_that_ends_while_something_is_missing_is_not_slept_through() -> None:
+    missing = {"selector": None, "inventoryRef": {"name": "inv"}}
+    plan = reconcile(observed("a", startBefore=moment(1), targeting=missing), NOW)
+    assert plan.again_at is not None
+    assert plan.again_at <= after(1)

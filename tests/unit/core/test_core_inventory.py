@@ -85,6 +85,11 @@ def test_groups_that_contain_themselves_are_refused(groups: dict[str, Any], said
     assert str(raised.value) == f"spec.groups leads in a circle: {said}; take one of them out"
 
 
+def test_a_name_that_no_group_can_have_is_refused() -> None:
+    with pytest.raises(InventoryError, match=r"^spec.groups: 'no group' is no name of a group; it must match \^"):
+        Groups(inventory(groups={"web": group(), "no group": group()}).spec.groups)
+
+
 def test_a_thousand_groups_below_each_other_are_no_trouble() -> None:
     groups = {f"g{number}": group(f"g{number + 1}", x=number) for number in range(999)}
     began = time.perf_counter()
