@@ -39,7 +39,7 @@ check: lint verify ## lint, types, import rules, generated files
 
 unit: $(VENV)/.installed ## pure tests, in seconds
 	@echo "== unit"
-	@$(PYTEST) -q tests/unit
+	@$(PYTEST) -q --numprocesses auto tests/unit
 
 contract: $(VENV)/.installed ## the REST dialects against their contracts
 	@echo "== contract"

@@ -15,6 +15,8 @@ LABEL_SLICE: Final = f"{GROUP}/slice"
 """The name of the JobSlice that a pod or output belongs to."""
 LABEL_TEMPLATE: Final = f"{GROUP}/template"
 """The name of the JobTemplate that an invocation was made from."""
+LABEL_FACTS: Final = f"{GROUP}/facts"
+"""On a ConfigMap: Hosts take facts from it."""
 LABEL_COMPONENT: Final = "app.kubernetes.io/component"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "rollcall"
@@ -35,6 +37,7 @@ class Kind(StrEnum):
     """The custom resource kinds of the group."""
 
     HOST = "Host"
+    INVENTORY = "Inventory"
     JOB_TEMPLATE = "JobTemplate"
     JOB_INVOCATION = "JobInvocation"
     JOB_SLICE = "JobSlice"
@@ -43,7 +46,7 @@ class Kind(StrEnum):
     @property
     def plural(self) -> str:
         """The resource name in API paths."""
-        return f"{self.value.lower()}s"
+        return "inventories" if self is Kind.INVENTORY else f"{self.value.lower()}s"
 
 
 class HostState(StrEnum):
@@ -120,6 +123,12 @@ class Reason(StrEnum):
     """There is no JobTemplate of that name in the namespace."""
     HOST_NOT_FOUND = "HostNotFound"
     """A host that the targeting names does not exist in the namespace."""
+    HOST_UNSCHEDULABLE = "HostUnschedulable"
+    """The host takes no new work: its `spec.unschedulable` is true."""
+    INVENTORY_NOT_FOUND = "InventoryNotFound"
+    """There is no Inventory of that name in the namespace."""
+    INVALID_QUERY = "InvalidQuery"
+    """The query, or an inventory's, cannot be read."""
     SECRET_NOT_FOUND = "SecretNotFound"
     """A Secret with credentials does not exist in the namespace."""
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"

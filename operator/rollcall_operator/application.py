@@ -10,7 +10,8 @@ import kopf
 from rollcall.names import Kind
 from rollcall_operator.cluster import Cluster, Document
 from rollcall_operator.expiry import Expiry
-from rollcall_operator.hosts import judge
+from rollcall_operator.hosts import HostJudge
+from rollcall_operator.inventories import Inventories
 from rollcall_operator.invocations import Reconciler
 from rollcall_operator.numbering import Numbering
 from rollcall_operator.output_store import open_store
@@ -34,6 +35,9 @@ class Application:
         self.reconciler = Reconciler(cluster, self.store, settings)
         self.numbering = Numbering(cluster, settings.own_namespace)
         self.expiry = Expiry(cluster, self.store)
+        self.inventories = Inventories(cluster, self.store)
+        self.judge = HostJudge(cluster, self.store)
+        self.store.fleet_changed = self._fleet_changed
         stores = [open_store(address, cluster) for address in settings.output.stores]
         self.sweep = Sweep(cluster, self.store, stores, settings.output, settings.namespaces)
         self._watches = [
@@ -78,9 +82,15 @@ class Application:
         self._number(Kind.HOST, event)
         metadata = event["object"]["metadata"]
         if self._rare(Kind.HOST, event):
-            host = self.store.hosts[metadata["namespace"]].get(metadata["name"])
-            if host is not None:
-                await judge(self.cluster, host)
+            await self.judge.judge(metadata["namespace"], metadata["name"])
+
+    def inventory_event(self, event: kopf.RawEvent) -> None:
+        """Take in a watch event about an Inventory."""
+        self._rare(Kind.INVENTORY, event)
+
+    def _fleet_changed(self, namespace: str, names: Iterable[str]) -> None:
+        self.inventories.notice(namespace)
+        self.judge.notice(namespace, names)
 
     def invocation_event(self, event: kopf.RawEvent) -> None:
         """Take in a watch event about a JobInvocation: number it, and remember when it expires."""

@@ -24,6 +24,7 @@ from rollcall.names import (
     Kind,
     Reason,
 )
+from rollcall.plan.contacts import contacts
 from rollcall.plan.observed import Note, Observed, Plan, Refusal
 from rollcall.plan.playbooks import provider_of, with_text
 from rollcall.plan.pods import HURRIED_GRACE_SECONDS
@@ -38,6 +39,7 @@ from rollcall.work import MAX_WORK_BYTES, StopOrder
 from rollcall_operator import manifests
 from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotFoundError, RefusedError
 from rollcall_operator.config_maps import read_config_maps
+from rollcall_operator.contacts import Contacts
 from rollcall_operator.host_keys import HostKeys
 from rollcall_operator.runner_pods import pod_of_template
 from rollcall_operator.settings import Settings
@@ -77,6 +79,7 @@ class Execution:
         self._store = store
         self._settings = settings
         self._host_keys = HostKeys(cluster, store)
+        self.contacts = Contacts(cluster, store)
         self._emissions: set[asyncio.Task[None]] = set()
 
     async def carry_out(self, observed: Observed, plan: Plan, memory: Memory) -> None:
@@ -99,6 +102,7 @@ class Execution:
             for slice_, status in plan.slice_statuses
             if (found := seen[slice_]) is not None
         )
+        self.contacts.notice(namespace, contacts(observed.template, (status for _, status in plan.slice_statuses)))
         await _all(self.release_pod(key, slice_) for slice_ in plan.release_pods if slice_ not in seen)
         await _all(self._give_order(key, slice_, order) for slice_, order in plan.orders)
         await _all(self.delete_pod(key, slice_) for slice_ in plan.delete_pods if slice_ not in plan.hasten_pods)
@@ -208,11 +212,13 @@ class Execution:
         jumps = all_jump_hosts(logged_in_to, hosts)
         secrets = await self.read_secrets(namespace, work_secrets(invocation, logged_in_to, jumps))
         config_maps = await read_config_maps(self._cluster, namespace, known_hosts_maps((*logged_in_to, *jumps)))
-        limit = self._settings.runner.output_limit_bytes
+        limit, inventories = self._settings.runner.output_limit_bytes, observed.inventories
 
         def prepare_all() -> dict[str, Prepared]:
             return {
-                slice_.metadata.name: prepare(invocation, slice_, template, hosts, secrets, limit, config_maps)
+                slice_.metadata.name: prepare(
+                    invocation, slice_, template, hosts, secrets, limit, config_maps, inventories
+                )
                 for slice_ in slices
             }
 

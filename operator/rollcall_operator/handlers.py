@@ -30,6 +30,10 @@ def register(registry: kopf.OperatorRegistry, application: Application) -> None:
     async def host_event(event: kopf.RawEvent, **_: Any) -> None:
         await application.host_event(event)
 
+    @kopf.on.event(GROUP, VERSION, Kind.INVENTORY.plural, registry=registry)
+    async def inventory_event(event: kopf.RawEvent, **_: Any) -> None:
+        application.inventory_event(event)
+
     @kopf.on.event(GROUP, VERSION, Kind.JOB_TEMPLATE.plural, registry=registry)
     async def template_event(event: kopf.RawEvent, **_: Any) -> None:
         application.template_event(event)

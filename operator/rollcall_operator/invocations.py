@@ -50,6 +50,7 @@ class Reconciler:
         self._settings = settings
         self._collector = Collector(cluster, store, settings, self.nudge)
         self._execution = Execution(cluster, store, settings)
+        self.contacts = self._execution.contacts
         self._memories: defaultdict[Key, Memory] = defaultdict(Memory)
         self._locks = Locks()
         self._claimants: dict[Key, Claimant] = {}
@@ -184,7 +185,7 @@ class Reconciler:
         observed = self._look(key, invocation, memory)
         if invocation.condition(ConditionType.RESOLVED) is not None:
             return observed
-        secrets = await self._execution.read_secrets(key[0], needed_secrets(observed))
+        secrets = await self._execution.read_secrets(key[0], needed_secrets(observed, datetime.now(UTC)))
         keys = {name: None if data is None else frozenset(data) for name, data in secrets.items()}
         template = await self._execution.with_playbook(observed.template)
         return replace(self._look(key, invocation, memory), secrets=keys, template=template)
@@ -205,7 +206,9 @@ class Reconciler:
             pods=pods,
             collected=self._collector.collected(key, slices.open),
             refused=memory.refused,
-            hosts=self._store.hosts[namespace],
+            hosts=self._store.hosts[namespace].hosts,
+            index=self._store.hosts[namespace].index,
+            inventories=self._store.inventories[namespace],
             template=chosen_template(invocation, self._store.templates[namespace]),
             made=memory.made_pods,
             output_exceeded=self._collector.exceeded(key),

@@ -68,6 +68,9 @@ async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyn
     parts = [
         application.numbering.run(),
         application.expiry.run(),
+        application.inventories.run(),
+        application.judge.run(),
+        application.reconciler.contacts.run(),
         application.watch(),
         health.watch_the_watches(application),
         _release_orphans(application),

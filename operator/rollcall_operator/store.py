@@ -18,10 +18,13 @@ from rollcall.names import Kind
 from rollcall.plan.pods import Pod, read_pod
 from rollcall.plan.slices import Slices
 from rollcall.resources.host import Host
+from rollcall.resources.inventory import Inventory
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.resources.meta import Resource
+from rollcall.targeting import Fleet
+from rollcall_operator.host_cache import HostCache
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +38,12 @@ MAX_GONE: Final = 10_000
 
 _MODELS: dict[str, type[Resource]] = {
     Kind.HOST.plural: Host,
+    Kind.INVENTORY.plural: Inventory,
     Kind.JOB_TEMPLATE.plural: JobTemplate,
     Kind.JOB_INVOCATION.plural: JobInvocation,
     Kind.JOB_SLICE.plural: JobSlice,
 }
-WATCHED = (*_MODELS, "pods")
+WATCHED = (*_MODELS, "configmaps", "pods")
 
 
 @dataclass
@@ -49,10 +53,15 @@ class Store:
     changed: Callable[[Key], None] = lambda _: None
     replaced: Callable[[Entry | None, Entry | None], None] = lambda _, __: None
     """Called with what an invocation, a slice or a pod was and what it is now; None while it is not there."""
+    fleet_changed: Callable[[str, Iterable[str]], None] = lambda _, __: None
+    """Called with a namespace of which a Host or an Inventory has changed, and the names of those Hosts that take facts
+    from elsewhere which have changed."""
     invocations: dict[Key, JobInvocation] = field(default_factory=dict)
     templates: defaultdict[str, dict[str, JobTemplate | str]] = field(default_factory=lambda: defaultdict(dict))
     """A template that cannot be read is a sentence that says why."""
-    hosts: defaultdict[str, dict[str, Host]] = field(default_factory=lambda: defaultdict(dict))
+    hosts: defaultdict[str, HostCache] = field(default_factory=lambda: defaultdict(HostCache))
+    inventories: defaultdict[str, dict[str, Inventory | str]] = field(default_factory=lambda: defaultdict(dict))
+    """An inventory that cannot be read is a sentence that says why."""
     slices: defaultdict[Key, dict[str, JobSlice]] = field(default_factory=lambda: defaultdict(dict))
     """By invocation, then by name."""
     dealt: dict[str, Slices] = field(default_factory=dict)
@@ -103,7 +112,12 @@ class Store:
             case Kind.JOB_TEMPLATE.plural:
                 self.templates[namespace].pop(name, None)
             case Kind.HOST.plural:
-                self.hosts[namespace].pop(name, None)
+                self.hosts[namespace].remove(name)
+                self.fleet_changed(namespace, ())
+            case Kind.INVENTORY.plural:
+                self.inventories[namespace].pop(name, None)
+            case "configmaps":
+                self.fleet_changed(namespace, self.hosts[namespace].put_facts(name, None))
             case Kind.JOB_SLICE.plural:
                 self.with_output.discard((namespace, name))
                 self._forget_child(self.slices, identity)
@@ -140,9 +154,17 @@ class Store:
             if identity[0] == plural and version <= as_of and identity[1:] not in listed
         ]
 
+    def fleet(self, namespace: str) -> Fleet:
+        """What hosts are chosen from in a namespace."""
+        known = self.hosts[namespace]
+        return Fleet(known.hosts, known.index, self.inventories[namespace])
+
     def _keep(self, plural: str, document: Document) -> None:
         metadata = document["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
+        if plural == "configmaps":
+            self.fleet_changed(namespace, self.hosts[namespace].put_facts(name, document.get("data") or {}))
+            return
         try:
             parsed = read_pod(document) if plural == "pods" else parse(plural, document)
         except (ValidationError, ValueError) as error:
@@ -156,7 +178,11 @@ class Store:
             case JobTemplate():
                 self.templates[namespace][name] = parsed
             case Host():
-                self.hosts[namespace][name] = parsed
+                self.hosts[namespace].put(parsed)
+                self.fleet_changed(namespace, ())
+            case Inventory():
+                self.inventories[namespace][name] = parsed
+                self.fleet_changed(namespace, ())
             case JobSlice():
                 holds_output = bool((document.get("status") or {}).get("output"))
                 (self.with_output.add if holds_output else self.with_output.discard)((namespace, name))
@@ -192,8 +218,11 @@ class Store:
         logger.warning("cannot read %s %s/%s: %s", plural, namespace, name, said)
         if plural == Kind.JOB_TEMPLATE.plural:
             self.templates[namespace][name] = said
+        elif plural == Kind.INVENTORY.plural:
+            self.inventories[namespace][name] = said
         elif plural == Kind.HOST.plural:
-            self.hosts[namespace].pop(name, None)
+            self.hosts[namespace].remove(name)
+            self.fleet_changed(namespace, ())
 
 
 def parse(plural: str, document: Document) -> Resource:

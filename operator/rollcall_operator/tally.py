@@ -115,7 +115,7 @@ class Tally(Collector):
         """The gauges, for the registry."""
         store = self._store
         known = {
-            Kind.HOST.plural: sum(len(hosts) for hosts in store.hosts.values()),
+            Kind.HOST.plural: sum(len(known.hosts) for known in store.hosts.values()),
             Kind.JOB_TEMPLATE.plural: sum(map(len, store.templates.values())),
             Kind.JOB_INVOCATION.plural: len(store.invocations),
             **self._children,

@@ -1,7 +1,8 @@
-"""Watches of slices and runner pods: a list, then every change, for as long as the operator leads.
+"""Watches of slices, runner pods and ConfigMaps with facts: a list, then every change, as long as the operator leads.
 
-These two kinds change several times for each host. Passing a change to a handler costs the framework many times what it
-costs to take it in (docs/adr/0014), so they are read here; everything that changes rarely goes through the framework.
+Slices and pods change several times for each host. Passing a change to a handler costs the framework many times what it
+costs to take it in (docs/adr/0014), so they are read here. Of ConfigMaps only those with a label are asked for, which
+the framework does not do. Everything else that changes rarely goes through the framework.
 """
 
 import asyncio
@@ -10,12 +11,12 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from rollcall.names import LABEL_MANAGED_BY, MANAGED_BY, Kind
+from rollcall.names import LABEL_FACTS, LABEL_MANAGED_BY, MANAGED_BY, Kind
 from rollcall_operator.cluster import Cluster, ClusterError, Document
 
 logger = logging.getLogger(__name__)
 
-SELECTORS: Final = {Kind.JOB_SLICE.plural: "", "pods": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
+SELECTORS: Final = {Kind.JOB_SLICE.plural: "", "configmaps": LABEL_FACTS, "pods": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
 """The kinds that are watched here, and the labels of those objects that are."""
 RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 5)
 """How long to wait after the first, second, ... failure in a row."""

@@ -73,6 +73,8 @@ def test_the_programs_have_the_rights_that_they_need_and_no_more(release: Releas
         ("operator", "create", "pods", jobs),
         ("operator", "get", "configmaps/rollcall-ids", system),
         ("operator", "get", "configmaps/plays", jobs),
+        ("operator", "list", "configmaps", jobs),
+        ("operator", "watch", "inventories.rollcall.dev", jobs),
         ("api", "create", "secrets", jobs),
         ("api", "impersonate", f"users/{alice.username}", jobs),
         ("api", "impersonate", "serviceaccounts", jobs),

@@ -69,8 +69,11 @@ def test_a_selector_without_a_host_ends_as_asked(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"targeting": {}}, "name either hosts or a selector"),
-        ({"targeting": {"hosts": ["a"], "selector": {}}}, "name either hosts or a selector"),
+        ({"targeting": {}}, "give exactly one of hosts, selector, inventoryRef and query"),
+        (
+            {"targeting": {"hosts": ["a"], "selector": {}}},
+            "give exactly one of hosts, selector, inventoryRef and query",
+        ),
         ({"rollout": {"concurrency": 0}}, "greater than or equal to 1"),
         ({"rollout": {"hostsPerSlice": 251}}, "from 1 to 250, or auto"),
         ({"rollout": {"hostsPerSlice": "many"}}, "from 1 to 250, or auto"),

@@ -14,11 +14,12 @@ from support.sshhosts import IMAGE, SshHost
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ORDINARY = [
     "03-uptime", "05-disk-usage-web", "06-canary", "08-spread", "09-retry", "10-maintenance-window", "13-exclusive",
-    "15-effective-user", "16-secret-input", "17-facts", "21-playbook", "23-steps", "24-pod",
+    "15-effective-user", "16-secret-input", "17-facts", "21-playbook", "23-steps", "24-pod", "25-query", "26-inventory",
 ]  # fmt: skip
 """Those that complete by themselves; the others have a story of their own below."""
 STORIES = [
     "07-approval", "11-suspended", "12-cancelled", "14-rerun", "18-output-limit", "19-jump-host", "20-host-keys",
+    "27-at-start",
 ]  # fmt: skip
 FURNITURE = ["01-hosts", "02-run-command", "04-disk-usage"]
 
@@ -97,6 +98,18 @@ def test_the_script_in_the_pod_knows_its_host(kube: Kube, namespace: str, exampl
     assert found == {name: f"{name} answers at port 22\n".encode() for name in ("web1", "web2", "db1")}
 
 
+def test_three_languages_mean_the_same_host(kube: Kube, namespace: str, example_hosts: None) -> None:
+    for name in ("query-foreman", "query-ansible", "query-pql"):
+        assert set(results(kube, namespace, name)) == {"web1"}
+
+
+def test_the_limit_takes_some_hosts_and_the_deeper_group_says_the_port(
+    kube: Kube, namespace: str, example_hosts: None
+) -> None:
+    found = said(kube, namespace, "show-settings")
+    assert found == {"web1": b"production 8080 192.0.2.53\n", "db1": b"production 80 192.0.2.53\n"}
+
+
 def patch(kube: Kube, namespace: str, name: str, **spec: Any) -> None:
     kube.patch("jobinvocations", namespace, name, {"spec": spec})
 
@@ -118,6 +131,15 @@ def test_the_suspended_one_is_let_go(kube: Kube, namespace: str, example_hosts: 
     kube.wait("suspension", lambda: condition(kube.get("jobinvocations", namespace, "suspended"), "Suspended"))
     patch(kube, namespace, "suspended", suspend=False)
     assert condition(end_of(kube, namespace, "suspended"), "Complete")
+
+
+def test_the_one_at_start_chooses_when_it_is_let_go(kube: Kube, namespace: str, example_hosts: None) -> None:
+    apply(kube, namespace, "27-at-start")
+    kube.wait("suspension", lambda: condition(kube.get("jobinvocations", namespace, "at-start"), "Suspended"))
+    assert not slices(kube, namespace, "at-start")
+    patch(kube, namespace, "at-start", suspend=False)
+    assert condition(end_of(kube, namespace, "at-start"), "Complete")
+    assert set(results(kube, namespace, "at-start")) == {"web1", "web2"}
 
 
 def test_the_cancelled_one_is_stopped_host_by_host(kube: Kube, namespace: str, example_hosts: None) -> None:

@@ -3,11 +3,17 @@
 A hand-written comprehension over the same rows, which knows the predicate, stands beside each language's first query.
 """
 
+import gc
+import json
+import resource
 import statistics
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, Final
 
 from perf.scale import scaled
@@ -15,6 +21,7 @@ from rollcall.query import ansible, foreman, pql
 from rollcall.query.ast import Statement
 from rollcall.query.evaluate import select
 from rollcall.query.index import Index
+from rollcall_operator.store import Store
 from support.report import Report
 
 HOSTS: Final = scaled(10_000)
@@ -179,6 +186,62 @@ def test_memory(report: Report) -> None:
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     report.add(f"memory of the index of {HOSTS:,} hosts, beside the hosts, after 20 queries", grown / 1024**2, "MiB")
+
+
+def test_memory_of_the_operators_hosts(report: Report) -> None:
+    """In a process of its own, which has nothing to begin with; the Hosts were made by `kubectl apply`."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        stored, asked = pool.submit(resident_growth).result()
+    report.add(f"memory of {HOSTS:,} Hosts in the operator's cache, over empty", stored, "MiB", at_most=60)
+    report.add("the same after 20 queries", asked, "MiB")
+
+
+def resident_growth() -> tuple[float, float]:
+    """What the process grows by when the store takes in the hosts, and when they have been queried, in MiB."""
+    store = Store()
+    store.put("hosts", document(0))
+    before = resident()
+    for number in range(1, HOSTS):
+        store.put("hosts", document(number))
+    stored = resident() - before
+    for text in FOREMAN:
+        select(read_foreman(text), store.hosts["fleet"].index)
+    return stored, resident() - before
+
+
+def document(number: int) -> dict[str, Any]:
+    """A Host as the API server tells of it."""
+    row = host(number)
+    made = {
+        "metadata": {
+            "name": row["name"],
+            "namespace": "fleet",
+            "uid": f"{number:08x}-6b1c-4d21-9a57-{number:012x}",
+            "resourceVersion": str(1_000 + number),
+            "generation": 1,
+            "creationTimestamp": "2026-11-22T12:00:00Z",
+            "labels": {"rollcall.dev/id": str(number + 1), "env": "prod"},
+        },
+        "spec": {
+            **{name: row[name] for name in ("address", "facts", "groups", "organization", "variables")},
+            "credentialsRef": {"name": "ops-key"},
+            "hostKeys": [f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{number:043}"],
+            "port": 22,
+            "user": "root",
+            "hostKeyPolicy": "Strict",
+            "exclusive": "None",
+        },
+        "status": {"lastContactTime": datetime.fromtimestamp(row["lastContactTime"], UTC).isoformat()},
+    }
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(made)}
+    return json.loads(json.dumps(made | {"metadata": made["metadata"] | {"annotations": applied}}))  # type: ignore[no-any-return]
+
+
+def resident() -> float:
+    """How much memory the process has, in MiB."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1024**2
 
 
 def seconds(work: Callable[..., object], *arguments: Any) -> float:

@@ -1,12 +1,16 @@
 """Which hosts an invocation runs on: those that its targeting selects, or those of an earlier invocation."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
-from rollcall.names import HostState
+from rollcall.inventory import InventoryError, InventoryView
+from rollcall.names import HostState, Reason
 from rollcall.plan.observed import Observed, Origin
 from rollcall.plan.rollout import ordered
+from rollcall.resources.inventory import Inventory
 from rollcall.resources.jobinvocation import RerunHosts, RerunOf
-from rollcall.targeting import resolve
+from rollcall.targeting import TargetingError, no_inventory, resolve
 
 _ENDED: Final = frozenset(state for state in HostState if state.ended)
 _WANTED: Final = {
@@ -26,8 +30,8 @@ class RerunError(ValueError):
         self.may_heal = may_heal
 
 
-def choose_hosts(observed: Observed) -> tuple[str, ...]:
-    """The names of the hosts in the order in which they are dealt. Raises UnknownHostsError and RerunError.
+def choose_hosts(observed: Observed, now: datetime) -> tuple[str, ...]:
+    """The names of the hosts in the order in which they are dealt. Raises TargetingError and RerunError.
 
     A host of an earlier invocation may be gone: it is chosen all the same, and fails when its turn comes.
     """
@@ -37,8 +41,28 @@ def choose_hosts(observed: Observed) -> tuple[str, ...]:
         listed = spec.targeting.hosts or () if spec.targeting else ()
         return tuple(ordered(observed.invocation, hosts_again(spec.rerun_of, listed, observed.origin), order))
     assert spec.targeting is not None, "admission demands a targeting where there is no rerunOf"
-    hosts = resolve(spec.targeting, observed.hosts)
-    return tuple(ordered(observed.invocation, [host.metadata.name for host in hosts], order))
+    return tuple(ordered(observed.invocation, resolve(spec.targeting, observed.fleet, now), order))
+
+
+def inventory_name(observed: Observed) -> str | None:
+    """The Inventory that the hosts have variables from: the one that they are chosen by, or were in the earlier run."""
+    targeting = observed.invocation.spec.targeting
+    if targeting is not None and targeting.inventory_ref is not None:
+        return targeting.inventory_ref.name
+    return observed.origin.invocation.status.inventory if observed.origin else None
+
+
+def inventory_of(name: str | None, inventories: Mapping[str, Inventory | str]) -> InventoryView | None:
+    """What that inventory gives to hosts; None without a name. Raises TargetingError when it cannot be used."""
+    if name is None:
+        return None
+    found = inventories.get(name)
+    if not isinstance(found, Inventory):
+        raise no_inventory(name, found)
+    try:
+        return InventoryView(found)
+    except InventoryError as error:
+        raise TargetingError(Reason.INVALID_SPEC, f"the Inventory {name}: {error}") from None
 
 
 def hosts_again(rerun_of: RerunOf, listed: tuple[str, ...], origin: Origin | None) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 
-from rollcall.resources.host import Host, facts_problem
+from rollcall.resources.host import Host, facts_problem, variables_problem
 
 
 def examine_host(host: Host) -> str | None:
@@ -18,7 +18,7 @@ def examine_host(host: Host) -> str | None:
         length = int.from_bytes(blob[:4], "big")
         if blob[4 : 4 + length] != algorithm.encode() or not _is_whole(blob):
             return f"spec.hostKeys: key {number} says {algorithm}, but holds another kind of key, or is cut short"
-    return facts_problem(host)
+    return facts_problem(host) or variables_problem(host)
 
 
 def _is_whole(blob: bytes) -> bool:

@@ -29,7 +29,7 @@ def environment(invocation: JobInvocation, host: Host) -> dict[str, str]:
     variables = _json(host.spec.variables)
     if (size := len(variables.encode())) > MAX_VARIABLES_BYTES:
         raise InputError(
-            f"Host {host.metadata.name}: spec.variables has {size} bytes as JSON, more than the {MAX_VARIABLES_BYTES}"
+            f"Host {host.metadata.name}: its variables have {size} bytes as JSON, more than the {MAX_VARIABLES_BYTES}"
             " that fit into the environment of a script"
         )
     return {

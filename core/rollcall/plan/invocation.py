@@ -11,6 +11,7 @@ from datetime import datetime
 
 from rollcall.names import ConditionType, Reason
 from rollcall.plan.conditions import conclude, unless_same
+from rollcall.plan.holding import chooses_at_start, hold_back, may_choose_since
 from rollcall.plan.observed import Note, Observed, Plan
 from rollcall.plan.playbooks import provider_of
 from rollcall.plan.resolution import Problem, Resolution, examine
@@ -18,9 +19,11 @@ from rollcall.plan.rolling import roll_out
 from rollcall.plan.rollout import deal
 from rollcall.plan.starting import TEMPLATE
 from rollcall.plan.stopping import stop_all
-from rollcall.resources.jobinvocation import HostCounts, InvocationState, JobInvocation, WhenEmpty
+from rollcall.plan.waiting import with_waiting
+from rollcall.resources.jobinvocation import HostCounts, InvocationState, JobInvocation
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.resources.meta import ConditionStatus
+from rollcall.resources.targeting import WhenEmpty
 
 
 def reconcile(observed: Observed, now: datetime) -> Plan:
@@ -63,14 +66,22 @@ def _begin(observed: Observed, now: datetime) -> Plan:
     if observed.slices:
         # A dealing that was cut short. Hosts may have changed since: none of it is kept.
         return Plan(discard_slices=True, again_at=now)
-    match examine(observed):
+    found = examine(observed, now)
+    at_start = chooses_at_start(observed.invocation)
+    cancelled = stop_all(observed.invocation, output_exceeded=False, now=now) is not None
+    if cancelled and (at_start or isinstance(found, Problem)):
+        return _cancel(observed.invocation, now)
+    if (plan := hold_back(observed, found, now)) is not None:
+        return plan
+    match found:
         case Problem() as problem:
-            cancelled = stop_all(observed.invocation, output_exceeded=False, now=now) is not None
-            return _cancel(observed.invocation, now) if cancelled else _reject(observed, problem, now)
+            return _reject(observed, problem, now)
         case Resolution(lacks=Problem() as problem) if now < _patience_ends(observed, now):
             return _reject(observed, problem, now)
         case Resolution() as resolution:
-            return _deal(observed, resolution, now)
+            plan = _deal(observed, resolution, now)
+            # Nobody else's turn comes between the choice and the start.
+            return replace(plan, held=frozenset({TEMPLATE})) if at_start and not plan.done else plan
 
 
 def _clear(observed: Observed, now: datetime) -> Plan:
@@ -96,7 +107,7 @@ def _recover(observed: Observed, now: datetime) -> Plan:
 
 def _patience_ends(observed: Observed, now: datetime) -> datetime:
     """Until when what is missing may turn up."""
-    return (observed.invocation.metadata.creation_timestamp or now) + observed.timing.reference_grace
+    return may_choose_since(observed.invocation, now) + observed.timing.reference_grace
 
 
 def _reject(observed: Observed, problem: Problem, now: datetime) -> Plan:
@@ -105,7 +116,8 @@ def _reject(observed: Observed, problem: Problem, now: datetime) -> Plan:
     waiting = problem.may_heal and now < deadline
     message = f"{problem.message}; waiting for it until {deadline:%H:%M:%S} UTC" if waiting else problem.message
     status = conclude(
-        invocation.status, invocation, now, (ConditionType.VALID, False, problem.reason, message),
+        with_waiting(invocation.status, invocation, None, now), invocation, now,
+        (ConditionType.VALID, False, problem.reason, message),
         state=InvocationState.PENDING if waiting else InvocationState.FAILED,
     )  # fmt: skip
     if not waiting:
@@ -150,9 +162,10 @@ def _deal(observed: Observed, resolution: Resolution, now: datetime) -> Plan:
     playbook = isinstance(observed.template, JobTemplate) and provider_of(observed.template) is not None
     slices = deal(invocation, resolution.hosts, resolution.most_per_slice, together=playbook)
     status = conclude(
-        invocation.status, invocation, now, (ConditionType.VALID, True, Reason.ACCEPTED, "nothing is wrong with it"),
+        with_waiting(invocation.status, invocation, None, now), invocation, now,
+        (ConditionType.VALID, True, Reason.ACCEPTED, "nothing is wrong with it"),
         state=InvocationState.PENDING, description=resolution.description, template=resolution.template,
-        slices=len(slices), hosts=HostCounts(total=total, pending=total),
+        inventory=resolution.inventory, slices=len(slices), hosts=HostCounts(total=total, pending=total),
     )  # fmt: skip
     message = f"{total} hosts in {len(slices)} slices" if total else "the targeting selects no host"
     status = conclude(status, invocation, now, (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, message))
@@ -162,7 +175,7 @@ def _deal(observed: Observed, resolution: Resolution, now: datetime) -> Plan:
     targeting = invocation.spec.targeting
     failed = targeting is not None and targeting.when_empty == WhenEmpty.FAIL
     end = ConditionType.FAILED if failed else ConditionType.COMPLETE
-    message = "the targeting selects no host; check the names or labels that it asks for"
+    message = "the targeting selects no host; check what it asks for"
     status = conclude(
         status, invocation, now, (end, True, Reason.NO_HOSTS, message),
         state=InvocationState.FAILED if failed else InvocationState.COMPLETE, completion_time=now,

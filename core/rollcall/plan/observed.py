@@ -10,10 +10,13 @@ from rollcall.outputs import Exit, StepNews
 from rollcall.plan.locks import NOTHING, Claimant, Locks, Wanted
 from rollcall.plan.pods import Pod
 from rollcall.plan.slices import Slices
+from rollcall.query.index import Index
 from rollcall.resources.host import Host
+from rollcall.resources.inventory import Inventory
 from rollcall.resources.jobinvocation import JobInvocation, JobInvocationStatus
 from rollcall.resources.jobslice import JobSlice, JobSliceStatus
 from rollcall.resources.jobtemplate import JobTemplate
+from rollcall.targeting import Fleet
 from rollcall.work import StopOrder
 
 
@@ -88,6 +91,10 @@ class Observed:
     collected: Mapping[str, Collected] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
     hosts: Mapping[str, Host] = field(default_factory=dict)
+    index: Index = field(default_factory=Index)
+    """The rows of those hosts that take work."""
+    inventories: Mapping[str, Inventory | str] = field(default_factory=dict)
+    """The namespace's inventories by name; a sentence for one that cannot be read."""
     template: JobTemplate | str | None = None
     """The template; a sentence when it cannot be read; None when there is none."""
     secrets: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
@@ -103,6 +110,11 @@ class Observed:
     timing: Timing = Timing()
     progress_written: datetime | None = None
     """When progress was last written for this invocation; None: never in this life of the operator."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """What the invocation's hosts are chosen from."""
+        return Fleet(self.hosts, self.index, self.inventories)
 
     @property
     def pickup(self) -> timedelta:

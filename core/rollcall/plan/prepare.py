@@ -9,18 +9,22 @@ from types import MappingProxyType
 from typing import Final
 
 from rollcall.inputs import InputError, InputValue, bind_inputs, hidden_texts, read_host
+from rollcall.inventory import InventoryView
 from rollcall.names import Reason
+from rollcall.plan.choosing import inventory_of
 from rollcall.plan.inpod import environment
 from rollcall.plan.playbooks import extra_vars, host_variables, playbook_work, provider_of, source_problem
 from rollcall.plan.pods import Trouble
 from rollcall.plan.rollout import parallelism
 from rollcall.plan.ways import LOGIN_KEYS, NOWHERE, ConfigMaps, WayError, Ways, jump_secret
 from rollcall.playbook import HostVariables
-from rollcall.resources.host import Host
+from rollcall.resources.host import Host, variables_problem
+from rollcall.resources.inventory import Inventory
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.steps import Part, most_hosts_per_slice, parts
+from rollcall.targeting import TargetingError
 from rollcall.template import RenderError, effective_user, render_parts
 from rollcall.work import MAX_WORK_BYTES, Credentials, EffectiveUser, HostWork, Work
 
@@ -87,12 +91,14 @@ def prepare(
     secrets: Secrets,
     output_limit_bytes: int,
     config_maps: ConfigMaps = MappingProxyType({}),
+    inventories: Mapping[str, Inventory | str] = MappingProxyType({}),
 ) -> Prepared:
     """The work of a slice. A host that is gone, or whose credentials are, fails by itself; the others run."""
     ended = {result.name for result in slice_.status.hosts if result.state.ended}
     names = [name for name in slice_.spec.hosts if name not in ended]  # the others failed when it was offered before
     try:
         task = _task(invocation, template, secrets)
+        inventory = _inventory(invocation, inventories)
     except _UnusableError as error:
         return Prepared(None, dict.fromkeys(names, error.trouble))
     most = most_hosts_per_slice(task.template, task.parts)
@@ -102,7 +108,7 @@ def prepare(
             f" them now, and this one has {len(names)}; run it again"
         )
         return Prepared(None, dict.fromkeys(names, Trouble(Reason.TEMPLATE_ERROR, text)))
-    bench = _Bench(invocation, task, secrets, hosts, config_maps)
+    bench = _Bench(invocation, task, secrets, hosts, config_maps, inventory)
     for name in names:
         bench.add(name, hosts.get(name))
     if not bench.hosts:
@@ -152,6 +158,23 @@ def _task(invocation: JobInvocation, template: JobTemplate | str | None, secrets
         raise _UnusableError(Reason.INVALID_INPUT, str(error)) from None
 
 
+def _inventory(invocation: JobInvocation, inventories: Mapping[str, Inventory | str]) -> InventoryView | None:
+    """What the hosts have from the inventory that they were chosen by. Raises _UnusableError."""
+    try:
+        return inventory_of(invocation.status.inventory, inventories)
+    except TargetingError as error:
+        message = f"{error}: the hosts were chosen by it, and are to have its variables"
+        raise _UnusableError(error.reason, message) from None
+
+
+def unschedulable(host: str) -> str:
+    """The sentence about a host that takes no new work."""
+    return (
+        f"the Host {host} takes no new work: its spec.unschedulable is true; set it to false and run the job again on"
+        " this host"
+    )
+
+
 def template_name(invocation: JobInvocation) -> str:
     """The name of the invocation's template as it was chosen, else as it is asked for."""
     spec, chosen = invocation.spec, invocation.status.template
@@ -193,11 +216,13 @@ class _Bench:
         secrets: Secrets,
         hosts: Mapping[str, Host],
         config_maps: ConfigMaps,
+        inventory: InventoryView | None,
     ) -> None:
         self._invocation = invocation
         self._ways = Ways(hosts, config_maps, self._jump_login)
         self._task = task
         self._secrets = secrets
+        self._inventory = inventory
         self._scripts: dict[str, int] = {}
         self._credentials: dict[Credentials, int] = {}
         self._masked = hidden_texts(task.template, task.inputs, task.secret_inputs)
@@ -220,6 +245,11 @@ class _Bench:
     def _host(self, name: str, host: Host | None) -> HostWork:
         if host is None:
             raise _UnusableError(Reason.HOST_NOT_FOUND, f"the Host {name} was deleted before its turn came")
+        if host.spec.unschedulable:
+            raise _UnusableError(Reason.HOST_UNSCHEDULABLE, unschedulable(name))
+        if (problem := variables_problem(host)) is not None:
+            raise InputError(f"Host {name}: {problem}")
+        host = self._inventory.of(host) if self._inventory else host
         task = self._task
         in_pod = task.template.in_pod
         login = Credentials() if in_pod else self._login(host)

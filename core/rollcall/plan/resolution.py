@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from rollcall.inputs import InputError, bind_inputs, listed
 from rollcall.names import Reason
-from rollcall.plan.choosing import RerunError, choose_hosts
+from rollcall.plan.choosing import RerunError, choose_hosts, inventory_name, inventory_of
 from rollcall.plan.inpod import check_rollout
 from rollcall.plan.observed import Observed
 from rollcall.plan.playbooks import source_problem
@@ -26,7 +27,7 @@ from rollcall.resources.jobinvocation import JobInvocation, TemplateRecord
 from rollcall.resources.jobslice import MAX_HOSTS_PER_SLICE
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.steps import most_hosts_per_slice, parts
-from rollcall.targeting import UnknownHostsError
+from rollcall.targeting import TargetingError
 from rollcall.template import RenderError, describe, effective_user, try_scripts
 
 
@@ -50,6 +51,8 @@ class Resolution:
     """What some of the hosts lack on the way to them. It may turn up; if not, they fail by themselves."""
     most_per_slice: int = MAX_HOSTS_PER_SLICE
     """How many hosts a slice may have at most."""
+    inventory: str | None = None
+    """The Inventory that the hosts have variables from."""
 
 
 def chosen_template(invocation: JobInvocation, templates: Mapping[str, JobTemplate | str]) -> JobTemplate | str | None:
@@ -73,7 +76,7 @@ def chosen_template(invocation: JobInvocation, templates: Mapping[str, JobTempla
     return templates[serving[0]] if serving else None
 
 
-def examine(observed: Observed) -> Resolution | Problem:
+def examine(observed: Observed, now: datetime) -> Resolution | Problem:
     """The hosts of the invocation, or the first problem that stands in the way."""
     invocation = observed.invocation
     template = observed.template
@@ -90,14 +93,17 @@ def examine(observed: Observed) -> Resolution | Problem:
         inputs = bind_inputs(template, invocation.spec.inputs, unseen)
         chosen = parts(template, invocation.spec.steps)
         check_rollout(invocation, template)
-        names = choose_hosts(observed)
+        names = choose_hosts(observed, now)
+        inventory = inventory_name(observed)
+        view = inventory_of(inventory, observed.inventories)
         hosts = _known(observed, names)
         for host in hosts[:1] if chosen else ():
-            try_scripts(template, chosen, inputs, host, complete=unseen.keys().isdisjoint(inputs))
+            known = view.of(host) if view else host
+            try_scripts(template, chosen, inputs, known, complete=unseen.keys().isdisjoint(inputs))
     except InputError as error:
         return Problem(Reason.INVALID_INPUT, str(error))
-    except UnknownHostsError as error:
-        return Problem(Reason.HOST_NOT_FOUND, str(error), may_heal=True)
+    except TargetingError as error:
+        return Problem(error.reason, str(error), error.may_heal)
     except RerunError as error:
         return Problem(Reason.INVALID_RERUN, str(error), may_heal=error.may_heal)
     except RenderError as error:
@@ -111,6 +117,7 @@ def examine(observed: Observed) -> Resolution | Problem:
         TemplateRecord(name=metadata.name, uid=metadata.uid, generation=metadata.generation),
         Problem(lacks.reason, lacks.message, may_heal=True) if lacks else None,
         most_hosts_per_slice(template, chosen),
+        inventory,
     )
 
 
@@ -170,13 +177,13 @@ def _known(observed: Observed, names: Iterable[str]) -> tuple[Host, ...]:
     return tuple(observed.hosts[name] for name in names if name in observed.hosts)
 
 
-def needed_secrets(observed: Observed) -> frozenset[str]:
+def needed_secrets(observed: Observed, now: datetime) -> frozenset[str]:
     """The Secrets that `examine` wants to know the keys of."""
     if isinstance(observed.template, JobTemplate) and observed.template.in_pod:
         return work_secrets(observed.invocation, ())
     try:
-        hosts = _known(observed, choose_hosts(observed))
-    except (UnknownHostsError, RerunError):
+        hosts = _known(observed, choose_hosts(observed, now))
+    except (TargetingError, RerunError):
         hosts = ()
     secrets = work_secrets(observed.invocation, hosts, all_jump_hosts(hosts, observed.hosts))
     return secrets | frozenset(template_secrets(observed.template))

@@ -6,9 +6,10 @@ from math import ceil
 from typing import Final, Literal
 
 from rollcall.names import LABEL_INVOCATION, LABEL_MANAGED_BY, MANAGED_BY
-from rollcall.resources.jobinvocation import HostOrder, JobInvocation
+from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import MAX_HOSTS_PER_SLICE, JobSlice, JobSliceSpec
 from rollcall.resources.meta import LocalReference, Metadata
+from rollcall.resources.targeting import HostOrder
 
 AUTO_SLICES: Final = 100
 """`auto` gives each host a pod up to this many hosts, and makes at most this many slices above, while they suffice."""

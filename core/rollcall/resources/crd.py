@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rollcall.names import GROUP, VERSION
+from rollcall.names import GROUP, VERSION, Kind
 from rollcall.resources.host import Host
+from rollcall.resources.inventory import Inventory
 from rollcall.resources.jobinvocation import MAX_NAME_LENGTH, JobInvocation
 from rollcall.resources.joboutput import JobOutput
 from rollcall.resources.jobslice import JobSlice
@@ -46,6 +47,7 @@ DEFINITIONS: Final = (
             ("Address", "string", ".spec.address", 0),
             ("Port", "integer", ".spec.port", 1),
             ("User", "string", ".spec.user", 0),
+            ("Unschedulable", "boolean", ".spec.unschedulable", 1),
             ("Problem", "string", '.status.conditions[?(@.status=="False")].reason', 0),
             ("Id", "string", rf".metadata.labels.{GROUP.replace('.', chr(92) + '.')}/id", 1),
             _AGE,
@@ -55,6 +57,16 @@ DEFINITIONS: Final = (
                 "!has(self.spec) || !has(self.spec.jumpHostRef) || self.spec.jumpHostRef.name != self.metadata.name",
                 "spec.jumpHostRef: a Host cannot be its own jump host",
             ),
+        ),
+    ),
+    Definition(
+        Inventory,
+        "rinv",
+        (
+            ("Hosts", "integer", ".status.hosts", 0),
+            ("Query", "string", ".spec.query.text", 1),
+            ("Problem", "string", '.status.conditions[?(@.status=="False")].reason', 0),
+            _AGE,
         ),
     ),
     Definition(
@@ -119,7 +131,7 @@ DEFINITIONS: Final = (
 def custom_resource_definition(definition: Definition) -> Schema:
     """The CRD object of a definition, as it is applied."""
     kind = definition.model.kind()
-    plural = f"{kind.lower()}s"
+    plural = Kind(kind).plural
     version: Schema = {
         "name": VERSION,
         "served": True,

@@ -6,11 +6,13 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from rollcall.resources.meta import Condition, ConfigMapKeyReference, LocalReference, Model, Resource
+from rollcall.resources.meta import Condition, ConfigMapKeyReference, LocalReference, Model, Resource, Time
 from rollcall.work import HostKeyPolicy
 
 DEFAULT_PORT = 22
 MAX_FACTS_BYTES: Final = 32_768
+MAX_VARIABLES_BYTES: Final = 32_768
+GroupName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
 
 
 class Exclusive(StrEnum):
@@ -31,6 +33,14 @@ class KnownHostsSource(Model):
 
     config_map_key_ref: ConfigMapKeyReference
     """The key of a ConfigMap with a text in the format of OpenSSH's `known_hosts`."""
+
+
+class FactsSource(Model):
+    """Where facts are written down."""
+
+    config_map_key_ref: ConfigMapKeyReference
+    """The key of a ConfigMap with a JSON object. The ConfigMap must have the label `rollcall.dev/facts`, whatever its
+    value: only such ConfigMaps are watched."""
 
 
 class HostSpec(Model):
@@ -61,15 +71,25 @@ class HostSpec(Model):
     that anybody in between can read and change everything."""
     exclusive: Exclusive = Exclusive.NONE
     """`Slice`: one slice at a time works on this host, whatever invocation it belongs to; others wait for it."""
+    unschedulable: bool = False
+    """Whether the machine takes no new work, as on a Node. Selectors, queries and inventories leave it out; where a job
+    names it, or has chosen it before, it fails with the reason `HostUnschedulable`. What is at work goes on."""
+    organization: Annotated[str, Field(max_length=253)] | None = None
+    """The organization that the machine belongs to, for queries."""
+    location: Annotated[str, Field(max_length=253)] | None = None
+    """The place where the machine is, for queries."""
     facts: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = {}
     """What is known about the machine: any JSON object, at most 32 KiB. A script reads `{{ host.facts.os.family }}`."""
-    variables: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=256)] = {}
-    """Settings of the machine, by name; a script reads `{{ host.variables.http_port }}`."""
+    facts_from: FactsSource | None = None
+    """More facts. Where one has the name of one in `facts`, the latter counts. All together have at most 32 KiB."""
+    variables: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = {}
+    """Settings of the machine, by name: any JSON values, at most 32 KiB. A script reads
+    `{{ host.variables.http_port }}`."""
     groups: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")], ...],
-        Field(max_length=256, json_schema_extra={"x-kubernetes-list-type": "set"}),
+        tuple[GroupName, ...], Field(max_length=256, json_schema_extra={"x-kubernetes-list-type": "set"})
     ] = ()
-    """The groups that the machine belongs to: a playbook's inventory has them."""
+    """The groups that the machine belongs to: queries ask for them, and a playbook's inventory has them. An Inventory
+    can put them under other groups."""
 
 
 class HostStatus(Model):
@@ -84,6 +104,9 @@ class HostStatus(Model):
     """The metadata.generation that this status describes."""
     host_keys: HostKeys = ()
     """The key that was accepted because none was known (`AcceptNew`). It counts while `spec.hostKeys` is empty."""
+    last_contact_time: Time | None = None
+    """When a job last ran something on the machine, to within a day: it is written some time after a job, and not again
+    for a day."""
 
 
 class Host(Resource):
@@ -103,6 +126,21 @@ class Host(Resource):
 
 def facts_problem(host: Host) -> str | None:
     """The sentence about facts that are too many to be read; CEL cannot measure what has no schema."""
-    text = json.dumps(host.spec.facts, ensure_ascii=False, separators=(",", ":"))
-    size = len(text.encode(errors="surrogatepass"))
-    return f"spec.facts has {size} bytes as JSON, more than {MAX_FACTS_BYTES}" if size > MAX_FACTS_BYTES else None
+    return _too_large("spec.factsFrom and spec.facts have" if host.spec.facts_from else "spec.facts has",
+                      host.spec.facts, MAX_FACTS_BYTES)  # fmt: skip
+
+
+def variables_problem(host: Host) -> str | None:
+    """The sentence about a Host's own variables that are too many; its inventory's are not counted."""
+    return _too_large("spec.variables has", host.spec.variables, MAX_VARIABLES_BYTES)
+
+
+def json_size(value: Any) -> int:
+    """How many bytes the value takes as JSON."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return len(text.encode(errors="surrogatepass"))
+
+
+def _too_large(subject: str, value: Any, most: int) -> str | None:
+    size = json_size(value)
+    return f"{subject} {size} bytes as JSON, more than {most}" if size > most else None

@@ -18,7 +18,6 @@ from rollcall.resources.invocationrules import (
 from rollcall.resources.meta import (
     Condition,
     ConditionStatus,
-    LabelSelector,
     LocalReference,
     Model,
     Resource,
@@ -27,42 +26,11 @@ from rollcall.resources.meta import (
 )
 from rollcall.resources.rollout import Rollout
 from rollcall.resources.steps import StepSelection
+from rollcall.resources.targeting import ONE_WAY_TO_TARGET, Targeting
 from rollcall.work import OnExcess
 
 MAX_NAME_LENGTH = 52
 """Leaves room for `-<slice>` in names that must fit into a label (63 characters), as for CronJobs."""
-
-
-class HostOrder(StrEnum):
-    """The orders in which hosts can be dealt."""
-
-    NAME = "Name"
-    GIVEN = "Given"
-    SHUFFLED = "Shuffled"
-
-
-class WhenEmpty(StrEnum):
-    """What becomes of an invocation whose targeting selects no host."""
-
-    COMPLETE = "Complete"
-    FAIL = "Fail"
-
-
-class Targeting(Model):
-    """Says which hosts the job runs on; exactly one of `hosts` and `selector`."""
-
-    hosts: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] | None,
-        Field(max_length=10000, json_schema_extra={"x-kubernetes-list-type": "set"}),
-    ] = None
-    """The names of Host objects in the same namespace."""
-    selector: LabelSelector | None = None
-    """Selects Host objects in the same namespace by their labels. An empty selector selects all."""
-    order: HostOrder | None = None
-    """The order in which hosts are started: `Name`, `Given` (as `hosts` names them) or `Shuffled` (once, for this
-    invocation). `Given` when absent, which for a selector is the order of the names."""
-    when_empty: WhenEmpty = WhenEmpty.COMPLETE
-    """What happens when no host is selected: `Complete` ends the invocation as complete, `Fail` as failed."""
 
 
 class TemplateReference(LocalReference):
@@ -185,17 +153,10 @@ class JobInvocationSpec(Model):
     """Secrets with values for further inputs, the only way to give an input of type Secret. A later Secret comes before
     an earlier one, and `inputs` before all. What comes from a Secret is never shown."""
     targeting: Annotated[
-        Targeting | None,
-        Field(
-            json_schema_extra={
-                "x-kubernetes-validations": [
-                    {"rule": "has(self.hosts) != has(self.selector)", "message": "name either hosts or a selector"}
-                ]
-            }
-        ),
+        Targeting | None, Field(json_schema_extra={"x-kubernetes-validations": [ONE_WAY_TO_TARGET]})
     ] = None
-    """Which hosts the job runs on: exactly one of `hosts`, which names them, and `selector`, which asks for
-    labels. They are chosen once, when the invocation is resolved; later changes of labels do not matter."""
+    """Which hosts the job runs on: exactly one of `hosts`, `selector`, `inventoryRef` and `query`. They are chosen
+    once, when `resolve` says; later changes of labels, facts or groups do not matter."""
     credentials_ref: LocalReference | None = None
     """A Secret to log in with on every host, with the keys of a Host's own; what it holds comes before what
     the Host's own Secret holds."""
@@ -328,6 +289,8 @@ class JobInvocationStatus(Model):
     """What this invocation does, from the description format."""
     template: TemplateRecord | None = None
     """The JobTemplate that the invocation was resolved with, and keeps to."""
+    inventory: str | None = None
+    """The Inventory whose variables and groups the hosts have, where they were chosen by one; a rerun keeps to it."""
     start_time: Time | None = None
     """When the first host was started."""
     completion_time: Time | None = None

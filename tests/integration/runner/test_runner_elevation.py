@@ -324,7 +324,7 @@ async def test_a_stop_while_the_user_changes_starts_nothing(
 ) -> None:
     server = server_with_sudo("echo here >$TMPDIR/asked; exec sleep 100")
     run = await start(server.work("echo started", effective_user=EffectiveUser("nobody", SUDO)))
-    wait_until(lambda: "asked" in server.leftovers(), "sudo is asked")
+    wait_until((server.temporary / "asked").exists, "sudo is asked")
     run.order(StopOrder(None))
     await run.finish()
     assert run.exit().state is HostState.CANCELLED

@@ -109,7 +109,7 @@ class Operator:
             progress_written=self.progress_written.get(name),
         )
         keys = None if cluster.secret is None else frozenset(cluster.secret)
-        return replace(observed, secrets=dict.fromkeys(needed_secrets(observed), keys))
+        return replace(observed, secrets=dict.fromkeys(needed_secrets(observed, cluster.now), keys))
 
     def nudge(self, name: str) -> None:
         """Something has happened to the invocation."""

@@ -37,6 +37,7 @@ class Simulation(Cluster):
         hosts_per_slice: int = 1,
         concurrency: int | None = None,
         selector: bool = False,
+        resolve: str = "AtCreation",
         invocations: Sequence[str] = ("job",),
         exclusive: frozenset[str] = frozenset(),
         rollout: dict[str, Any] | None = None,
@@ -46,7 +47,8 @@ class Simulation(Cluster):
         super().__init__(names, exclusive, **template or {})
         pace = {"hostsPerSlice": hosts_per_slice} | ({} if concurrency is None else {"concurrency": concurrency})
         for name in invocations:
-            targeting: dict[str, Any] = {"selector": {}} if selector else {"hosts": list(self.hosts)}
+            chosen: dict[str, Any] = {"selector": {}} if selector else {"hosts": list(self.hosts)}
+            targeting = chosen | {"resolve": resolve}
             whole = {"templateRef": {"name": "run"}, "targeting": targeting, "rollout": pace | (rollout or {})} | spec
             self.add_invocation(name, whole)
         self.promises = Promises(self)

@@ -8,7 +8,7 @@ from rollcall.plan.choosing import RerunError, choose_hosts, hosts_again
 from rollcall.plan.observed import Observed, Origin
 from rollcall.plan.slices import Slices
 from rollcall.resources.jobinvocation import RerunHosts, RerunOf
-from unit.core.objects import hosts, invocation, resolved, slice_
+from unit.core.objects import NOW, hosts, invocation, resolved, slice_
 
 STATES = {
     "good": "Succeeded",
@@ -86,20 +86,20 @@ def test_the_uid_of_the_earlier_invocation_may_be_given() -> None:
 )
 def test_hosts_are_dealt_in_the_order_that_was_asked_for(order: str | None, expected: list[str]) -> None:
     job = invocation(targeting={"hosts": ["c", "a", "b"], "order": order})
-    assert list(choose_hosts(Observed(job, hosts=hosts("a", "b", "c")))) == expected
+    assert list(choose_hosts(Observed(job, hosts=hosts("a", "b", "c")), NOW)) == expected
 
 
 def test_shuffled_hosts_have_the_same_order_whenever_they_are_asked_for() -> None:
     names = [f"web{number}" for number in range(20)]
     job = invocation(targeting={"hosts": names, "order": "Shuffled"})
-    first, second = (choose_hosts(Observed(job, hosts=hosts(*names))) for _ in range(2))
+    first, second = (choose_hosts(Observed(job, hosts=hosts(*names)), NOW) for _ in range(2))
     assert first == second
     assert sorted(first) == sorted(names)
     assert list(first) != names
     other = invocation(targeting={"hosts": names, "order": "Shuffled"}, metadata={"uid": "another"})
-    assert choose_hosts(Observed(other, hosts=hosts(*names))) != first
+    assert choose_hosts(Observed(other, hosts=hosts(*names)), NOW) != first
 
 
 def test_hosts_of_an_earlier_invocation_are_chosen_also_when_they_are_gone() -> None:
     job = invocation(name="again", rerunOf={"name": "job", "hosts": "Failed"}, targeting=None)
-    assert tuple(choose_hosts(Observed(job, origin=ORIGIN))) == ("bad", "unproven", "retried")
+    assert tuple(choose_hosts(Observed(job, origin=ORIGIN), NOW)) == ("bad", "unproven", "retried")

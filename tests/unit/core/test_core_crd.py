@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rollcall.names import Kind
 from rollcall.resources.crd import DEFINITIONS, Definition, custom_resource_definition, missing_fields
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.resources.meta import Condition
@@ -114,8 +115,8 @@ def test_names_follow_from_the_kind(definition: Definition) -> None:
     crd = custom_resource_definition(definition)
     kind = definition.model.kind()
     names = crd["spec"]["names"]
-    assert crd["metadata"]["name"] == f"{kind.lower()}s.rollcall.dev"
-    assert (names["kind"], names["plural"], names["singular"]) == (kind, f"{kind.lower()}s", kind.lower())
+    assert crd["metadata"]["name"] == f"{Kind(kind).plural}.rollcall.dev"
+    assert (names["kind"], names["plural"], names["singular"]) == (kind, Kind(kind).plural, kind.lower())
     assert names["categories"] == ["rollcall"]
     assert crd["spec"]["scope"] == "Namespaced"
 
@@ -123,6 +124,7 @@ def test_names_follow_from_the_kind(definition: Definition) -> None:
 def test_short_names_are_those_of_the_design() -> None:
     assert {definition.model.kind(): definition.short_name for definition in DEFINITIONS} == {
         "Host": "rhost",
+        "Inventory": "rinv",
         "JobTemplate": "jt",
         "JobInvocation": "ji",
         "JobSlice": "js",
@@ -187,14 +189,14 @@ def test_every_field_of_an_invocation_is_named_in_the_rule_that_fixes_it_or_may_
 
 @KINDS
 def test_the_checked_in_file_is_what_the_models_say(definition: Definition) -> None:
-    path = ROOT / "crds" / f"{definition.model.kind().lower()}s.yaml"
+    path = ROOT / "crds" / f"{Kind(definition.model.kind()).plural}.yaml"
     text = path.read_text()
     assert yaml.safe_load(text) == custom_resource_definition(definition), "run `make generate`"
     assert text.startswith("# Generated from core/rollcall/resources by `make generate`. Do not edit.\n")
 
 
 def test_there_is_no_file_of_a_kind_that_is_gone() -> None:
-    kinds = {f"{definition.model.kind().lower()}s.yaml" for definition in DEFINITIONS}
+    kinds = {f"{Kind(definition.model.kind()).plural}.yaml" for definition in DEFINITIONS}
     assert {path.name for path in (ROOT / "crds").glob("*.yaml")} == kinds
 
 

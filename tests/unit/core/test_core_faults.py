@@ -15,6 +15,7 @@ SHAPES: list[dict[str, Any]] = [
     {"count": 2, "concurrency": 1},
     {"count": 5, "hosts_per_slice": 2, "concurrency": 3},
     {"count": 2, "rollout": {"batches": [1]}},
+    {"count": 2, "resolve": "AtStart", "startAt": "2026-03-01T12:00:05Z", "template": {"concurrencyPolicy": "Forbid"}},
     {"count": 2, "hosts_per_slice": 2, "backoffLimit": 1, "backoffSeconds": 3},
 ]
 

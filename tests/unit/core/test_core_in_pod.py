@@ -31,7 +31,7 @@ def declared(**spec: Any) -> JobTemplate:
 def examined(**spec: Any) -> Resolution | Problem:
     names = ("a", "b")
     found = {name: host(name, credentialsRef=None) for name in names}
-    return examine(Observed(invocation(*names, **spec), template=declared(), hosts=found))
+    return examine(Observed(invocation(*names, **spec), template=declared(), hosts=found), NOW)
 
 
 def prepared(*names: str, **spec: Any) -> Prepared:
@@ -94,7 +94,7 @@ def test_what_does_not_fit_into_an_environment_fails_its_host() -> None:
     many = host("a", variables={f"v{number}": "x" * 4096 for number in range(16)})
     size = len(json.dumps(many.spec.variables, separators=(",", ":")))
     assert size > MAX_VARIABLES_BYTES
-    with pytest.raises(InputError, match=f"Host a: spec.variables has {size} bytes as JSON, more than the 65536"):
+    with pytest.raises(InputError, match=f"Host a: its variables have {size} bytes as JSON, more than the 65536"):
         environment(invocation("a"), many)
     with pytest.raises(InputError, match="Host a: spec.facts has"):
         environment(invocation("a"), host("a", facts={"x": "y" * 40_000}))

@@ -3,8 +3,11 @@
 import time
 
 import pytest
+import re2
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rollcall.patterns import MAX_MATCHED_LENGTH, PatternError, matches
+from rollcall.patterns import MAX_MATCHED_LENGTH, Anchor, Pattern, PatternError, matches
 from rollcall.resources.jobtemplate import MAX_PATTERN_LENGTH
 
 
@@ -63,3 +66,33 @@ def test_what_is_no_pattern_is_said_with_the_reason(pattern: str, reason: str) -
     with pytest.raises(PatternError, match="^") as refused:
         matches(pattern, "a")
     assert str(refused.value).startswith(reason)
+
+
+ATOMS = st.sampled_from(["a", "b", "0", ".", "-", r"\.", r"\\", r"\$", "[ab]", "[^a]", "[a-c0]"])
+SIGNS = st.sampled_from(["^", "$", "|", "*", "+", "?", "{2}", "(", ")"])
+
+
+@given(
+    st.lists(ATOMS | SIGNS, max_size=8).map("".join),
+    st.text("ab0.\\$\n\u00e4- ", max_size=8),
+    st.sampled_from(Anchor),
+    st.booleans(),
+)
+def test_whoever_is_asked_says_what_re2_says(pattern: str, text: str, anchor: Anchor, fold: bool) -> None:
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        expected = getattr(re2.compile(f"(?i){pattern}" if fold else pattern, options), anchor.value)(text)
+    except re2.error:
+        with pytest.raises(PatternError):
+            Pattern(pattern, anchor, fold=fold)
+        return
+    assert Pattern(pattern, anchor, fold=fold).accepts(text) is (expected is not None)
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+b", "[ab][ab]c|[ab][ab]d", "a" * 200, "|".join(["a" * 20 + "b"] * 12)])
+def test_no_pattern_that_is_searched_takes_long(pattern: str) -> None:
+    ask = Pattern(pattern, Anchor.NOWHERE).accepts
+    begun = time.process_time()
+    ask("a" * 100_000)
+    assert time.process_time() - begun < 1

@@ -15,7 +15,7 @@ from rollcall.playbook import HostVariables, PlaybookWork
 from rollcall.resources.host import Host
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.work import BecomeMethod, EffectiveUser, Work
-from unit.core.objects import host, hosts, invocation, slice_, template
+from unit.core.objects import NOW, host, hosts, invocation, slice_, template
 
 TEXT = "- hosts: all\n  tasks: [{debug: {msg: '{{ color }}'}}]\n"
 SECRETS = {"ops-key": {"ssh-privatekey": b"key"}, "tokens": {"token": b"canary-4711"}}
@@ -105,7 +105,9 @@ def test_a_playbook_of_a_config_map_is_its_text_or_a_problem() -> None:
     assert made.scripts == (TEXT,)
     found = prepared(declared)
     assert {trouble.reason for trouble in found.failures.values()} == {Reason.TEMPLATE_ERROR}
-    problem = examine(Observed(invocation("a"), hosts=hosts("a"), template=declared, secrets={"ops-key": frozenset()}))
+    problem = examine(
+        Observed(invocation("a"), hosts=hosts("a"), template=declared, secrets={"ops-key": frozenset()}), NOW
+    )
     assert isinstance(problem, Problem)
     assert problem.may_heal
     assert "the key site.yml of the ConfigMap plays" in problem.message
@@ -118,9 +120,9 @@ def test_a_repository_is_a_path_and_its_secret_must_be_there() -> None:
     assert (made.scripts, playbook.path) == (("",), "plays/site.yml")
     assert template_secrets(declared) == ("deploy",)
     known = Observed(invocation("a"), hosts=hosts("a"), template=declared)
-    assert needed_secrets(known) == {"deploy", "ops-key"}
+    assert needed_secrets(known, NOW) == {"deploy", "ops-key"}
     problem = examine(
-        Observed(known.invocation, hosts=known.hosts, template=declared, secrets={"ops-key": frozenset()})
+        Observed(known.invocation, hosts=known.hosts, template=declared, secrets={"ops-key": frozenset()}), NOW
     )
     assert isinstance(problem, Problem)
     assert (problem.reason, problem.may_heal) == (Reason.SECRET_NOT_FOUND, True)
@@ -130,7 +132,7 @@ def test_template_expressions_of_the_playbook_are_not_ours() -> None:
     known = Observed(
         invocation("a"), hosts=hosts("a"), template=play(), secrets={"ops-key": frozenset({"ssh-privatekey"})}
     )
-    assert isinstance(examine(known), Resolution)
+    assert isinstance(examine(known, NOW), Resolution)
 
 
 @pytest.mark.parametrize(

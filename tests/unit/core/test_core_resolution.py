@@ -9,7 +9,7 @@ from rollcall.plan.observed import Observed
 from rollcall.plan.resolution import Problem, Resolution, chosen_template, examine, needed_secrets
 from rollcall.resources.jobinvocation import JobInvocation, TemplateRecord
 from rollcall.resources.jobtemplate import JobTemplate
-from unit.core.objects import KEY_SECRET, host, hosts, invocation, template
+from unit.core.objects import KEY_SECRET, NOW, host, hosts, invocation, template
 
 KEYS = frozenset({"ssh-privatekey"})
 FINE: dict[str, Any] = {
@@ -22,7 +22,7 @@ NEEDS_INPUT = template(inputs=[{"name": "command", "required": True}])
 
 
 def examined(**changes: Any) -> Resolution | Problem:
-    return examine(Observed(**FINE | changes))
+    return examine(Observed(**FINE | changes), NOW)
 
 
 def test_an_invocation_without_a_mistake_is_resolved() -> None:
@@ -134,7 +134,7 @@ def test_keys_of_both_secrets_count_together() -> None:
     ],
 )
 def test_only_the_secrets_of_the_chosen_hosts_are_read(job: Any, known: Any, expected: set[str]) -> None:
-    assert needed_secrets(Observed(invocation=job, hosts=known)) == expected
+    assert needed_secrets(Observed(invocation=job, hosts=known), NOW) == expected
 
 
 TOKEN = {"name": "token", "type": "Secret", "required": True}

@@ -13,7 +13,7 @@ from rollcall.plan.prepare import prepare
 from rollcall.plan.resolution import Problem, examine
 from rollcall.template import RenderError, describe
 from rollcall.work import Work
-from unit.core.objects import host, invocation, script_for, slice_, template
+from unit.core.objects import NOW, host, invocation, script_for, slice_, template
 
 CANARY = "canary-4711"
 NUMBER = 471_147_114_711
@@ -61,7 +61,7 @@ def told(declared: Any, secret: bytes, known: Any, job: Any = None) -> str:
     secrets = {"ops-key": {"password": CANARY.encode()}, "inputs": {"token": secret}}
     keys = {name: frozenset(data) for name, data in secrets.items()}
     hosts = {"a": known}
-    found = examine(Observed(invocation=job, template=declared, hosts=hosts, secrets=keys))
+    found = examine(Observed(invocation=job, template=declared, hosts=hosts, secrets=keys), NOW)
     prepared = prepare(job, slice_(0, "a"), declared, hosts, secrets, 1_000)
     work = "" if prepared.work is None else repr(Work.load(prepared.work))
     reason = found.message if isinstance(found, Problem) else found.description

@@ -46,6 +46,7 @@ SHAPES = st.fixed_dictionaries(
         "hosts_per_slice": st.integers(1, 3),
         "concurrency": st.none() | st.integers(1, 3),
         "selector": st.booleans(),
+        "resolve": st.sampled_from(["AtCreation", "AtStart"]),
     }
 )
 

@@ -102,7 +102,8 @@ def examined(steps: Any = None) -> Resolution | Problem:
             template=declared(),
             hosts={"a": host("a")},
             secrets={KEY_SECRET: frozenset({"ssh-privatekey"})},
-        )
+        ),
+        NOW,
     )
 
 

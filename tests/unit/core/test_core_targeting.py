@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from rollcall.resources.jobinvocation import Targeting
 from rollcall.resources.meta import LabelSelector
-from rollcall.targeting import UnknownHostsError, matches, resolve
-from unit.core.objects import host, hosts
+from rollcall.resources.targeting import Targeting
+from rollcall.targeting import Fleet, UnknownHostsError, matches, resolve
+from unit.core.objects import NOW, host, hosts
 
 LABELS = {"env": "prod", "tier": "web", "blank": ""}
 
@@ -46,7 +46,7 @@ def test_a_selector_selects_as_in_kubernetes(selector: dict[str, Any], selected:
 
 
 def names(targeting: dict[str, Any], *known: str) -> list[str]:
-    return [found.metadata.name for found in resolve(Targeting.model_validate(targeting), hosts(*known))]
+    return list(resolve(Targeting.model_validate(targeting), Fleet(hosts(*known)), NOW))
 
 
 def test_named_hosts_come_in_the_order_given_and_once() -> None:
@@ -56,7 +56,7 @@ def test_named_hosts_come_in_the_order_given_and_once() -> None:
 def test_selected_hosts_come_in_the_order_of_their_names() -> None:
     known = {name: host(name, {"web": "yes"} if name != "b" else {}) for name in ("c", "a", "b", "a10", "a9")}
     targeting = Targeting.model_validate({"selector": {"matchLabels": {"web": "yes"}}})
-    assert [found.metadata.name for found in resolve(targeting, known)] == ["a", "a10", "a9", "c"]
+    assert list(resolve(targeting, Fleet(known), NOW)) == ["a", "a10", "a9", "c"]
 
 
 def test_an_empty_selector_selects_all_hosts_and_none_when_there_are_none() -> None:

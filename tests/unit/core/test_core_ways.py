@@ -14,7 +14,7 @@ from rollcall.plan.resolution import needed_secrets
 from rollcall.plan.ways import MAX_JUMPS, ConfigMapData, all_jump_hosts, known_hosts_maps
 from rollcall.resources.host import Host, HostStatus
 from rollcall.work import Credentials, HostKeyPolicy, Work
-from unit.core.objects import SUCCEEDED, after, host, invocation, progress, slice_, template
+from unit.core.objects import NOW, SUCCEEDED, after, host, invocation, progress, slice_, template
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
@@ -217,7 +217,7 @@ def test_a_circle_of_jump_hosts_is_not_waited_for() -> None:
 
 
 def test_the_keys_of_a_jump_host_s_secret_are_asked_for() -> None:
-    assert needed_secrets(observed(host("a", **over("j")), jump("j"))) == {"ops-key", "gate-key"}
+    assert needed_secrets(observed(host("a", **over("j")), jump("j")), NOW) == {"ops-key", "gate-key"}
 
 
 def test_an_exit_tells_which_keys_were_accepted() -> None:

@@ -36,7 +36,7 @@ def version_of(store: Store, plural: str, name: str = "x") -> str | None:
     key = ("fleet", name)
     match plural:
         case "hosts":
-            found: Any = store.hosts["fleet"].get(name)
+            found: Any = store.hosts["fleet"].hosts.get(name)
         case "jobtemplates":
             found = store.templates[key[0]].get(key[1])
         case "jobinvocations":
@@ -222,7 +222,7 @@ def test_a_host_that_cannot_be_read_any_more_is_no_host() -> None:
     store = Store()
     store.put("hosts", document("hosts", 5))
     store.put("hosts", document("hosts", 6, spec={"port": 0}))
-    assert store.hosts["fleet"] == {}
+    assert store.hosts["fleet"].hosts == {}
 
 
 def test_that_a_slice_holds_output_is_known_and_the_output_is_not_kept() -> None:

@@ -58,6 +58,7 @@ def test_one_readable_host_key_is_enough() -> None:
         (f"10.0.0.* {PUBLIC}\n@revoked * {OTHER}", {}, ([KEY], [], [OTHER_KEY])),
         (f"@cert-authority *.example.com {CA}", {"address": "web1.example.com"}, ([], [AUTHORITY], [])),
     ],
+    ids=["address", "addresses", "port", "any port", "name", "pattern", "IPv6", "revoked", "authority"],
 )  # fmt: skip
 def test_the_lines_for_a_host_count_as_for_ssh(line: str, changes: dict[str, object], found: object) -> None:
     target = host(known_hosts=0, **changes)

@@ -1,0 +1,90 @@
+"""Invocations that choose their hosts when they start, and what these wait for until then.
+
+Nothing is frozen before the first host could start: not before `startAt`, not while suspended, and not before the turn
+has come at a template that allows one invocation at a time. What no host can change is told at once all the same.
+"""
+
+from datetime import datetime
+
+from rollcall.names import ConditionType, Reason
+from rollcall.plan.conditions import conclude, unless_same
+from rollcall.plan.gates import Wait, locked, not_yet_due, suspended, template_lock
+from rollcall.plan.locks import NOTHING
+from rollcall.plan.observed import Note, Observed, Plan
+from rollcall.plan.resolution import Problem, Resolution
+from rollcall.plan.stopping import start_window_missed
+from rollcall.plan.waiting import turned, with_waiting
+from rollcall.resources.jobinvocation import HostCounts, InvocationState, JobInvocation, JobInvocationStatus
+from rollcall.resources.meta import ConditionStatus
+from rollcall.resources.targeting import Resolve
+
+
+def chooses_at_start(invocation: JobInvocation) -> bool:
+    """Whether the hosts are chosen when the first of them could start. Those of an earlier run are known before."""
+    spec = invocation.spec
+    return spec.rerun_of is None and spec.targeting is not None and spec.targeting.resolve == Resolve.AT_START
+
+
+def hold_back(observed: Observed, found: Problem | Resolution, now: datetime) -> Plan | None:
+    """The plan of an invocation whose hosts are not to be chosen yet; None when they are.
+
+    `found` is what choosing them now would give.
+    """
+    invocation = observed.invocation
+    if not chooses_at_start(invocation):
+        return None
+    missed = start_window_missed(invocation, now, begun=False)
+    if missed is not None:
+        return _give_up(invocation, missed.cause.message, now)
+    lock = template_lock(invocation, observed.template)
+    gate = suspended(invocation) or not_yet_due(invocation, now)
+    obstacle = None if gate else observed.locks.obstacle(observed.claimant, lock)
+    gate = locked(*obstacle) if obstacle else gate
+    if gate is None or (isinstance(found, Problem) and not found.may_heal):
+        return None
+    status = _waiting_status(invocation, found, gate, now)
+    moments = [moment for moment in (gate.until, invocation.spec.start_before) if moment is not None]
+    return Plan(
+        status=unless_same(status, invocation),
+        notes=tuple(Note(Reason(c.reason), c.message) for c in turned(status, invocation.status)),
+        waited=lock if obstacle else NOTHING,
+        again_at=min(moments, default=None),
+    )
+
+
+def may_choose_since(invocation: JobInvocation, now: datetime) -> datetime:
+    """Since when the hosts may be chosen: what is missing is waited for from then on."""
+    created = invocation.metadata.creation_timestamp or now
+    if not chooses_at_start(invocation):
+        return created
+    gates = [invocation.condition(ConditionType.SUSPENDED), invocation.condition(ConditionType.WAITING)]
+    opened = [
+        now if gate.status == ConditionStatus.TRUE else gate.last_transition_time for gate in gates if gate is not None
+    ]
+    return max(created, invocation.spec.start_at or created, *opened)
+
+
+def _waiting_status(
+    invocation: JobInvocation, found: Problem | Resolution, gate: Wait, now: datetime
+) -> JobInvocationStatus:
+    """The status that says what is waited for, and what is not as it should be by now."""
+    state = InvocationState.SUSPENDED if invocation.spec.suspend else InvocationState.PENDING
+    said = (ConditionType.VALID, True, Reason.ACCEPTED, "nothing is wrong with it")
+    description = invocation.status.description
+    if isinstance(found, Problem):
+        said = (ConditionType.VALID, False, found.reason, f"{found.message}; it may turn up before the start")
+    else:
+        description = found.description
+    status = conclude(invocation.status, invocation, now, said, state=state, description=description)
+    return with_waiting(status, invocation, gate, now)
+
+
+def _give_up(invocation: JobInvocation, message: str, now: datetime) -> Plan:
+    """End an invocation that could not be started in time."""
+    text = f"{message}; its hosts were never chosen"
+    status = conclude(
+        with_waiting(invocation.status, invocation, None, now), invocation, now,
+        (ConditionType.FAILED, True, Reason.START_WINDOW_MISSED, text),
+        state=InvocationState.FAILED, hosts=HostCounts(), completion_time=now,
+    )  # fmt: skip
+    return Plan(status=status, notes=(Note(Reason.START_WINDOW_MISSED, text, warning=True),), done=True)

@@ -1,0 +1,181 @@
+"""An invocation that resolves at its start chooses nothing before its first host could start."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rollcall.names import ConditionType, Reason
+from rollcall.plan.invocation import reconcile
+from rollcall.plan.locks import Claimant, Lock, LockKind, Locks
+from rollcall.plan.observed import Observed, Plan
+from rollcall.resources.jobinvocation import InvocationState, JobInvocation
+from rollcall.resources.meta import ConditionStatus
+from unit.core.objects import KEY_SECRET, NAMESPACE, NOW, after, hosts, invocation, slice_, template, written
+
+SECRETS = {KEY_SECRET: frozenset({"ssh-privatekey"})}
+
+
+def moment(seconds: float) -> str:
+    return after(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def observed(*names: str, **spec: Any) -> Observed:
+    """An invocation of all hosts, of which there are these."""
+    targeting = {"selector": {}, "resolve": "AtStart"} | spec.pop("targeting", {})
+    declared = template(concurrencyPolicy="Forbid") if spec.pop("exclusive", False) else template()
+    job = invocation(targeting=targeting, **spec)
+    return Observed(job, hosts=hosts(*names), template=declared, secrets=SECRETS)
+
+
+def value(job: JobInvocation, type_: ConditionType) -> str | None:
+    found = job.condition(type_)
+    return None if found is None else f"{found.status.value} {found.reason}"
+
+
+def chosen(plan: Plan) -> list[str]:
+    return [name for made in plan.create_slices for name in made.spec.hosts]
+
+
+def test_it_is_chosen_at_once_when_nothing_is_waited_for() -> None:
+    assert chosen(reconcile(observed("a", "b"), NOW)) == ["a", "b"]
+
+
+def test_hosts_are_chosen_when_its_time_has_come() -> None:
+    early = observed("a", startAt=moment(100))
+    plan = reconcile(early, NOW)
+    assert (chosen(plan), plan.done) == ([], False)
+    assert plan.again_at == early.invocation.spec.start_at
+    waiting = written(early, plan).invocation
+    assert waiting.status.state == InvocationState.PENDING
+    assert waiting.status.slices is None
+    assert value(waiting, ConditionType.WAITING) == "True NotYetDue"
+    assert value(waiting, ConditionType.VALID) == "True Accepted"
+    assert value(waiting, ConditionType.RESOLVED) is None
+    later = reconcile(replace(early, invocation=waiting, hosts=hosts("a", "b", "new")), after(101))
+    assert chosen(later) == ["a", "b", "new"]
+    assert later.status is not None
+    assert value(replace(early, invocation=waiting.model_copy(update={"status": later.status})).invocation,
+                 ConditionType.WAITING) == "False Proceeding"  # fmt: skip
+
+
+def test_waiting_costs_no_second_write() -> None:
+    early = observed("a", startAt=moment(100))
+    again = reconcile(written(early, reconcile(early, NOW)), after(50))
+    assert (again.status, again.notes) == (None, ())
+
+
+def test_hosts_are_chosen_when_it_is_let_go() -> None:
+    early = observed("a", suspend=True)
+    plan = reconcile(early, NOW)
+    waiting = written(early, plan).invocation
+    assert (chosen(plan), waiting.status.state) == ([], InvocationState.SUSPENDED)
+    assert value(waiting, ConditionType.SUSPENDED) == "True Suspended"
+    freed = waiting.model_copy(update={"spec": waiting.spec.model_copy(update={"suspend": False})})
+    late = reconcile(replace(early, invocation=freed, hosts=hosts("b")), after(1000))
+    assert chosen(late) == ["b"]
+
+
+def test_hosts_are_chosen_when_the_turn_has_come_at_the_template_and_nobody_comes_between() -> None:
+    locks, other = Locks(), Claimant(after(-10), NAMESPACE, "other", "uid-other")
+    lock = {Lock(LockKind.TEMPLATE, NAMESPACE, "run"): True}
+    locks.update(other, frozenset({""}), lambda _: lock, {})
+    early = replace(observed("a", exclusive=True), locks=locks)
+    plan = reconcile(early, NOW)
+    assert (chosen(plan), plan.waited) == ([], lock)
+    waiting = written(early, plan).invocation
+    assert value(waiting, ConditionType.WAITING) == "True TemplateBusy"
+    locks.drop(other)
+    late = reconcile(replace(early, invocation=waiting, hosts=hosts("b")), after(60))
+    assert (chosen(late), late.held) == (["b"], frozenset({""}))
+
+
+def test_what_no_host_can_mend_is_told_before_the_start() -> None:
+    plan = reconcile(observed("a", startAt=moment(100), inputs={"typo": "1"}), NOW)
+    assert plan.status is not None
+    assert (plan.done, plan.status.state) == (True, InvocationState.FAILED)
+
+
+def test_a_bad_query_fails_at_once() -> None:
+    query = {"selector": None, "query": {"language": "Foreman", "text": "colour = red"}}
+    plan = reconcile(observed("a", startAt=moment(100), targeting=query), NOW)
+    assert plan.status is not None
+    assert plan.done
+    assert [c.reason for c in plan.status.conditions if c.type == ConditionType.FAILED] == [Reason.INVALID_QUERY]
+
+
+def test_what_is_missing_at_the_start_is_waited_for_from_then_on() -> None:
+    missing = {"selector": None, "inventoryRef": {"name": "inv"}}
+    early = observed("a", startAt=moment(100), targeting=missing)
+    waiting = written(early, reconcile(early, NOW))
+    assert value(waiting.invocation, ConditionType.VALID) == "False InventoryNotFound"
+    assert not reconcile(waiting, after(99)).done
+    begun = written(waiting, reconcile(waiting, after(101)))
+    assert value(begun.invocation, ConditionType.WAITING) == "False Proceeding"
+    assert not reconcile(begun, after(101 + early.timing.reference_grace.total_seconds() - 2)).done
+    assert reconcile(begun, after(102 + early.timing.reference_grace.total_seconds())).done
+
+
+def test_patience_begins_when_it_is_let_go() -> None:
+    missing = {"selector": None, "hosts": ["later"]}
+    early = observed("a", suspend=True, targeting=missing)
+    held = written(early, reconcile(early, NOW))
+    spec = held.invocation.spec.model_copy(update={"suspend": False})
+    freed = replace(held, invocation=held.invocation.model_copy(update={"spec": spec}))
+    first = reconcile(freed, after(5000))
+    assert not first.done
+    again = replace(written(freed, first), hosts=hosts("later"))
+    assert chosen(reconcile(again, after(5010))) == ["later"]
+
+
+def test_it_fails_when_it_could_not_start_in_time_and_says_what_it_waited_for() -> None:
+    early = observed("a", suspend=True, startBefore=moment(60))
+    plan = reconcile(early, NOW)
+    assert plan.again_at == early.invocation.spec.start_before
+    missed = reconcile(written(early, plan), after(61))
+    assert missed.status is not None
+    assert (missed.done, missed.status.state) == (True, InvocationState.FAILED)
+    failed = next(c for c in missed.status.conditions if c.type == ConditionType.FAILED)
+    assert (failed.status, failed.reason) == (ConditionStatus.TRUE, "StartWindowMissed")
+    assert failed.message.endswith("its hosts were never chosen")
+    assert missed.status.hosts is not None
+    assert missed.status.hosts.total == 0
+
+
+def test_it_is_cancelled_before_its_hosts_are_chosen() -> None:
+    plan = reconcile(observed("a", startAt=moment(100), cancellation={}), NOW)
+    assert plan.status is not None
+    assert (plan.done, plan.status.state) == (True, InvocationState.CANCELLED)
+
+
+def test_a_dealing_that_was_cut_short_is_discarded_also_when_it_waits_again() -> None:
+    cut = replace(observed("a", suspend=True))
+    cut = replace(cut, slices=type(cut.slices)([slice_(0, "a")]))
+    assert reconcile(cut, NOW).discard_slices
+
+
+@pytest.mark.parametrize(
+    ("policy", "state"), [("Complete", InvocationState.COMPLETE), ("Fail", InvocationState.FAILED)]
+)
+def test_nothing_may_match_at_the_start(policy: str, state: InvocationState) -> None:
+    early = observed("a", startAt=moment(100), targeting={"whenEmpty": policy})
+    waiting = written(early, reconcile(early, NOW))
+    plan = reconcile(replace(waiting, hosts={}), after(101))
+    assert plan.status is not None
+    assert (plan.done, plan.status.state, plan.held) == (True, state, frozenset())
+    assert all(c.type != ConditionType.WAITING or c.status == ConditionStatus.FALSE for c in plan.status.conditions)
+
+
+def test_the_hosts_of_a_rerun_are_known_at_its_creation() -> None:
+    plan = reconcile(
+        Observed(
+            invocation(
+                targeting={"hosts": ["a"], "resolve": "AtStart"},
+                rerunOf={"name": "gone", "hosts": "Listed"},
+                startAt=moment(100),
+            ),
+            hosts=hosts("a"), template=template(), secrets=SECRETS,
+        ),
+        after(60),
+    )  # fmt: skip
+    assert plan.done, "that the earlier run is not there is not waited for until the start"

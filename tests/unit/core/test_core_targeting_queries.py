@@ -1,0 +1,174 @@
+"""Queries, inventories and their limits select hosts, and say what is wrong with them."""
+
+import re
+from typing import Any
+
+import pytest
+
+from rollcall.names import Reason
+from rollcall.query.hostrows import HostRow
+from rollcall.query.index import Index
+from rollcall.resources.host import Host
+from rollcall.resources.inventory import Inventory
+from rollcall.resources.targeting import Targeting
+from rollcall.targeting import Fleet, TargetingError, members, resolve
+from unit.core.objects import NOW, host
+
+DEBIAN = {"os": {"family": "Debian"}}
+TREE = {"prod": {"children": ["web", "db"]}, "site": {"children": ["prod"]}, "empty": {}}
+
+
+def inventory(**spec: Any) -> Inventory:
+    return Inventory.model_validate({"metadata": {"name": "inv", "namespace": "fleet"}, "spec": spec})
+
+
+def fleet(inventories: dict[str, Inventory | str] | None = None, *more: Host) -> Fleet:
+    """web1 to web3 and db1, of which web3 takes no work."""
+    made = [
+        host("web1", {"tier": "front"}, groups=["web"], variables={"a": 1}, facts=DEBIAN | {"cpus": 8}),
+        host("web2", {"tier": "front"}, groups=["web"], facts={"os": {"family": "RedHat"}, "cpus": 4}, location="Ulm"),
+        host("web3", {"tier": "front"}, groups=["web"], facts=DEBIAN, unschedulable=True),
+        host("db1", groups=["db"], facts=DEBIAN | {"cpus": 16}, organization="Acme"),
+        *more,
+    ]  # fmt: skip
+    hosts = {found.metadata.name: found for found in made}
+    rows = {name: HostRow(found) for name, found in hosts.items() if not found.spec.unschedulable}
+    return Fleet(hosts, Index(rows), inventories or {})
+
+
+def chosen(targeting: dict[str, Any], known: Fleet | None = None) -> list[str]:
+    return list(resolve(Targeting.model_validate(targeting), known or fleet(), NOW))
+
+
+def query(language: str, text: str) -> dict[str, Any]:
+    return {"query": {"language": language, "text": text}}
+
+
+def refusal(targeting: dict[str, Any], known: Fleet | None = None) -> TargetingError:
+    with pytest.raises(TargetingError) as raised:
+        chosen(targeting, known)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("Foreman", "facts.os::family = Debian", ["db1", "web1"]),
+        ("Foreman", "hostgroup = web", ["web1", "web2"]),
+        ("Foreman", "location = Ulm or organization = Acme", ["db1", "web2"]),
+        ("Foreman", "params.a = 1", ["web1"]),
+        ("Foreman", "not name ~ web", ["db1"]),
+        ("Ansible", "web:!web1", ["web2"]),
+        ("Ansible", "all", ["db1", "web1", "web2"]),
+        ("Ansible", "web[0]", ["web1"]),
+        ("PQL", 'inventory { facts.os.family = "Debian" and facts.cpus > 8 }', ["db1"]),
+        ("PQL", "inventory { order by facts.cpus desc limit 2 }", ["db1", "web1"]),
+        ("PQL", 'inventory { trusted.certname = "db1" }', ["db1"]),
+        ("PQL", "nodes { deactivated is null }", ["db1", "web1", "web2"]),
+    ],
+)
+def test_a_query_selects_hosts_that_take_work(language: str, text: str, expected: list[str]) -> None:
+    assert chosen(query(language, text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("Foreman", "colour = red", r"^the Foreman query cannot be read: .*'colour'.* at character 1"),
+        ("Foreman", "name = web1 and job_invocation.id = 3", "job_invocation.id"),
+        ("Foreman", "id > x", "the Foreman query cannot be read: "),
+        ("Ansible", "web:[a", r"a bracket is not closed: '\[' at character 5: expected pairs of \[ and \]$"),
+        ("PQL", "inventory { certname = }", r"^the PQL query cannot be read: .* at character 24: expected "),
+        ("PQL", "reports {}", "the PQL query cannot be read: "),
+    ],
+)
+def test_an_unreadable_query_says_where_and_what_was_expected(language: str, text: str, said: str) -> None:
+    error = refusal(query(language, text))
+    assert (error.reason, error.may_heal) == (Reason.INVALID_QUERY, False)
+    assert re.search(said, str(error))
+
+
+def test_a_place_that_is_not_there_may_be_filled_later() -> None:
+    error = refusal(query("Ansible", "web[7]"))
+    assert (error.reason, error.may_heal) == (Reason.INVALID_QUERY, True)
+    assert "there are 2, and none of them is at place 7" in str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["name = $(reboot)", 'name = "\'; rm -rf /"', 'name = "{{ inputs.command }}"'],
+)
+def test_a_query_is_only_ever_a_query(text: str) -> None:
+    assert chosen(query("Foreman", text)) == []
+
+
+def test_hosts_without_work_are_left_out_of_what_selects_and_kept_where_they_are_named() -> None:
+    known = fleet({"all": inventory(hosts=["web3", "web1"]), "front": inventory(selector={})})
+    assert chosen({"selector": {"matchLabels": {"tier": "front"}}}, known) == ["web1", "web2"]
+    assert chosen({"inventoryRef": {"name": "all"}}, known) == ["web1"]
+    assert chosen({"inventoryRef": {"name": "front"}}, known) == ["db1", "web1", "web2"]
+    assert chosen({"hosts": ["web3", "web1"]}, known) == ["web3", "web1"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (None, ["web2", "web1", "db1"]),
+        ("prod", ["db1", "web1", "web2"]),
+        ("site:!db", ["web1", "web2"]),
+        ("prod:&web:!web1", ["web2"]),
+        ("empty", []),
+        ("other", []),
+        ("~web[0-9]", ["web1", "web2"]),
+    ],
+)
+def test_a_limit_knows_the_groups_of_the_inventory(limit: str | None, expected: list[str]) -> None:
+    known = fleet({"inv": inventory(hosts=["web2", "web1", "db1"], groups=TREE)}, host("other", groups=["prod"]))
+    assert chosen({"inventoryRef": {"name": "inv"} | ({"limit": limit} if limit else {})}, known) == expected
+
+
+def test_a_query_of_an_inventory_knows_its_groups_and_one_outside_does_not() -> None:
+    asked = query("Foreman", "hostgroup = site")
+    known = fleet({"inv": inventory(**asked, groups=TREE)})
+    assert chosen({"inventoryRef": {"name": "inv"}}, known) == ["db1", "web1", "web2"]
+    assert chosen(asked, known) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "said"),
+    [
+        ({"hosts": ["web1", "gone", "lost"]}, Reason.HOST_NOT_FOUND, "no Host named gone, lost in this namespace"),
+        (query("PQL", "nodes {"), Reason.INVALID_QUERY, "the PQL query cannot be read: "),
+        (
+            {"selector": {}, "groups": {"a": {"children": ["b"]}, "b": {"children": ["a"]}}},
+            Reason.INVALID_SPEC,
+            "spec.groups leads in a circle: a -> b -> a; take one of them out",
+        ),
+        (
+            {"selector": {}, "groups": {"web": {"variables": {"big": "x" * 33_000}}}},
+            Reason.INVALID_SPEC,
+            "spec.groups.web.variables has 33010 bytes as JSON, more than 32768",
+        ),
+    ],
+)
+def test_an_inventory_that_cannot_be_used_says_so_to_itself_and_to_the_job(
+    spec: dict[str, Any], reason: Reason, said: str
+) -> None:
+    with pytest.raises(TargetingError) as raised:
+        members(inventory(**spec), fleet(), NOW)
+    assert (raised.value.reason, str(raised.value)[: len(said)]) == (reason, said)
+    error = refusal({"inventoryRef": {"name": "inv"}}, fleet({"inv": inventory(**spec)}))
+    assert (error.reason, str(error)) == (reason, f"the Inventory inv: {raised.value}")
+
+
+def test_an_inventory_that_is_not_there_may_turn_up() -> None:
+    error = refusal({"inventoryRef": {"name": "inv"}})
+    assert (error.reason, error.may_heal) == (Reason.INVENTORY_NOT_FOUND, True)
+    broken = refusal({"inventoryRef": {"name": "inv"}}, fleet({"inv": "spec: bad"}))
+    assert (broken.reason, broken.may_heal) == (Reason.INVALID_SPEC, False)
+
+
+def test_a_limit_that_cannot_be_read_says_where() -> None:
+    error = refusal({"inventoryRef": {"name": "inv", "limit": "web["}}, fleet({"inv": inventory(selector={})}))
+    assert (error.reason, error.may_heal) == (Reason.INVALID_QUERY, False)
+    assert str(error).startswith("the limit cannot be read: a bracket is not closed: '[' at character 4")
