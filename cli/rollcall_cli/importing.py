@@ -27,7 +27,7 @@ _NONDESCRIPT: Final = frozenset({"hosts", "inventory", "inventories", "main"})
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="The namespace of the objects.")]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="A file, or a folder for a file for each object; stdout by default."),
+    typer.Option("--output", "-o", help="A .yaml file, or a folder for one for each object; stdout by default."),
 ]
 LabelOptions = Annotated[
     list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE", help="A label for each Host; may be repeated.")

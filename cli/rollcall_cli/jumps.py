@@ -29,7 +29,7 @@ def hops(text: str) -> tuple[Hop, ...]:
     for part in text.split(","):
         match = _HOP.fullmatch(part.strip())
         if match is None:
-            raise ValueError(f"'{part}' is not [user@]host[:port]")
+            raise ValueError("what is there is not [user@]host[:port]")
         port = int(match["port"]) if match["port"] else None
         found.append(Hop(match["bracketed"] or match["plain"], match["user"] or None, port))
     return tuple(found)
@@ -73,12 +73,12 @@ def hops_of_command(command: str) -> tuple[Hop, ...]:
     if words[:1] == ["exec"]:
         words = words[1:]
     if not words or words[0].rpartition("/")[2] != "ssh":
-        raise ValueError(f"the ProxyCommand does not begin with ssh: {command}")
+        raise ValueError("a ProxyCommand that does not begin with ssh")  # not shown: it may hold a password
     options = _options(words[1:])
     settings = dict(reversed(options))
     destinations = [word for option, word in options if not option]
     if "W" not in settings or not destinations:
-        raise ValueError(f"the ProxyCommand has no -W, or no host: {command}")
+        raise ValueError("a ProxyCommand without -W, or without a host")
     (last,) = hops(destinations[0])
     port = int(settings["p"]) if settings.get("p", "").isdecimal() else last.port
     return (*hops(settings.get("J", "")), Hop(last.host, last.user or settings.get("l"), port))

@@ -16,12 +16,13 @@ from rollcall.work import HostKeyPolicy
 from rollcall_cli.errors import CommandError
 
 LABEL_INVENTORY: Final = f"{GROUP}/inventory"
-"""On a Host that was imported: the Inventory that it was imported with, which selects its hosts by this."""
+"""On what was imported together: the name of the Inventory, which selects its hosts by this."""
 ANNOTATION_NAME: Final = f"{GROUP}/imported-name"
 """On a Host whose name Kubernetes does not take: the name that it was imported by."""
 MAX_VARIABLES_BYTES: Final = 32_768
 
 Document = dict[str, Any]
+_FILES: Final = (".yaml", ".yml")
 # Anything that some reader of YAML could take for a number, a time or a truth is quoted.
 _PLAIN: Final = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
 _WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
@@ -94,7 +95,8 @@ class InventoryManifest:
             "variables": dict(self.variables),
             "groups": groups,
         }
-        return _object("Inventory", self.name, namespace, {}, _present(spec), {})
+        # The label lets `kubectl apply --prune` take Hosts away that are gone.
+        return _object("Inventory", self.name, namespace, {LABEL_INVENTORY: self.name}, _present(spec), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,12 @@ def known_hosts_map(name: str, namespace: str | None, text: str) -> Document:
 def write(documents: Iterable[Document], output: Path | None) -> None:
     """Write a stream to stdout or a file; or a file for each object to a folder, which is made if it is not there.
 
-    `output` is a folder if it is one already, or has no suffix. Raises CommandError.
+    `output` is a file if it is called so (`.yaml`, `.yml`), or is one already. Raises CommandError.
     """
     try:
         if output is None:
             sys.stdout.writelines(map(text_of, documents))
-        elif output.is_dir() or not output.suffix:
+        elif output.is_dir() or not (output.suffix in _FILES or output.exists()):
             output.mkdir(parents=True, exist_ok=True)
             for document in documents:
                 name = f"{document['kind'].lower()}-{document['metadata']['name']}"

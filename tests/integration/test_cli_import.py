@@ -127,3 +127,47 @@ def test_a_job_runs_on_a_slice_of_it(kube: Kube, namespace: str, fleet: Fleet) -
     said = events(kube, namespace, "look")
     for number, name in enumerate(CANARIES):
         assert output(said[name]) == f"{name} is in r{number}\n".encode()
+
+
+def test_hosts_that_are_gone_are_pruned(kube: Kube, namespace: str, fleet: Fleet) -> None:
+    fewer, _ = import_ansible(fleet.folder, "--known-hosts", fleet.known_hosts, "--limit", "all:!cache")
+    label, kind = "rollcall.dev/inventory=prod", "rollcall.dev/v1alpha1/Host"
+    arguments = ("-f", "-", "-l", label, "--prune", f"--prune-allowlist={kind}")
+    said = kubectl(kube, namespace, "apply", *arguments, stdin=of_kinds(fewer))
+    assert said.count(" pruned\n") == 20
+    assert len(kube.list("hosts", namespace, labelSelector=label)) == HOSTS - 20
+
+
+def test_hosts_from_ssh_config_are_reached_as_ssh_does(
+    kube: Kube, namespace: str, fleet: Fleet, hosts: list[SshHost], tmp_path: Path
+) -> None:
+    near, far = hosts[5:7]
+    known = tmp_path / "known_hosts"
+    known.write_text(f"{near.address} {near.host_key}\n@cert-authority *.example.com {near.host_key}\n")
+    known.write_text(f"{known.read_text()}{far.address} {far.host_key}\n@revoked * {hosts[7].host_key}\n")
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", known], check=True, capture_output=True)
+    (tmp_path / "config").write_text(f"""
+Host far
+  HostName {far.address}
+  ProxyJump near
+Host near
+  HostName {near.address}
+Host *
+  User ops
+  IdentityFile {fleet.folder.parent}/ops_key
+  UserKnownHostsFile {known}
+""")
+    command = [ROLLCALL, "import", "ssh", "--config", tmp_path / "config", "--credentials", "prod-credentials-1", "far"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    objects = [(part["kind"], part["metadata"]["name"]) for part in yaml.safe_load_all(made)]
+    assert objects == [("ConfigMap", "ssh-known-hosts"), ("Host", "far"), ("Host", "near")]
+    kubectl(kube, namespace, "apply", "-f", "-", stdin=made)
+    invocation = {
+        "apiVersion": "rollcall.dev/v1alpha1", "kind": "JobInvocation",
+        "metadata": {"name": "far", "namespace": namespace},
+        "spec": {"templateRef": {"name": "run-command"}, "inputs": {"command": "hostname"},
+                 "targeting": {"hosts": ["far"]}},
+    }  # fmt: skip
+    run(kube, invocation, 120)
+    assert results(kube, namespace, "far")["far"]["state"] == "Succeeded", results(kube, namespace, "far")
+    assert output(events(kube, namespace, "far")["far"]) == f"{far.name}\n".encode()

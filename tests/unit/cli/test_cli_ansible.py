@@ -34,7 +34,8 @@ def test_options_say_what_the_inventory_does_not(tmp_path: Path) -> None:
     }
     assert hosts["web2"]["spec"]["user"] == "me"
     inventory = of_kind(said.documents(), "Inventory")["fleet"]
-    assert inventory["metadata"] == {"name": "fleet", "namespace": "prod"}
+    labels = {"rollcall.dev/inventory": "fleet"}
+    assert inventory["metadata"] == {"name": "fleet", "namespace": "prod", "labels": labels}
     assert inventory["spec"] == {"selector": {"matchLabels": {"rollcall.dev/inventory": "fleet"}}}
     assert said.err == "2 Hosts and the Inventory fleet with 0 groups\n"
 
@@ -93,6 +94,7 @@ all:
       ansible_become_pass: "{{ vaulted }}"
       ansible_private_key_file: "~/my keys/id"
       ansible_winrm_password: canary-5
+      ansible_ssh_common_args: -o ProxyCommand="sshpass -p canary-6 ssh -W %h:%p bastion"
 """
     said = imported(tmp_path, text, "--namespace", "prod", name="secrets.yml")
     assert "canary" not in said.out + said.err

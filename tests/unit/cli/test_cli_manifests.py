@@ -57,8 +57,8 @@ def test_what_no_host_can_have_is_an_error(host: HostManifest, what: str) -> Non
 
 def test_a_folder_gets_a_file_for_each_object(tmp_path: Path) -> None:
     documents = [HostManifest(name).document(None) for name in ("web1", "web2.example.com")]
-    write(documents, tmp_path / "made")
-    found = {path.name: yaml.safe_load(path.read_text()) for path in (tmp_path / "made").iterdir()}
+    write(documents, tmp_path / "made.example.com")
+    found = {path.name: yaml.safe_load(path.read_text()) for path in (tmp_path / "made.example.com").iterdir()}
     assert found == {"host-web1.yaml": documents[0], "host-web2.example.com.yaml": documents[1]}
     write(documents, tmp_path / "all.yaml")
     assert list(yaml.safe_load_all((tmp_path / "all.yaml").read_text())) == documents
