@@ -10,16 +10,18 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
+from rollcall.inventory import InventoryError, check
 from rollcall.names import API_VERSION, GROUP
-from rollcall.resources.host import DEFAULT_PORT, Host
+from rollcall.resources.host import DEFAULT_PORT, Host, variables_problem
+from rollcall.resources.inventory import Inventory
 from rollcall.work import HostKeyPolicy
 from rollcall_cli.errors import CommandError
+from rollcall_cli.objects import first_problem
 
 LABEL_INVENTORY: Final = f"{GROUP}/inventory"
 """On what was imported together: the name of the Inventory, which selects its hosts by this."""
 ANNOTATION_NAME: Final = f"{GROUP}/imported-name"
 """On a Host whose name Kubernetes does not take: the name that it was imported by."""
-MAX_VARIABLES_BYTES: Final = 32_768
 
 Document = dict[str, Any]
 _FILES: Final = (".yaml", ".yml")
@@ -61,15 +63,17 @@ class HostManifest:
             and {"configMapKeyRef": {"name": self.known_hosts, "key": KNOWN_HOSTS_KEY}},
             "hostKeyPolicy": None if self.policy is HostKeyPolicy.STRICT else self.policy.value,
             "groups": list(self.groups),
+            "variables": dict(self.variables),
         }
         annotations = {ANNOTATION_NAME: self.original} if self.original else {}
         made = _object("Host", self.name, namespace, self.labels, _present(spec), annotations)
+        called = f"host {self.original or self.name}"
         try:
-            Host.model_validate(made)
+            problem = variables_problem(Host.model_validate(made))
         except ValidationError as error:
-            raise CommandError(f"host {self.original or self.name}: {_first(error)}") from None
-        if self.variables:
-            made["spec"]["variables"] = dict(self.variables)
+            raise CommandError(f"{called}: {first_problem(error)}") from None
+        if problem:
+            raise CommandError(f"{called}: {problem}")
         return made
 
 
@@ -85,7 +89,7 @@ class InventoryManifest:
     groups: Mapping[str, "GroupManifest"]
 
     def document(self, namespace: str | None) -> Document:
-        """The manifest."""
+        """The manifest. Raises CommandError for what no Inventory can have."""
         groups = {
             name: _present({"children": list(group.children), "variables": dict(group.variables)})
             for name, group in self.groups.items()
@@ -96,7 +100,14 @@ class InventoryManifest:
             "groups": groups,
         }
         # The label lets `kubectl apply --prune` take Hosts away that are gone.
-        return _object("Inventory", self.name, namespace, {LABEL_INVENTORY: self.name}, _present(spec), {})
+        made = _object("Inventory", self.name, namespace, {LABEL_INVENTORY: self.name}, _present(spec), {})
+        try:
+            check(Inventory.model_validate(made))
+        except ValidationError as error:
+            raise CommandError(f"the Inventory {self.name}: {first_problem(error)}") from None
+        except InventoryError as error:
+            raise CommandError(f"the Inventory {self.name}: {error}") from None
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +177,3 @@ def _object(
 
 def _present(fields: Mapping[str, Any]) -> Document:
     return {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
-
-
-def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, with the field's name and without the value."""
-    found = error.errors(include_input=False, include_url=False)[0]
-    return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"

@@ -1,26 +1,31 @@
 """`rollcall query`: what queries mean, and which hosts they select, before a job runs on them."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rollcall.inventory import Groups
 from rollcall.query.evaluate import OutOfRangeError, select
 from rollcall.query.explain import explain as in_words
 from rollcall.query.explain import why as reasons
+from rollcall.query.hostrows import HostRow
 from rollcall.query.index import Index
-from rollcall.resources.meta import LabelSelector
-from rollcall.targeting import matches
-from rollcall_cli import hostrows
+from rollcall.resources.host import Host
+from rollcall.resources.inventory import Inventory
+from rollcall.resources.targeting import QueryLanguage
+from rollcall.targeting import Fleet, TargetingError, members
+from rollcall_cli import objects
 from rollcall_cli.errors import CommandError
-from rollcall_cli.hostrows import Document
 from rollcall_cli.notes import Notes, counted, listed
-from rollcall_cli.questions import Language, read
+from rollcall_cli.questions import read
 
 app = typer.Typer(no_args_is_help=True, help="Try queries for hosts before a job runs on them.")
 
 LanguageOption = Annotated[
-    Language, typer.Option("--language", "-l", case_sensitive=False, help="As in spec.targeting.query.language.")
+    QueryLanguage, typer.Option("--language", "-l", case_sensitive=False, help="As in spec.targeting.query.language.")
 ]
 Text = Annotated[str, typer.Argument(metavar="TEXT", help="The query, as in spec.targeting.query.text.")]
 
@@ -56,7 +61,7 @@ def hosts(
     paths = [*(files or ()), *(filename or ())]
     if not paths:
         raise CommandError("no manifests are given: name a file, or - for stdin, as after kubectl get hosts -o yaml")
-    found, inventories = hostrows.read(paths)
+    found, inventories = objects.read(paths)
     if not found:
         raise CommandError(f"no Host is in {listed(list(map(str, paths)))}")
     index = _index(found, inventories, inventory)
@@ -72,29 +77,18 @@ def hosts(
     Notes().say(f"{len(selected)} of {counted(range(len(index)), 'host')}")
 
 
-def _index(found: list[Document], inventories: dict[str, Document], name: str | None) -> Index:
-    able = [host for host in found if not (host.get("spec") or {}).get("unschedulable")]
+def _index(hosts: Mapping[str, Host], inventories: Mapping[str, Inventory], name: str | None) -> Index:
+    """The rows of the hosts that take work: of all, or of those of an Inventory, in its groups."""
+    able = Index({called: HostRow(host) for called, host in hosts.items() if not host.spec.unschedulable})
     if name is None:
-        return Index(hostrows.rows(able))
+        return able
     if name not in inventories:
         there = f"there are {listed(list(inventories))}" if inventories else "there is none"
         raise CommandError(f"no Inventory {name} is in the manifests; {there}")
     inventory = inventories[name]
-    above = hostrows.groups_above(inventory)
-    groups = {*(inventory["spec"].get("groups") or {}), *above}
-    everything = Index(hostrows.rows(able, above), groups=groups)
-    members = _members(inventory, able, everything)
-    return Index({name: everything.row(name) or {} for name in members}, groups=groups)
-
-
-def _members(inventory: Document, able: list[Document], everything: Index) -> list[str]:
-    match inventory["spec"]:
-        case {"hosts": [*names]}:
-            return [name for name in names if everything.row(name) is not None]
-        case {"selector": selector}:
-            wanted = LabelSelector.model_validate(selector or {})
-            return [host["metadata"]["name"] for host in able if matches(wanted, host["metadata"].get("labels") or {})]
-        case {"query": {"language": language, "text": text}}:
-            return select(read(Language(language), text, frozenset(everything.names(everything.all))), everything)
-        case _:
-            raise CommandError(f"the Inventory {inventory['metadata']['name']} has neither hosts, selector nor query")
+    try:
+        found = members(inventory, Fleet(hosts, able), datetime.now().astimezone())
+    except TargetingError as error:
+        raise CommandError(f"the Inventory {name}: {error}") from None
+    groups = Groups(inventory.spec.groups)
+    return Index({called: HostRow(hosts[called], groups.of(hosts[called])) for called in found}, groups=groups.names)

@@ -2,7 +2,6 @@
 
 import json
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from rich.cells import cell_len
@@ -10,32 +9,25 @@ from rich.cells import cell_len
 from rollcall.query import ansible, foreman, pql
 from rollcall.query.ast import Statement
 from rollcall.query.errors import QueryError
+from rollcall.query.hostrows import TARGETS
+from rollcall.resources.targeting import QueryLanguage
 from rollcall_cli.errors import CommandError
-from rollcall_cli.hostrows import TARGETS
 
 _SHOWN: Final = 60
 """How much of a long line is shown on either side of what is wrong."""
 
 
-class Language(StrEnum):
-    """The languages of `spec.targeting.query`."""
-
-    FOREMAN = "Foreman"
-    ANSIBLE = "Ansible"
-    PQL = "PQL"
-
-
-def read(language: Language, text: str, names: frozenset[str] = frozenset()) -> Statement:
+def read(language: QueryLanguage, text: str, names: frozenset[str] = frozenset()) -> Statement:
     """What a text asks; PQL also as its arrays. `names` are those of all hosts. Raises CommandError, which points."""
     try:
         match language:
-            case Language.FOREMAN:
+            case QueryLanguage.FOREMAN:
                 return Statement(foreman.parse(text, TARGETS, datetime.now().astimezone(), targeting=True))
-            case Language.ANSIBLE:
+            case QueryLanguage.ANSIBLE:
                 return Statement(ansible.parse(text, names))
-            case Language.PQL if text.lstrip().startswith("["):
+            case QueryLanguage.PQL if text.lstrip().startswith("["):
                 return _arrays(text)
-            case Language.PQL:
+            case QueryLanguage.PQL:
                 return pql.parse(text)
     except QueryError as error:
         raise CommandError(f"{error}\n{pointed(text, error.position)}") from None

@@ -17,8 +17,11 @@ from support.operator import Operator
 from support.sshhosts import KeyPair, SshHost
 
 ROLLCALL = Path(sys.executable).parent / "rollcall"
-KINDS = ("Host",)
-"""What of the manifests is applied."""
+LOOK = """\
+echo {{ host.name }} is in {{ host.variables.rack }}, {{ host.variables.color }}, {{ host.variables.timezone }}, \
+{{ host.variables.tls.min_version }}
+"""
+"""Variables of the host, of its group in the inventory file, of all, and of its group's file."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,6 @@ def import_ansible(*arguments: str | Path) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-def of_kinds(manifests: str) -> str:
-    """The manifests that are applied, as a stream."""
-    return yaml.safe_dump_all(part for part in yaml.safe_load_all(manifests) if part["kind"] in KINDS)
-
-
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory, hosts: list[SshHost], client_key: KeyPair) -> Fleet:
     folder = tmp_path_factory.mktemp("fleet")
@@ -68,7 +66,7 @@ def imported(kube: Kube, namespace: str, operator: Operator, fleet: Fleet) -> No
     """All 200 hosts in the namespace, and nothing else there; the Secret is made as the command says."""
     for number in range(10):
         kube.delete("hosts", namespace, f"host-{number}")
-    kubectl(kube, namespace, "apply", "-f", "-", stdin=of_kinds(fleet.manifests))
+    kubectl(kube, namespace, "apply", "-f", "-", stdin=fleet.manifests)
     (command,) = re.findall(r"kubectl create secret generic prod-credentials-1 .*", fleet.said)
     environment = {**os.environ, "KUBECONFIG": str(kube.kubeconfig)}
     subprocess.run(["sh", "-c", f"{command} --namespace {namespace}"], env=environment, check=True, capture_output=True)
@@ -86,35 +84,41 @@ def test_every_host_is_there_and_valid(kube: Kube, namespace: str) -> None:
     assert not [secret for secret in SECRETS if secret in text]
 
 
+def test_the_inventory_has_them_all(kube: Kube, namespace: str) -> None:
+    def counted() -> Object | None:
+        found = kube.get("inventories", namespace, "prod")
+        return found if found.get("status", {}).get("hosts") == HOSTS else None
+
+    found = kube.wait("an Inventory with its hosts", counted)
+    assert (condition(found, "Valid") or {}).get("status") == "True", found["status"]
+
+
 def test_applying_again_changes_nothing(kube: Kube, namespace: str, fleet: Fleet) -> None:
     manifests, _ = import_ansible(fleet.folder, "--known-hosts", fleet.known_hosts)
     assert manifests == fleet.manifests
-    said = kubectl(kube, namespace, "apply", "-f", "-", stdin=of_kinds(manifests))
-    assert said.count(" unchanged\n") == HOSTS
-    assert said.count("\n") == HOSTS
+    said = kubectl(kube, namespace, "apply", "-f", "-", stdin=manifests)
+    assert said.count(" unchanged\n") == said.count("\n") == HOSTS + 1
 
 
 def test_server_side_apply_and_a_folder_work_too(kube: Kube, namespace: str, fleet: Fleet, tmp_path: Path) -> None:
     import_ansible(fleet.folder, "--output", tmp_path / "made", "--limit", "cache", "--known-hosts", fleet.known_hosts)
-    (tmp_path / "made" / "inventory-prod.yaml").unlink()
     arguments = ("--server-side", "--force-conflicts", "--dry-run=server", "-f", str(tmp_path / "made"))
-    assert kubectl(kube, namespace, "apply", *arguments).count("serverside-applied") == 20
+    assert kubectl(kube, namespace, "apply", *arguments).count("serverside-applied") == 21
 
 
 def test_a_job_runs_on_a_slice_of_it(kube: Kube, namespace: str, fleet: Fleet) -> None:
-    labelled, _ = import_ansible(
-        fleet.folder, "--known-hosts", fleet.known_hosts, "--limit", "canary", "--label", "ring=canary"
-    )
-    kubectl(kube, namespace, "apply", "-f", "-", stdin=of_kinds(labelled))
     kube.create({
         "apiVersion": "rollcall.dev/v1alpha1", "kind": "JobTemplate",
         "metadata": {"name": "look", "namespace": namespace},
-        "spec": {"provider": "SSH", "ssh": {"script": "echo {{ host.name }} is in {{ host.variables.rack }}\n"}},
+        "spec": {"provider": "SSH", "ssh": {"script": LOOK}},
     })  # fmt: skip
     invocation = {
         "apiVersion": "rollcall.dev/v1alpha1", "kind": "JobInvocation",
         "metadata": {"name": "look", "namespace": namespace},
-        "spec": {"templateRef": {"name": "look"}, "targeting": {"selector": {"matchLabels": {"ring": "canary"}}}},
+        "spec": {
+            "templateRef": {"name": "look"},
+            "targeting": {"inventoryRef": {"name": "prod", "limit": "canary:&frankfurt"}},
+        },
     }  # fmt: skip
     ended = run(kube, invocation, 120)
     assert (condition(ended, "Complete") or {}).get("status") == "True", (
@@ -126,14 +130,14 @@ def test_a_job_runs_on_a_slice_of_it(kube: Kube, namespace: str, fleet: Fleet) -
     )
     said = events(kube, namespace, "look")
     for number, name in enumerate(CANARIES):
-        assert output(said[name]) == f"{name} is in r{number}\n".encode()
+        assert output(said[name]) == f"{name} is in r{number}, blue, Europe/Berlin, 1.2\n".encode()
 
 
 def test_hosts_that_are_gone_are_pruned(kube: Kube, namespace: str, fleet: Fleet) -> None:
     fewer, _ = import_ansible(fleet.folder, "--known-hosts", fleet.known_hosts, "--limit", "all:!cache")
     label, kind = "rollcall.dev/inventory=prod", "rollcall.dev/v1alpha1/Host"
     arguments = ("-f", "-", "-l", label, "--prune", f"--prune-allowlist={kind}")
-    said = kubectl(kube, namespace, "apply", *arguments, stdin=of_kinds(fewer))
+    said = kubectl(kube, namespace, "apply", *arguments, stdin=fewer)
     assert said.count(" pruned\n") == 20
     assert len(kube.list("hosts", namespace, labelSelector=label)) == HOSTS - 20
 

@@ -1,20 +1,18 @@
 """Turns what an inventory holds into manifests."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from rollcall.resources.host import DEFAULT_PORT
 from rollcall.work import HostKeyPolicy
-from rollcall_cli.ansible.content import ALL, UNGROUPED, Content, Variables
+from rollcall_cli.ansible.content import ALL, UNGROUPED, Content
 from rollcall_cli.ansible.variables import Layers, layers
 from rollcall_cli.ansible.ways import MAPPED, Credentials, by_ssh, connection, places, way_of
 from rollcall_cli.errors import CommandError
 from rollcall_cli.kubenames import group_names, host_names
 from rollcall_cli.manifests import (
     LABEL_INVENTORY,
-    MAX_VARIABLES_BYTES,
     GroupManifest,
     HostManifest,
     InventoryManifest,
@@ -98,7 +96,6 @@ class _Conversion:
 
     def _host(self, name: str, groups: Iterable[str]) -> HostManifest:
         way, variables = self._ways[name], self._layers.hosts[name]
-        self._check_size(f"host {name}", variables)
         made = self._names[name]
         address = way.address or (name if made != name else None)
         port = way.port or DEFAULT_PORT
@@ -174,11 +171,6 @@ class _Conversion:
         used = {host.credentials for host in hosts}
         namespace = self._wishes.namespace
         return tuple(one.command(name, namespace) for one, name in self._secrets.items() if name in used)
-
-    def _check_size(self, what: str, variables: Variables) -> None:
-        size = len(json.dumps(variables, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass"))
-        if size > MAX_VARIABLES_BYTES:
-            raise CommandError(f"{what}: its variables have {size} bytes as JSON, more than {MAX_VARIABLES_BYTES}")
 
     def _warn_of_names(self, wanted: Sequence[str]) -> None:
         changed = [f"{name} is {self._names[name]}" for name in wanted if self._names[name] != name]

@@ -149,7 +149,7 @@ def test_known_hosts_give_keys(tmp_path: Path) -> None:
         ("web1\n", ("--inventory", "Fleet!"), "--inventory Fleet!: no name for an Inventory"),
         ("web1\n", ("--limit", "nope"), "no host that is reached by SSH"),
         ("web1\n", ("--known-hosts", "/nonexistent"), "cannot read /nonexistent: "),
-        (f"web1 a={'x' * 32_768}\n", (), "host web1: its variables have 32776 bytes as JSON, more than 32768"),
+        (f"web1 a={'x' * 32_768}\n", (), "host web1: spec.variables has 32776 bytes as JSON, more than 32768"),
     ],
 )
 def test_what_cannot_be_done_is_an_error(tmp_path: Path, text: str, arguments: tuple[str, ...], error: str) -> None:

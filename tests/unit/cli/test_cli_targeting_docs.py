@@ -13,19 +13,20 @@ import pytest
 from rollcall.query import ansible, awx, cdrouter, foreman, pql
 from rollcall.query.ast import Query, Statement
 from rollcall.query.evaluate import select
+from rollcall.query.hostrows import TARGETS, HostRow
 from rollcall.query.index import Index
-from rollcall_cli.hostrows import TARGETS, rows
+from rollcall.resources.host import Host
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "targeting.md"
 NOW: Final = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def host(name: str, *groups: str, **facts: Any) -> dict[str, Any]:
-    return {"metadata": {"name": name}, "spec": {"groups": list(groups), "facts": facts}}
+def host(name: str, *groups: str, **facts: Any) -> tuple[str, HostRow]:
+    return name, HostRow(Host.model_validate({"metadata": {"name": name}, "spec": {"groups": groups, "facts": facts}}))
 
 
 HOSTS: Final = Index(
-    rows([
+    dict([
         host("app1", "web", "prod", os={"family": "RedHat"}, cpus=2),
         host("db1", "db", "prod", os={"family": "RedHat"}, cpus=16),
         host("db3", "db", os={"family": "Debian"}, cpus=2),
