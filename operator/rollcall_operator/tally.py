@@ -116,6 +116,7 @@ class Tally(Collector):
         store = self._store
         known = {
             Kind.HOST.plural: sum(len(known.hosts) for known in store.hosts.values()),
+            Kind.INVENTORY.plural: sum(map(len, store.inventories.values())),
             Kind.JOB_TEMPLATE.plural: sum(map(len, store.templates.values())),
             Kind.JOB_INVOCATION.plural: len(store.invocations),
             **self._children,
