@@ -2,6 +2,10 @@
 
 Nothing is frozen before the first host could start: not before `startAt`, not while suspended, and not before the turn
 has come at a template that allows one invocation at a time. What no host can change is told at once all the same.
+
+The turn is kept until the first host starts, also while something is missing, or the first hosts are busy. Nobody waits
+in a circle for that: who has the turn waits for hosts at most, and who waits for hosts waits for slices at work in the
+end, which wait for nothing. What a person or a time keeps from starting has no turn.
 """
 
 from datetime import datetime
@@ -12,6 +16,7 @@ from rollcall.plan.gates import Wait, locked, not_yet_due, suspended, template_l
 from rollcall.plan.locks import NOTHING
 from rollcall.plan.observed import Note, Observed, Plan
 from rollcall.plan.resolution import Problem, Resolution
+from rollcall.plan.starting import TEMPLATE
 from rollcall.plan.stopping import start_window_missed
 from rollcall.plan.waiting import turned, with_waiting
 from rollcall.resources.jobinvocation import HostCounts, InvocationState, JobInvocation, JobInvocationStatus
@@ -50,6 +55,18 @@ def hold_back(observed: Observed, found: Problem | Resolution, now: datetime) ->
         waited=lock if obstacle else NOTHING,
         again_at=min(moments, default=None),
     )
+
+
+def turn(observed: Observed, now: datetime) -> frozenset[str]:
+    """What an invocation has whose turn to choose its hosts has come, until the first of them starts: its template.
+
+    One that has no lock is not named: it would stay without one if the template came, or were changed, meanwhile.
+    """
+    invocation = observed.invocation
+    lock = template_lock(invocation, observed.template)
+    if not lock or not chooses_at_start(invocation) or suspended(invocation) or not_yet_due(invocation, now):
+        return frozenset()
+    return frozenset() if observed.locks.obstacle(observed.claimant, lock) else frozenset({TEMPLATE})
 
 
 def may_choose_since(invocation: JobInvocation, now: datetime) -> datetime:

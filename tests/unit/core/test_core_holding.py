@@ -1,6 +1,7 @@
 """An invocation that resolves at its start chooses nothing before its first host could start."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from rollcall.names import ConditionType, Reason
 from rollcall.plan.invocation import reconcile
 from rollcall.plan.locks import Claimant, Lock, LockKind, Locks
-from rollcall.plan.observed import Observed, Plan
+from rollcall.plan.observed import Observed, Plan, Refusal
+from rollcall.plan.starting import TEMPLATE, locks_for
 from rollcall.resources.jobinvocation import InvocationState, JobInvocation
 from rollcall.resources.meta import ConditionStatus
 from unit.core.objects import KEY_SECRET, NAMESPACE, NOW, after, hosts, invocation, slice_, template, written
@@ -186,3 +188,122 @@ def test_a_start_window_that_ends_while_something_is_missing_is_not_slept_throug
     plan = reconcile(observed("a", startBefore=moment(1), targeting=missing), NOW)
     assert plan.again_at is not None
     assert plan.again_at <= after(1)
+
+
+LOCK = {Lock(LockKind.TEMPLATE, NAMESPACE, "run"): True}
+OLDER, YOUNGER = (Claimant(after(seconds), NAMESPACE, f"at{seconds}", "uid") for seconds in (-10, 10))
+
+
+def look(known: Observed, seconds: float) -> tuple[Observed, Plan]:
+    """One look, as the operator has it: what the plan holds and waits for is known at once, its status is written."""
+    plan = reconcile(known, after(seconds))
+    starting = {made.metadata.name for made in plan.start_slices}
+    held = plan.held | starting | ({TEMPLATE} if starting else set())
+    known.locks.update(known.claimant, held, partial(locks_for, known), plan.waited)
+    return written(known, plan), plan
+
+
+def test_a_busy_template_does_not_prolong_the_patience_with_what_is_missing() -> None:
+    """There is always a younger one that would start, for 30 of 40 seconds."""
+    known = observed("a", exclusive=True, targeting={"selector": None, "hosts": ["gone"]})
+    ends, writes = None, 0
+    for seconds in range(0, 400, 10):
+        if seconds % 40 == 30:
+            known.locks.drop(YOUNGER)
+        elif known.locks.obstacle(YOUNGER, LOCK) is None:
+            known.locks.update(YOUNGER, {"slice"}, lambda _: LOCK, {})
+        if ends is None:
+            known, plan = look(known, seconds + 1)
+            writes += plan.status is not None
+            ends = seconds if plan.done else None
+    assert ends is not None, "it waits for ever"
+    assert known.invocation.status.state == InvocationState.FAILED
+    assert writes <= 4
+    assert (ends, known.locks.obstacle(YOUNGER, LOCK)) == (60, None), "the others go on when its patience has ended"
+
+
+def test_patience_holds_no_template_that_is_not_there() -> None:
+    """A lock taken for no template would stay none when the template comes, and two would run side by side."""
+    known = replace(observed("a", exclusive=True), template=None)
+    known, plan = look(known, 1)
+    assert (plan.done, plan.held) == (False, frozenset())
+    known = replace(known, template=template(concurrencyPolicy="Forbid"), hosts={})
+    for seconds in (2, 3):
+        known, plan = look(replace(known, hosts=hosts("a")), seconds)
+        assert known.locks.obstacle(YOUNGER, LOCK) is not None
+
+
+def busy_host(known: Observed) -> Claimant:
+    """Somebody who works on the host `a` alone."""
+    at_work = Claimant(after(-20), NAMESPACE, "at-work", "uid")
+    known.locks.update(at_work, {"slice"}, lambda _: {Lock(LockKind.HOST, NAMESPACE, "a"): True}, {})
+    return at_work
+
+
+def test_the_turn_is_kept_from_the_choice_to_the_start() -> None:
+    known = observed("a", exclusive=True)
+    at_work = busy_host(known)
+    known, plan = look(known, 1)
+    assert chosen(plan) == ["a"]
+    for seconds in (2, 60, 600):
+        known, plan = look(known, seconds)
+        assert not plan.start_slices
+        assert plan.held == {TEMPLATE}
+        assert value(known.invocation, ConditionType.WAITING) == "True HostsBusy"
+        assert known.locks.obstacle(YOUNGER, LOCK) is not None
+    known.locks.drop(at_work)
+    known, plan = look(known, 601)
+    assert [made.metadata.name for made in plan.start_slices] == ["job-0"]
+
+
+def test_the_turn_is_kept_while_a_quota_refuses_the_first_pod() -> None:
+    known = observed("a", exclusive=True)
+    known, _ = look(known, 1)
+    refusal = Refusal(after(2), after(7), "no room")
+    known, plan = look(replace(known, refused={"job-0": refusal}), 3)
+    assert (plan.start_slices, plan.held) == ((), {TEMPLATE})
+
+
+def test_who_has_the_turn_and_who_comes_later_though_older_do_not_wait_for_each_other() -> None:
+    """An older invocation was suspended while this one chose; it is let go while this one's host is busy."""
+    known = observed("a", exclusive=True)
+    at_work = busy_host(known)
+    for seconds in (1, 2):
+        known, _ = look(known, seconds)
+    assert known.locks.obstacle(OLDER, LOCK) == (next(iter(LOCK)), known.claimant)
+    known.locks.update(OLDER, frozenset(), lambda _: {}, LOCK)
+    known, plan = look(known, 3)
+    assert (plan.held, plan.waited.keys() & LOCK.keys()) == ({TEMPLATE}, set())
+    known.locks.drop(at_work)
+    known, plan = look(known, 4)
+    assert plan.start_slices, "each waits for the other"
+
+
+def test_two_that_chose_before_the_template_forbade_it_start_one_after_the_other() -> None:
+    """Neither takes a lock that the other has, so neither has what the other waits for."""
+    first = replace(observed("a"), template=template(exclusive="Slice"))
+    at_work = busy_host(first)
+    metadata = first.invocation.metadata.model_copy(update={"name": "second", "creation_timestamp": after(1)})
+    second = replace(first, invocation=first.invocation.model_copy(update={"metadata": metadata}))
+    for seconds in (1, 2):
+        first, _ = look(first, seconds)
+        second, _ = look(second, seconds)
+    forbidding = template(concurrencyPolicy="Forbid", exclusive="Slice")
+    first, second = replace(first, template=forbidding), replace(second, template=forbidding)
+    second, younger = look(second, 3)
+    first, older = look(first, 3)
+    assert (younger.held, older.held) == ({TEMPLATE}, frozenset())
+    first.locks.drop(at_work)
+    second, younger = look(second, 4)
+    first, older = look(first, 4)
+    assert (len(younger.start_slices), len(older.start_slices)) == (1, 0)
+
+
+def test_the_turn_is_lost_by_who_is_suspended() -> None:
+    known = observed("a", exclusive=True)
+    busy_host(known)
+    for seconds in (1, 2):
+        known, _ = look(known, seconds)
+    spec = known.invocation.spec.model_copy(update={"suspend": True})
+    known, plan = look(replace(known, invocation=known.invocation.model_copy(update={"spec": spec})), 3)
+    assert (plan.held, known.locks.obstacle(YOUNGER, LOCK)) == (frozenset(), None)
