@@ -8,7 +8,8 @@ in a circle for that: who has the turn waits for hosts at most, and who waits fo
 end, which wait for nothing. What a person or a time keeps from starting has no turn.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from rollcall.names import ConditionType, Reason
 from rollcall.plan.conditions import conclude, unless_same
@@ -22,6 +23,9 @@ from rollcall.plan.waiting import turned, with_waiting
 from rollcall.resources.jobinvocation import HostCounts, InvocationState, JobInvocation, JobInvocationStatus
 from rollcall.resources.meta import ConditionStatus
 from rollcall.resources.targeting import Resolve
+
+LOOK_AGAIN: Final = timedelta(seconds=60)
+"""How soon one that is held back looks again for what it lacks: nothing tells it that a Host or an Inventory came."""
 
 
 def chooses_at_start(invocation: JobInvocation) -> bool:
@@ -48,10 +52,12 @@ def hold_back(observed: Observed, found: Problem | Resolution, now: datetime) ->
     if gate is None or (isinstance(found, Problem) and not found.may_heal):
         return None
     status = _waiting_status(invocation, found, gate, now)
-    moments = [moment for moment in (gate.until, invocation.spec.start_before) if moment is not None]
+    look_again = now + LOOK_AGAIN if isinstance(found, Problem) else None
+    moments = [moment for moment in (gate.until, invocation.spec.start_before, look_again) if moment is not None]
+    waits = tuple(Note(Reason(c.reason), c.message) for c in turned(status, invocation.status))
     return Plan(
         status=unless_same(status, invocation),
-        notes=tuple(Note(Reason(c.reason), c.message) for c in turned(status, invocation.status)),
+        notes=(*waits, *_warnings(invocation, found)),
         waited=lock if obstacle else NOTHING,
         again_at=min(moments, default=None),
     )
@@ -86,6 +92,19 @@ def latest_choice(invocation: JobInvocation) -> datetime | None:
     return invocation.spec.start_before if chooses_at_start(invocation) else None
 
 
+def _warnings(invocation: JobInvocation, found: Problem | Resolution) -> tuple[Note, ...]:
+    """The Event about what is not as it should be by now; none when that reason is known."""
+    said = invocation.condition(ConditionType.VALID)
+    if not isinstance(found, Problem):
+        return ()
+    known = said is not None and said.status == ConditionStatus.FALSE and said.reason == found.reason
+    return () if known else (Note(found.reason, _not_yet(found), warning=True),)
+
+
+def _not_yet(problem: Problem) -> str:
+    return f"{problem.message}; it may turn up, or be mended, before the start"
+
+
 def _waiting_status(
     invocation: JobInvocation, found: Problem | Resolution, gate: Wait, now: datetime
 ) -> JobInvocationStatus:
@@ -94,7 +113,7 @@ def _waiting_status(
     said = (ConditionType.VALID, True, Reason.ACCEPTED, "nothing is wrong with it")
     description = invocation.status.description
     if isinstance(found, Problem):
-        said = (ConditionType.VALID, False, found.reason, f"{found.message}; it may turn up before the start")
+        said = (ConditionType.VALID, False, found.reason, _not_yet(found))
     else:
         description = found.description
     status = conclude(invocation.status, invocation, now, said, state=state, description=description)

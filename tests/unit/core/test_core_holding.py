@@ -11,6 +11,7 @@ from rollcall.plan.invocation import reconcile
 from rollcall.plan.locks import Claimant, Lock, LockKind, Locks
 from rollcall.plan.observed import Observed, Plan, Refusal
 from rollcall.plan.starting import TEMPLATE, locks_for
+from rollcall.resources.inventory import Inventory
 from rollcall.resources.jobinvocation import InvocationState, JobInvocation
 from rollcall.resources.meta import ConditionStatus
 from unit.core.objects import KEY_SECRET, NAMESPACE, NOW, after, hosts, invocation, slice_, template, written
@@ -33,6 +34,10 @@ def observed(*names: str, **spec: Any) -> Observed:
 def value(job: JobInvocation, type_: ConditionType) -> str | None:
     found = job.condition(type_)
     return None if found is None else f"{found.status.value} {found.reason}"
+
+
+def inventory(spec: dict[str, Any]) -> Inventory:
+    return Inventory.model_validate({"metadata": {"name": "inv", "namespace": NAMESPACE}, "spec": spec})
 
 
 def chosen(plan: Plan) -> list[str]:
@@ -106,6 +111,26 @@ def test_a_bad_query_fails_at_once() -> None:
     assert [c.reason for c in plan.status.conditions if c.type == ConditionType.FAILED] == [Reason.INVALID_QUERY]
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"selector": {}, "groups": {"a": {"children": ["b"]}, "b": {"children": ["a"]}}},
+        {"query": {"language": "PQL", "text": "nodes {"}},
+    ],
+)
+def test_a_fault_of_an_inventory_may_be_mended_before_the_start(spec: dict[str, Any]) -> None:
+    early = observed("a", startAt=moment(100), targeting={"selector": None, "inventoryRef": {"name": "inv"}})
+    ill = replace(early, inventories={"inv": inventory(spec)})
+    plan = reconcile(ill, NOW)
+    assert not plan.done
+    waiting = written(ill, plan)
+    assert value(waiting.invocation, ConditionType.VALID) in ("False InvalidSpec", "False InvalidQuery")
+    mended = replace(waiting, inventories={"inv": inventory({"selector": {}})})
+    assert chosen(reconcile(mended, after(101))) == ["a"]
+    begun = written(waiting, reconcile(waiting, after(101)))
+    assert reconcile(begun, after(102 + early.timing.reference_grace.total_seconds())).done
+
+
 def test_what_is_missing_at_the_start_is_waited_for_from_then_on() -> None:
     missing = {"selector": None, "inventoryRef": {"name": "inv"}}
     early = observed("a", startAt=moment(100), targeting=missing)
@@ -116,6 +141,21 @@ def test_what_is_missing_at_the_start_is_waited_for_from_then_on() -> None:
     assert value(begun.invocation, ConditionType.WAITING) == "False Proceeding"
     assert not reconcile(begun, after(101 + early.timing.reference_grace.total_seconds() - 2)).done
     assert reconcile(begun, after(102 + early.timing.reference_grace.total_seconds())).done
+
+
+def test_what_is_missing_before_the_start_is_told_once_and_looked_for_again() -> None:
+    missing = {"selector": None, "inventoryRef": {"name": "inv"}}
+    early = observed("a", startAt=moment(1000), targeting=missing)
+    plan = reconcile(early, NOW)
+    assert [note.reason for note in plan.notes if note.warning] == [Reason.INVENTORY_NOT_FOUND]
+    assert plan.again_at == after(60)
+    waiting = written(early, plan)
+    again = reconcile(waiting, after(60))
+    assert (again.status, again.notes, again.again_at) == (None, (), after(120))
+    found = replace(waiting, inventories={"inv": inventory({"selector": {}})})
+    mended = reconcile(found, after(60))
+    assert value(written(found, mended).invocation, ConditionType.VALID) == "True Accepted"
+    assert (mended.notes, mended.again_at) == ((), early.invocation.spec.start_at)
 
 
 def test_patience_begins_when_it_is_let_go() -> None:
