@@ -16,7 +16,7 @@ from rollcall.plan.conditions import conclude, unless_same
 from rollcall.plan.gates import Wait, locked, not_yet_due, suspended, template_lock
 from rollcall.plan.locks import NOTHING
 from rollcall.plan.observed import Note, Observed, Plan
-from rollcall.plan.resolution import Problem, Resolution
+from rollcall.plan.resolution import Problem, Resolution, needed_secrets, shared_secrets
 from rollcall.plan.starting import TEMPLATE
 from rollcall.plan.stopping import start_window_missed
 from rollcall.plan.waiting import turned, with_waiting
@@ -34,10 +34,26 @@ def chooses_at_start(invocation: JobInvocation) -> bool:
     return spec.rerun_of is None and spec.targeting is not None and spec.targeting.resolve == Resolve.AT_START
 
 
+def held_by(observed: Observed, now: datetime) -> Wait | None:
+    """What keeps hosts that are chosen at the start from being chosen yet."""
+    invocation = observed.invocation
+    if not chooses_at_start(invocation):
+        return None
+    if (gate := suspended(invocation) or not_yet_due(invocation, now)) is not None:
+        return gate
+    obstacle = observed.locks.obstacle(observed.claimant, template_lock(invocation, observed.template))
+    return locked(*obstacle) if obstacle else None
+
+
+def secrets_to_read(observed: Observed, now: datetime) -> frozenset[str]:
+    """The Secrets of which `reconcile` wants to know the keys; those of hosts only when these are to be chosen."""
+    return needed_secrets(observed, now) if held_by(observed, now) is None else shared_secrets(observed)
+
+
 def hold_back(observed: Observed, found: Problem | Resolution, now: datetime) -> Plan | None:
     """The plan of an invocation whose hosts are not to be chosen yet; None when they are.
 
-    `found` is what choosing them now would give.
+    `found` is what choosing them now would give, whether they can be logged in to or not.
     """
     invocation = observed.invocation
     if not chooses_at_start(invocation):
@@ -45,10 +61,7 @@ def hold_back(observed: Observed, found: Problem | Resolution, now: datetime) ->
     missed = start_window_missed(invocation, now, begun=False)
     if missed is not None:
         return _give_up(invocation, missed.cause.message, now)
-    lock = template_lock(invocation, observed.template)
-    gate = suspended(invocation) or not_yet_due(invocation, now)
-    obstacle = None if gate else observed.locks.obstacle(observed.claimant, lock)
-    gate = locked(*obstacle) if obstacle else gate
+    gate = held_by(observed, now)
     if gate is None or (isinstance(found, Problem) and not found.may_heal):
         return None
     status = _waiting_status(invocation, found, gate, now)
@@ -58,7 +71,7 @@ def hold_back(observed: Observed, found: Problem | Resolution, now: datetime) ->
     return Plan(
         status=unless_same(status, invocation),
         notes=(*waits, *_warnings(invocation, found)),
-        waited=lock if obstacle else NOTHING,
+        waited=template_lock(invocation, observed.template) if gate.reason is Reason.TEMPLATE_BUSY else NOTHING,
         again_at=min(moments, default=None),
     )
 
@@ -69,10 +82,9 @@ def turn(observed: Observed, now: datetime) -> frozenset[str]:
     One that has no lock is not named: it would stay without one if the template came, or were changed, meanwhile.
     """
     invocation = observed.invocation
-    lock = template_lock(invocation, observed.template)
-    if not lock or not chooses_at_start(invocation) or suspended(invocation) or not_yet_due(invocation, now):
-        return frozenset()
-    return frozenset() if observed.locks.obstacle(observed.claimant, lock) else frozenset({TEMPLATE})
+    locks = template_lock(invocation, observed.template)
+    mine = locks and chooses_at_start(invocation) and held_by(observed, now) is None
+    return frozenset({TEMPLATE}) if mine else frozenset()
 
 
 def may_choose_since(invocation: JobInvocation, now: datetime) -> datetime:

@@ -12,10 +12,10 @@ from datetime import datetime
 from rollcall.names import ConditionType, Reason
 from rollcall.plan.choosing import inventory_name
 from rollcall.plan.conditions import conclude, unless_same
-from rollcall.plan.holding import chooses_at_start, hold_back, latest_choice, may_choose_since, turn
+from rollcall.plan.holding import chooses_at_start, held_by, hold_back, latest_choice, may_choose_since, turn
 from rollcall.plan.observed import Note, Observed, Plan
 from rollcall.plan.playbooks import provider_of
-from rollcall.plan.resolution import Problem, Resolution, examine
+from rollcall.plan.resolution import Problem, Resolution, examine, survey
 from rollcall.plan.rolling import roll_out
 from rollcall.plan.rollout import deal
 from rollcall.plan.starting import TEMPLATE
@@ -67,7 +67,7 @@ def _begin(observed: Observed, now: datetime) -> Plan:
     if observed.slices:
         # A dealing that was cut short. Hosts may have changed since: none of it is kept.
         return Plan(discard_slices=True, again_at=now)
-    found = examine(observed, now)
+    found = examine(observed, now) if held_by(observed, now) is None else survey(observed, now)
     cancelled = stop_all(observed.invocation, output_exceeded=False, now=now) is not None
     if cancelled and (chooses_at_start(observed.invocation) or isinstance(found, Problem)):
         return _cancel(observed.invocation, now)

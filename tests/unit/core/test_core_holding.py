@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rollcall.names import ConditionType, Reason
+from rollcall.plan.holding import secrets_to_read
 from rollcall.plan.invocation import reconcile
 from rollcall.plan.locks import Claimant, Lock, LockKind, Locks
 from rollcall.plan.observed import Observed, Plan, Refusal
@@ -17,6 +18,8 @@ from rollcall.resources.meta import ConditionStatus
 from unit.core.objects import KEY_SECRET, NAMESPACE, NOW, after, hosts, invocation, slice_, template, written
 
 SECRETS = {KEY_SECRET: frozenset({"ssh-privatekey"})}
+LOCK = {Lock(LockKind.TEMPLATE, NAMESPACE, "run"): True}
+OLDER, YOUNGER = (Claimant(after(seconds), NAMESPACE, f"at{seconds}", "uid") for seconds in (-10, 10))
 
 
 def moment(seconds: float) -> str:
@@ -158,6 +161,26 @@ def test_what_is_missing_before_the_start_is_told_once_and_looked_for_again() ->
     assert (mended.notes, mended.again_at) == ((), early.invocation.spec.start_at)
 
 
+def test_the_secrets_of_hosts_are_read_when_these_are_to_be_chosen() -> None:
+    """An invocation that is held back may have thousands of hosts, and be looked at whenever another one ends."""
+    early = replace(observed("a", startAt=moment(100), inputsFrom=[{"secretRef": {"name": "mine"}}]), secrets={})
+    assert secrets_to_read(early, NOW) == {"mine"}
+    assert secrets_to_read(early, after(101)) == {"mine", KEY_SECRET}
+    plan = reconcile(replace(early, secrets={"mine": frozenset()}), NOW)
+    waiting = written(early, plan)
+    assert value(waiting.invocation, ConditionType.VALID) == "True Accepted"
+    begun = written(waiting, reconcile(replace(waiting, secrets={"mine": frozenset(), KEY_SECRET: None}), after(101)))
+    assert value(begun.invocation, ConditionType.VALID) == "False SecretNotFound"
+
+
+def test_the_secrets_of_hosts_are_not_read_while_the_template_is_busy() -> None:
+    busy = observed("a", exclusive=True)
+    busy.locks.update(OLDER, {"slice"}, lambda _: LOCK, {})
+    assert secrets_to_read(busy, NOW) == frozenset()
+    busy.locks.drop(OLDER)
+    assert secrets_to_read(busy, NOW) == {KEY_SECRET}
+
+
 def test_patience_begins_when_it_is_let_go() -> None:
     missing = {"selector": None, "hosts": ["later"]}
     early = observed("a", suspend=True, targeting=missing)
@@ -228,10 +251,6 @@ def test_a_start_window_that_ends_while_something_is_missing_is_not_slept_throug
     plan = reconcile(observed("a", startBefore=moment(1), targeting=missing), NOW)
     assert plan.again_at is not None
     assert plan.again_at <= after(1)
-
-
-LOCK = {Lock(LockKind.TEMPLATE, NAMESPACE, "run"): True}
-OLDER, YOUNGER = (Claimant(after(seconds), NAMESPACE, f"at{seconds}", "uid") for seconds in (-10, 10))
 
 
 def look(known: Observed, seconds: float) -> tuple[Observed, Plan]:
