@@ -81,7 +81,7 @@ def _of_inventory(reference: InventoryReference, fleet: Fleet, now: datetime) ->
     try:
         found = members(inventory, fleet, now)
     except TargetingError as error:
-        raise TargetingError(error.reason, f"the Inventory {name}: {error}", may_heal=error.may_heal) from None
+        raise TargetingError(error.reason, f"the Inventory {name}: {error}", may_heal=True) from None
     if reference.limit is None:
         return found
     limited = _rows(found, fleet.hosts, Groups(inventory.spec.groups))
@@ -94,7 +94,7 @@ def no_inventory(name: str, unreadable: str | None) -> TargetingError:
         return TargetingError(
             Reason.INVENTORY_NOT_FOUND, f"there is no Inventory {name} in this namespace", may_heal=True
         )
-    return TargetingError(Reason.INVALID_SPEC, f"the Inventory {name} cannot be read: {unreadable}")
+    return TargetingError(Reason.INVALID_SPEC, f"the Inventory {name} cannot be read: {unreadable}", may_heal=True)
 
 
 def _rows(names: Iterable[str], hosts: Mapping[str, Host], groups: Groups) -> Index:

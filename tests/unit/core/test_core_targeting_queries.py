@@ -159,13 +159,14 @@ def test_an_inventory_that_cannot_be_used_says_so_to_itself_and_to_the_job(
     assert (raised.value.reason, str(raised.value)[: len(said)]) == (reason, said)
     error = refusal({"inventoryRef": {"name": "inv"}}, fleet({"inv": inventory(**spec)}))
     assert (error.reason, str(error)) == (reason, f"the Inventory inv: {raised.value}")
+    assert error.may_heal, "an Inventory can be edited"
 
 
-def test_an_inventory_that_is_not_there_may_turn_up() -> None:
+def test_an_inventory_that_is_not_there_or_cannot_be_read_may_turn_up_or_change() -> None:
     error = refusal({"inventoryRef": {"name": "inv"}})
     assert (error.reason, error.may_heal) == (Reason.INVENTORY_NOT_FOUND, True)
     broken = refusal({"inventoryRef": {"name": "inv"}}, fleet({"inv": "spec: bad"}))
-    assert (broken.reason, broken.may_heal) == (Reason.INVALID_SPEC, False)
+    assert (broken.reason, broken.may_heal) == (Reason.INVALID_SPEC, True)
 
 
 def test_a_limit_that_cannot_be_read_says_where() -> None:
