@@ -18,6 +18,9 @@ ALL: Final = "all"
 UNGROUPED: Final = "ungrouped"
 """The group that Ansible has those hosts in that are in no other."""
 
+_MAX_NAMED: Final = 6
+"""How many names of a circle are told, of which the last is the first."""
+
 
 class InventoryError(ValueError):
     """The inventory cannot be used as it is written; the message says what to change."""
@@ -69,7 +72,7 @@ class Groups:
                 if not left[child]:
                     ready.append(child)
         if circle := next(self._circles(name for name, above in left.items() if above), None):
-            raise InventoryError(f"spec.groups leads in a circle: {' -> '.join(circle)}; take one of them out")
+            raise InventoryError(f"spec.groups leads in a circle: {_short(circle)}; take one of them out")
         return depths
 
     def _circles(self, names: Iterable[str]) -> Iterator[list[str]]:
@@ -80,6 +83,13 @@ class Groups:
             while (above := next(parent for parent in self._parents[way[-1]] if parent in within)) not in way:
                 way.append(above)
             yield [above, *reversed(way[way.index(above) :])]
+
+
+def _short(circle: list[str]) -> str:
+    """The circle in words; of a long one the beginning and the end, whose group is the same."""
+    left = len(circle) - _MAX_NAMED
+    shown = circle if left <= 0 else [*circle[: _MAX_NAMED - 1], f"{left} more", circle[-1]]
+    return " -> ".join(shown)
 
 
 class InventoryView:

@@ -57,6 +57,7 @@ class HostJudge:
                 namespace, name = next(iter(self._waiting))
                 del self._waiting[namespace, name]
                 await self.judge(namespace, name)
+                await asyncio.sleep(0)  # one that needs no write does not wait for anything, and ten thousand may come
 
     async def judge(self, namespace: str, name: str) -> None:
         """Say what is wrong with a Host, if it is there."""

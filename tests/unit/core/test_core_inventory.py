@@ -76,6 +76,10 @@ def test_a_host_has_the_groups_above_its_own() -> None:
     [
         ({"a": group("a")}, "a -> a"),
         ({"a": group("b"), "b": group("c"), "c": group("a")}, "a -> b -> c -> a"),
+        (
+            {f"g{number:03}": group(f"g{(number + 1) % 150:03}") for number in range(150)},
+            "g000 -> g001 -> g002 -> g003 -> g004 -> 145 more -> g000",
+        ),
         ({"top": group("x"), "x": group("y"), "y": group("x"), "z": group("y", "below")}, "x -> y -> x"),
     ],
 )
