@@ -20,7 +20,7 @@ from rollcall.plan.rolling import roll_out
 from rollcall.plan.rollout import deal
 from rollcall.plan.starting import TEMPLATE
 from rollcall.plan.stopping import stop_all
-from rollcall.plan.waiting import with_waiting
+from rollcall.plan.waiting import turned, with_waiting
 from rollcall.resources.jobinvocation import HostCounts, InvocationState, JobInvocation
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.resources.meta import ConditionStatus
@@ -173,7 +173,8 @@ def _deal(observed: Observed, resolution: Resolution, now: datetime) -> Plan:
     message = f"{total} hosts in {len(slices)} slices" if total else "the targeting selects no host"
     status = conclude(status, invocation, now, (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, message))
     if total:
-        notes = (Note(Reason.HOSTS_RESOLVED, message), *_changes(observed, resolution))
+        waits = (Note(Reason(c.reason), c.message) for c in turned(status, invocation.status))
+        notes = (Note(Reason.HOSTS_RESOLVED, message), *_changes(observed, resolution), *waits)
         # Nobody else's turn comes between the choice and the start.
         return Plan(create_slices=slices, status=status, notes=notes, held=turn(observed, now), again_at=now)
     targeting = invocation.spec.targeting

@@ -366,3 +366,17 @@ def test_the_turn_is_lost_by_who_is_suspended() -> None:
     spec = known.invocation.spec.model_copy(update={"suspend": True})
     known, plan = look(replace(known, invocation=known.invocation.model_copy(update={"spec": spec})), 3)
     assert (plan.held, known.locks.obstacle(YOUNGER, LOCK)) == (frozenset(), None)
+
+
+@pytest.mark.parametrize(
+    ("resolve", "spec", "reasons"),
+    [
+        ("AtCreation", {"suspend": True}, [Reason.HOSTS_RESOLVED, Reason.SUSPENDED]),
+        ("AtStart", {"startAt": moment(100)}, [Reason.HOSTS_RESOLVED, Reason.PROCEEDING]),
+    ],
+)
+def test_what_turns_with_the_choice_has_an_event_too(resolve: str, spec: dict[str, Any], reasons: list[Reason]) -> None:
+    known = observed("a", targeting={"resolve": resolve}, **spec)
+    if resolve == "AtStart":
+        known = written(known, reconcile(known, NOW))
+    assert [note.reason for note in reconcile(known, after(101)).notes] == reasons
