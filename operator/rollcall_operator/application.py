@@ -125,6 +125,7 @@ class Application:
                     self.store.put(plural, document)
         for watch in self._watches:
             await watch.list()
+        self.judge.notice_all()  # while nobody looked, Hosts may have changed, and ConfigMaps with facts have gone
 
     async def compare(self, settle_seconds: float) -> str | None:
         """Compare the store with full lists; returns a sentence when a watch does not tell what happens.

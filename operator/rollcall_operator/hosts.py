@@ -48,6 +48,11 @@ class HostJudge:
         if self._waiting:
             self._arrived.set()
 
+    def notice_all(self) -> None:
+        """Have all Hosts judged."""
+        for namespace, known in self._store.hosts.items():
+            self.notice(namespace, known.hosts)
+
     async def run(self) -> None:
         """Judge Hosts that were noticed, one after the other, for ever."""
         while True:

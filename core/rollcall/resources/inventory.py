@@ -40,7 +40,8 @@ class InventorySpec(Model):
     """Settings of all hosts, by name, any JSON values. A group's come before these, and a Host's own before all."""
     groups: Annotated[dict[str, InventoryGroup], Field(max_length=MAX_GROUPS)] = {}
     """Groups over those that Hosts name in `spec.groups`, by name. Where a host has a variable from several groups, the
-    one that lies deeper in the tree counts, and of two that lie equally deep the later by name."""
+    one that lies deeper in the tree counts, and of two that lie equally deep the one with the higher
+    `ansible_group_priority` (1 when absent), then the later by name. What one host has from here is at most 64 KiB."""
 
 
 class InventoryStatus(Model):

@@ -91,6 +91,16 @@ def test_too_many_variables_of_its_own_fail_a_host_and_those_of_the_inventory_ar
     assert found.failures["a"].message == "Host a: spec.variables has 33008 bytes as JSON, more than 32768"
 
 
+def test_too_many_variables_of_the_inventory_fail_only_those_hosts_that_have_them() -> None:
+    groups = {f"g{number}": {"variables": {f"x{number}": "y" * 30_000}} for number in range(3)}
+    document = {"metadata": {"name": "shop", "namespace": "fleet"}, "spec": {"selector": {}, "groups": groups}}
+    large = Inventory.model_validate(document)
+    found = prepared(template("true"), host("a", groups=list(groups)), host("b", groups=["g1"]), inventory=large)
+    assert found.work is not None
+    assert found.failures.keys() == {"a"}
+    assert found.failures["a"].message.startswith("Host a: the Inventory shop gives it variables of 90025 bytes")
+
+
 def test_what_looks_like_a_template_in_a_variable_is_text() -> None:
     text = "{{ inputs.x }}$(reboot)'; rm -rf /"
     made = scripts(prepared(template("echo {{ host.variables.x }}"), host("a", variables={"x": text})))
