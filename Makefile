@@ -14,6 +14,8 @@ ANSIBLE_IMAGE := rollcall-ansible:dev
 SSHHOST := rollcall-sshhost:dev
 WITH_CLUSTER := source .cluster/env &&
 PYTEST := $(BIN)/python -m pytest
+# Most tests wait for pods more than they compute.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup
 
 .PHONY: help
 help: ## list the targets
@@ -29,7 +31,7 @@ clean-demo: ## remove everything that the demo made
 .PHONY: test check unit contract integration e2e bench
 test: programs check unit contract cluster images ## run everything that a change must pass
 	@echo "== integration and end to end: real API server, kubelet and SSH hosts"
-	@$(WITH_CLUSTER) $(PYTEST) tests/integration tests/e2e
+	@$(WITH_CLUSTER) $(PYTEST) $(SIDE_BY_SIDE) tests/integration tests/e2e
 
 .PHONY: programs
 programs: ## install what the tests talk to: sshd, sshpass, git, busybox
@@ -46,7 +48,7 @@ contract: $(VENV)/.installed ## the REST dialects against their contracts
 	@$(PYTEST) -q tests/contract
 
 integration: $(VENV)/.installed cluster images ## the programs from the source tree, on a real cluster
-	@$(WITH_CLUSTER) $(PYTEST) tests/integration
+	@$(WITH_CLUSTER) $(PYTEST) $(SIDE_BY_SIDE) tests/integration
 
 e2e: $(VENV)/.installed cluster images ## the chart, installed by Helm
 	@$(WITH_CLUSTER) $(PYTEST) tests/e2e

@@ -13,6 +13,25 @@ from support.namespaces import made_namespaces
 ROOT = Path(__file__).parent.parent
 
 
+TOGETHER = (Path("integration/api"), Path("integration/runner"), Path("e2e"))
+"""Folders whose tests share what is made once for all of them."""
+LONGEST = ("integration/test_operator_killed.py", "e2e", "integration/runner")
+"""What should not be left for the end when two processes run the tests."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let processes that run the tests side by side (`--dist loadgroup`) take a whole file at a time, or folder."""
+
+    def group(item: pytest.Item) -> str:
+        path = item.path.relative_to(ROOT / "tests")
+        return next((str(folder) for folder in TOGETHER if path.is_relative_to(folder)), str(path))
+
+    groups = {item: group(item) for item in items}
+    for item, name in groups.items():
+        item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: LONGEST.index(groups[item]) if groups[item] in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def kube() -> Iterator[Kube]:
     """The cluster: $KUBECONFIG, else the one that `hack/cluster up` made for this checkout."""

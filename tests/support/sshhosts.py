@@ -1,6 +1,7 @@
 """Hosts to run jobs on: pods with a real OpenSSH server, each with a host key of its own."""
 
 import base64
+import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from pathlib import Path
 from support.kube import Kube, Object
 
 IMAGE = "rollcall-sshhost:dev"
-HOSTS_NAMESPACE = "rollcall-test-hosts"
+HOSTS_NAMESPACE = "-".join(("rollcall-test-hosts", *os.environ.get("PYTEST_XDIST_WORKER", "").split()))
+"""Where a run's hosts are. Processes that run tests side by side have hosts of their own: tests look at what is left on
+a host."""
 PASSWORD = "wrong-pony-battery"
 
 
