@@ -19,6 +19,7 @@ LONGEST = ("integration/test_operator_killed.py", "e2e", "integration/runner")
 """What should not be left for the end when two processes run the tests."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let processes that run the tests side by side (`--dist loadgroup`) take a whole file at a time, or folder."""
 

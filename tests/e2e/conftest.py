@@ -32,8 +32,11 @@ def alice() -> Person:
 
 
 @pytest.fixture(scope="session")
-def release(kube: Kube, make_namespace: Callable[..., str], alice: Person) -> Iterator[Release]:
-    """The chart; the operator serves one namespace only, so that nobody else's jobs are touched."""
+def release(kube: Kube, crds: None, make_namespace: Callable[..., str], alice: Person) -> Iterator[Release]:
+    """The chart; the operator serves one namespace only, so that nobody else's jobs are touched.
+
+    The CRDs are there before, as other tests may be making them at the same moment.
+    """
     system, jobs = make_namespace("e2e"), make_namespace("e2e-jobs")
     made = Release(f"e2e-{secrets.token_hex(3)}", system, jobs)
     user = {"passwordHash": HASHER.hash(alice.password), "username": alice.username}
