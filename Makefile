@@ -15,7 +15,7 @@ SSHHOST := rollcall-sshhost:dev
 WITH_CLUSTER := source .cluster/env &&
 PYTEST := $(BIN)/python -m pytest
 # Most tests wait for pods more than they compute.
-SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help: ## list the targets

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from support.kube import Kube
 from support.namespaces import made_namespaces
@@ -13,24 +15,34 @@ from support.namespaces import made_namespaces
 ROOT = Path(__file__).parent.parent
 
 
-TOGETHER = (Path("integration/api"), Path("integration/runner"), Path("e2e"))
+TOGETHER = ("tests/integration/api", "tests/integration/runner", "tests/e2e")
 """Folders whose tests share what is made once for all of them."""
-LONGEST = ("integration/test_operator_killed.py", "e2e", "integration/runner")
+LONGEST = ("tests/integration/test_operator_killed.py", "tests/e2e", "tests/integration/runner")
 """What should not be left for the end when two processes run the tests."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own
+class FilesAndFolders(LoadScopeScheduling):
+    """Gives a process that runs tests beside others a whole file at a time, or folder."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope(nodeid)
+
+
+def scope(nodeid: str) -> str:
+    """The file or folder that a test must not be parted from."""
+    path = nodeid.split("::", 1)[0]
+    return next((folder for folder in TOGETHER if path.startswith(f"{folder}/")), path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Files and folders stay whole where `--dist loadfile` is asked for."""
+    return FilesAndFolders(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let processes that run the tests side by side (`--dist loadgroup`) take a whole file at a time, or folder."""
-
-    def group(item: pytest.Item) -> str:
-        path = item.path.relative_to(ROOT / "tests")
-        return next((str(folder) for folder in TOGETHER if path.is_relative_to(folder)), str(path))
-
-    groups = {item: group(item) for item in items}
-    for item, name in groups.items():
-        item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: LONGEST.index(groups[item]) if groups[item] in LONGEST else len(LONGEST))
+    """Begin with what takes longest."""
+    last = len(LONGEST)
+    items.sort(key=lambda item: LONGEST.index(scope(item.nodeid)) if scope(item.nodeid) in LONGEST else last)
 
 
 @pytest.fixture(scope="session")
