@@ -6,6 +6,10 @@ the script's interpreter by `exec`. So the process that the SSH server watches i
 or signal arrives unchanged. The script's bytes are in no argument; its `#!` line is carried out by the launcher, as the
 kernel would, so that a `noexec` temporary directory does not matter.
 
+A short script is received by the shell itself, line by line, which saves the host a process. What such a shell cannot
+do, `dd` does: a long script, which would take a system call for each byte, one with zero bytes, which no shell variable
+can hold, and any where `printf` is not a part of the shell.
+
 Before the `exec` the launcher leaves a *janitor* behind: a subshell, adopted by init, that holds only the channel's
 stdin. The SSH server closes that when the script has ended and when the connection has broken; the janitor then removes
 the directory. Nothing waits for it. Where stdin is a terminal it lets go of that, because sudo waits until nobody has
