@@ -13,6 +13,9 @@ from rollcall_runner.hostkeys import Destination, Expectation, HostKeys, refused
 
 CLOSE_SECONDS: Final = 2.0
 """How long to wait for a connection to close; the host's result does not depend on it."""
+_CIPHERS: Final = "^aes256-gcm@openssh.com,aes128-gcm@openssh.com"
+"""What is asked for first, before the rest of asyncssh's default: ChaCha20, its first choice, costs the runner a sixth
+of a short session more."""
 
 ClientKey = asyncssh.SSHKey | tuple[asyncssh.SSHKey, asyncssh.SSHCertificate]
 
@@ -214,6 +217,7 @@ async def _log_in(
         config=None,
         known_hosts=expectation.known,
         server_host_key_algs=expectation.algorithms,
+        encryption_algs=_CIPHERS,
         client_keys=list(login.keys) or None,
         agent_path=None,
         agent_forwarding=False,

@@ -4,6 +4,7 @@ All sides talk to the same ten sshd, each of which plays many hosts, and take tu
 they do for a session is a part of every side's time.
 """
 
+import compileall
 import itertools
 import json
 import os
@@ -14,6 +15,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+import rollcall
+import rollcall_runner
 from perf.scale import scaled
 from rollcall.names import HostState
 from rollcall.outputs import Event, Exit, parse_line
@@ -38,6 +43,13 @@ class Ran:
     per_second: float
     seconds: float
     peak: float
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    """The runner is compiled, as it is in its image and as pip leaves Ansible, also where Python may write no files."""
+    for package in (rollcall, rollcall_runner):
+        assert compileall.compile_dir(Path(str(package.__file__)).parent, quiet=1)
 
 
 def test_sessions(hosts: list[SshHost], client_key: KeyPair, tmp_path: Path, report: Report) -> None:

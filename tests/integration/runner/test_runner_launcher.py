@@ -91,9 +91,48 @@ def test_a_script_can_start_itself_again(shell: list[str], environment: dict[str
     assert run_script(shell, environment, '[ -n "$AGAIN" ] && exit 7; AGAIN=1 exec "$0"')[0] == 7
 
 
-def test_a_script_that_does_not_arrive_whole_is_not_started(shell: list[str], environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(" \t-n %s %% \\n \\\n\\0 \\c\r\n\n  'ä\U0001f600' \" $0 `:` $(:) \x01\x7f \n\n", id="lines"),
+        pytest.param("\n\n-e no line end at the end \\", id="no line end"),
+        pytest.param("ä" * 450, id="as long as is read as lines"),
+        pytest.param("ä\n" * 2_000, id="longer"),
+        pytest.param("a\0b\n\0", id="zero bytes"),
+    ],
+)
+def test_a_script_arrives_byte_by_byte(shell: list[str], environment: dict[str, str], text: str, locale: str) -> None:
+    script = f"#!/bin/cat\n{text}"
+    assert run_script(shell, {**environment, "LC_ALL": locale}, script) == (0, script.encode(), b"")
+
+
+def test_no_part_of_a_script_is_in_its_environment(shell: list[str], environment: dict[str, str]) -> None:
+    before = {**environment, "line": "before"}
+    code, environ, _ = run_script(shell, before, "cat /proc/$$/environ\n# secret")
+    assert (code, environ.count(b"PATH="), environ.count(b"secret")) == (0, 1, 0)
+
+
+def test_no_part_of_a_script_is_in_an_argument_where_printf_is_a_program(
+    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """bash can do without its own printf. The one that is found in its place writes its arguments down."""
+    folder = tmp_path_factory.mktemp("printf")
+    (folder / "start").write_text("enable -n printf\n")
+    (folder / "printf").write_text(f'#!/bin/sh\necho "$*" >>{folder}/arguments\n')
+    (folder / "printf").chmod(0o755)
+    without = {**environment, "BASH_ENV": str(folder / "start"), "PATH": f"{folder}:{environment['PATH']}"}
+    script = "#!/bin/cat\na secret\n"
+    assert run_script(["bash"], without, script) == (0, script.encode(), b"")
+    assert not (folder / "arguments").exists()
+
+
+@pytest.mark.parametrize("lines", [pytest.param(3, id="few lines"), pytest.param(100, id="many lines")])
+def test_a_script_that_does_not_arrive_whole_is_not_started(
+    shell: list[str], environment: dict[str, str], lines: int
+) -> None:
     process = launch_in(shell, environment)
-    stdout, stderr = process.communicate(Launch.of("echo started\n" * 100).launcher_input[:-10], 30)
+    stdout, stderr = process.communicate(Launch.of("echo started\n" * lines).launcher_input[:-10], 30)
     assert (process.returncode, stdout) == (126, b"")
     assert b"rollcall: the script was not started" in stderr
     assert os.listdir(environment["TMPDIR"]) == []

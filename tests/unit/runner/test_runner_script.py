@@ -31,9 +31,15 @@ def test_no_login_shell_changes_the_text(text: str) -> None:
 
 def test_the_launcher_reads_a_header_and_the_script() -> None:
     launch = Launch.of("#!/usr/bin/env python3\nprint('ä')\n")
-    assert launch.launcher_input == (
-        launch.directory.encode() + b"\n35\n/usr/bin/env\npython3\n" + "#!/usr/bin/env python3\nprint('ä')\n".encode()
-    )
+    header = f"{launch.directory}\n35\n3\n/usr/bin/env\npython3\n"
+    assert launch.launcher_input.decode() == f"{header}#!/usr/bin/env python3\nprint('ä')\n\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "lines"), [("echo", 1), ("", 2), ("x" * 1_000, 1), ("x" * 1_001, 0), ("echo \0\n", 0)]
+)
+def test_a_short_script_without_a_zero_byte_may_be_read_as_lines(script: str, lines: int) -> None:
+    assert Launch.of(script).launcher_input.split(b"\n")[2] == b"%d" % lines
 
 
 def test_the_stopper_reads_where_the_script_is_and_how_long_it_may_take() -> None:
