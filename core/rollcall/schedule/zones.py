@@ -32,7 +32,7 @@ def local(moment: datetime, in_zone: tzinfo) -> datetime:
 
 
 def first_moment(naive: datetime, in_zone: tzinfo) -> datetime:
-    """The moment at which the zone's clock first shows a naive time, or goes on behind it if it leaves that time out."""
+    """The moment at which the zone's clock first shows a naive time, or goes on behind it if that time is left out."""
     aware = naive.replace(tzinfo=in_zone, fold=0)
     moment = aware.astimezone(UTC)
     if local(moment, in_zone) == naive:
