@@ -68,6 +68,7 @@ async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyn
     parts = [
         application.numbering.run(),
         application.expiry.run(),
+        application.schedules.run(),
         application.watch(),
         health.watch_the_watches(application),
         _release_orphans(application),

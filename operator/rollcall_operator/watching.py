@@ -1,7 +1,8 @@
-"""Watches of slices and runner pods: a list, then every change, for as long as the operator leads.
+"""Watches of slices, runner pods and schedules: a list, then every change, for as long as the operator leads.
 
-These two kinds change several times for each host. Passing a change to a handler costs the framework many times what it
-costs to take it in (docs/adr/0014), so they are read here; everything that changes rarely goes through the framework.
+The first two kinds change several times for each host. Passing a change to a handler costs the framework many times
+what it costs to take it in (docs/adr/0014), so they are read here. Everything that changes rarely goes through the
+framework, but for schedules, of which there can be thousands: it would keep a copy of each.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from rollcall_operator.cluster import Cluster, ClusterError, Document
 
 logger = logging.getLogger(__name__)
 
-SELECTORS: Final = {Kind.JOB_SLICE.plural: "", "pods": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
+SELECTORS: Final = {Kind.SCHEDULE.plural: "", Kind.JOB_SLICE.plural: "", "pods": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
 """The kinds that are watched here, and the labels of those objects that are."""
 RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 5)
 """How long to wait after the first, second, ... failure in a row."""

@@ -40,10 +40,10 @@ GROUPS = {
     "validatingadmissionpolicies": "admissionregistration.k8s.io/v1",
     "validatingadmissionpolicybindings": "admissionregistration.k8s.io/v1",
 }
-ROLLCALL = {"hosts", "jobtemplates", "jobinvocations", "jobslices", "joboutputs"}
+ROLLCALL = {"hosts", "jobtemplates", "jobinvocations", "jobslices", "joboutputs", "schedules"}
 PLURALS = {
     "Host": "hosts", "JobTemplate": "jobtemplates", "JobInvocation": "jobinvocations", "JobSlice": "jobslices",
-    "JobOutput": "joboutputs", "Namespace": "namespaces", "Pod": "pods", "Secret": "secrets",
+    "JobOutput": "joboutputs", "Schedule": "schedules", "Namespace": "namespaces", "Pod": "pods", "Secret": "secrets",
     "LimitRange": "limitranges", "Node": "nodes",
     "ConfigMap": "configmaps", "ServiceAccount": "serviceaccounts", "Role": "roles", "RoleBinding": "rolebindings",
     "ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings", "Job": "jobs", "Service": "services",

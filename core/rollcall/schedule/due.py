@@ -119,8 +119,10 @@ def _arrived(
     if len(come) == MAX_COUNTED:
         come = latest(terms.slots, since, until, max(terms.max_missed, len(made), 1))
     wanted = [slot for slot in come if slot not in terms.skipped]
-    late = frozenset(_startable(terms, [slot for slot in wanted if slot not in made], now))
-    run = [slot for slot in wanted if slot in late or slot in made][:left]
+    there = [slot for slot in wanted if slot in made]
+    # Runs are made in order: what lies before one that is there was left out when that one was made.
+    open_ = [slot for slot in wanted if not there or slot > there[-1]]
+    run = [*there, *_startable(terms, open_, now)][:left]
     return tuple(run), max(0, len(counted) - len(run)), come[-1]
 
 

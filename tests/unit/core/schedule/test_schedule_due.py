@@ -65,6 +65,12 @@ def test_a_run_that_exists_already_is_counted_as_run() -> None:
     ).run == (at(1),)
 
 
+def test_nothing_older_than_a_run_that_exists_is_started_any_more() -> None:
+    """It was left out when that run was made: no status tells of that yet, either."""
+    decision = due(HOURLY, replace(FRESH, made=frozenset({at(2)})), at(2.5))
+    assert (decision.run, decision.missed) == ((at(2),), 1)
+
+
 def test_a_clock_that_jumps_ahead_is_like_an_outage_and_one_that_jumps_back_like_a_wait() -> None:
     ahead = due(HOURLY, FRESH, at(1.1))
     assert ahead.run == (at(1),)
