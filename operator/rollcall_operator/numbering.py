@@ -117,7 +117,8 @@ class Numbering:
         """Write the id, unless the object was changed since: then its next event brings it here again."""
         metadata = document["metadata"]
         patch = {"metadata": {"labels": {LABEL_ID: str(number)}, "resourceVersion": metadata["resourceVersion"]}}
-        self._waiting.pop(uid, None)
+        if self._waiting.get(uid, (kind, None))[1] is document:
+            del self._waiting[uid]  # else a newer one has come, and waits for its turn
         try:
             await self._cluster.merge(kind.plural, metadata["namespace"], metadata["name"], patch)
         except (NotFoundError, ConflictError):

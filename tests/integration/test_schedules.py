@@ -209,4 +209,4 @@ def test_only_so_many_runs_are_kept(kube: Kube, permitted: str) -> None:
                          successfulJobsHistoryLimit=1))  # fmt: skip
     until_state(kube, permitted, "kept", "Finished")
     kube.wait("one run to be left", lambda: (
-        len(found := runs(kube, permitted, "kept")) == 1 and condition(found[0], "Complete")), 90)  # fmt: skip
+        len(found := runs(kube, permitted, "kept")) == 1 and condition(found[0], "Complete")), 180)  # fmt: skip

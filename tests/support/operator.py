@@ -74,10 +74,10 @@ class Operator:
         return self
 
     def wait_until_leading(self, kube: Kube) -> Self:
-        kube.wait("operator that leads", lambda: self.alive and b"leading as" in self.said_now(), 60)
+        kube.wait("operator that leads", lambda: self.alive and b"leading as" in self._said_now(), 60)
         return self
 
-    def said_now(self) -> bytes:
+    def _said_now(self) -> bytes:
         """What this process said, without its predecessors in the same log."""
         return self.log.read_bytes()[self._log_start :]
 
