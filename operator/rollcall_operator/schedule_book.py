@@ -108,6 +108,8 @@ class ScheduleBook:
         Who is at it keeps it; of others the oldest comes first.
         """
         entry = self._entries[key]
+        if entry.state == ScheduleState.FINISHED:
+            return None  # it needs its purpose no more
         rivals = ((other, self._entries[other]) for other in self.rivals(key))
         before = [
             (_rank(found), other[1])

@@ -43,6 +43,8 @@ def test_the_purpose_belongs_to_who_is_at_it_then_to_the_oldest() -> None:
     assert (book.holder(("jobs", "young")), book.holder(("jobs", "old"))) == (None, "young")
     book.put(document("young", 3, created="2026-05-07T12:00:00Z", state="Finished"))
     assert book.holder(("jobs", "old")) is None
+    book.put(document("old", 2, state="Active"))
+    assert book.holder(("jobs", "young")) is None, "who has finished does not become invalid"
     assert list(book.rivals(("jobs", "old"))) == [("jobs", "young")]
     book.forget(("jobs", "young"))
     assert list(book.rivals(("jobs", "old"))) == []
