@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import kopf
@@ -16,6 +16,7 @@ from rollcall_operator.invocations import Reconciler
 from rollcall_operator.numbering import Numbering
 from rollcall_operator.output_store import open_store
 from rollcall_operator.output_sweep import Sweep
+from rollcall_operator.schedules import Schedules
 from rollcall_operator.settings import Settings
 from rollcall_operator.store import WATCHED, Store
 from rollcall_operator.tally import Tally
@@ -40,8 +41,9 @@ class Application:
         self.store.fleet_changed = self._fleet_changed
         stores = [open_store(address, cluster) for address in settings.output.stores]
         self.sweep = Sweep(cluster, self.store, stores, settings.output, settings.namespaces)
+        self.schedules = Schedules(cluster, self.store, settings.identity)
         self._watches = [
-            Watch(cluster, plural, namespace, self._take_list, self._take_event)
+            Watch(cluster, plural, namespace, *self._takers(plural))
             for plural in SELECTORS
             for namespace in settings.namespaces or (None,)
         ]
@@ -51,6 +53,26 @@ class Application:
         async with asyncio.TaskGroup() as group:
             for watch in self._watches:
                 group.create_task(watch.run())
+
+    def _takers(self, plural: str) -> tuple[Callable[..., None], Callable[[str, Document], None]]:
+        """What a watch of a kind tells of a full list and of an event."""
+        if plural == Kind.SCHEDULE.plural:
+            return self._take_schedules, self._take_schedule_event
+        return self._take_list, self._take_event
+
+    def _take_schedules(self, plural: str, namespace: str | None, documents: Sequence[Document], version: str) -> None:
+        self.tally.told(plural)
+        self.schedules.take_list(plural, namespace, documents, version)
+        for document in documents:
+            self.numbering.notice(Kind.SCHEDULE, document)
+
+    def _take_schedule_event(self, plural: str, event: Document) -> None:
+        self.tally.told(plural)
+        self.schedules.take_event(plural, event)
+        if event["type"] == "DELETED":
+            self.numbering.forget(Kind.SCHEDULE, event["object"])
+        elif event["type"] != "BOOKMARK":
+            self.numbering.notice(Kind.SCHEDULE, event["object"])
 
     def _take_list(self, plural: str, namespace: str | None, documents: Sequence[Document], version: str) -> None:
         """Take in all objects of a kind as of a resource version, and forget those that are gone."""
@@ -100,6 +122,7 @@ class Application:
         invocation = self.store.invocations.get((metadata["namespace"], metadata["name"]))
         if invocation is not None:
             self.expiry.notice(invocation)
+        self.schedules.notice((metadata["namespace"], metadata["name"]))
 
     def template_event(self, event: kopf.RawEvent) -> None:
         """Take in a watch event about a JobTemplate: number it."""
@@ -123,6 +146,7 @@ class Application:
             if plural not in SELECTORS:
                 for document in await self._list(plural):
                     self.store.put(plural, document)
+        self.schedules.restore()
         for watch in self._watches:
             await watch.list()
 

@@ -61,6 +61,7 @@ _PATHS: Final = {
     "configmaps": "/api/v1",
     "events": "/apis/events.k8s.io/v1",
     "leases": "/apis/coordination.k8s.io/v1",
+    "localsubjectaccessreviews": "/apis/authorization.k8s.io/v1",
 }
 
 

@@ -40,11 +40,11 @@ GROUPS = {
     "validatingadmissionpolicies": "admissionregistration.k8s.io/v1",
     "validatingadmissionpolicybindings": "admissionregistration.k8s.io/v1",
 }
-ROLLCALL = {"hosts", "inventories", "jobtemplates", "jobinvocations", "jobslices", "joboutputs"}
+ROLLCALL = {"hosts", "inventories", "jobtemplates", "jobinvocations", "jobslices", "joboutputs", "schedules"}
 PLURALS = {
     "Host": "hosts", "JobTemplate": "jobtemplates", "JobInvocation": "jobinvocations", "JobSlice": "jobslices",
-    "JobOutput": "joboutputs", "Inventory": "inventories", "Namespace": "namespaces", "Pod": "pods",
-    "Secret": "secrets", "LimitRange": "limitranges", "Node": "nodes",
+    "JobOutput": "joboutputs", "Inventory": "inventories", "Schedule": "schedules", "Namespace": "namespaces",
+    "Pod": "pods", "Secret": "secrets", "LimitRange": "limitranges", "Node": "nodes",
     "ConfigMap": "configmaps", "ServiceAccount": "serviceaccounts", "Role": "roles", "RoleBinding": "rolebindings",
     "ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings", "Job": "jobs", "Service": "services",
     "CustomResourceDefinition": "customresourcedefinitions", "ResourceQuota": "resourcequotas",

@@ -1,0 +1,146 @@
+"""The schedules that there are, as bytes: thousands of them, of which few are looked at in any one minute."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from rollcall.names import ANNOTATION_RUN_NOW
+from rollcall.resources.schedule import Schedule, ScheduleState
+from rollcall_operator.store import Key
+
+logger = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One schedule: what has to be known of it at any time, and all of it as JSON."""
+
+    version: int
+    uid: str
+    created: str
+    purpose: str
+    state: str
+    packed: bytes
+
+
+class ScheduleBook:
+    """The newest known schedules, by namespace and name."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Key, Entry] = {}
+        self._by_uid: dict[str, Key] = {}
+        self._by_purpose: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, document: Document) -> bool:
+        """Take in a schedule; False when that or something newer is known."""
+        metadata, spec = document["metadata"], document["spec"]
+        key, version = (metadata["namespace"], metadata["name"]), int(metadata["resourceVersion"])
+        known = self._entries.get(key)
+        if known is not None and known.version >= version:
+            return False
+        self.forget(key)
+        purpose = spec.get("purpose") or ""
+        self._entries[key] = Entry(
+            version=version,
+            uid=metadata["uid"],
+            created=metadata["creationTimestamp"],
+            purpose=purpose,
+            state=(document.get("status") or {}).get("state") or "",
+            packed=orjson.dumps({**document, "metadata": {**metadata, "managedFields": None}}),
+        )
+        self._by_uid[metadata["uid"]] = key
+        if purpose:
+            self._by_purpose[key[0], purpose].add(key)
+        return True
+
+    def forget(self, key: Key) -> None:
+        """Forget a schedule that is gone."""
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return
+        self._by_uid.pop(entry.uid, None)
+        if entry.purpose:
+            same = self._by_purpose[key[0], entry.purpose]
+            same.discard(key)
+            if not same:
+                del self._by_purpose[key[0], entry.purpose]
+
+    def read(self, key: Key) -> tuple[Schedule, Document] | None:
+        """A schedule, and its JSON; None when there is none that can be read."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        document: Document = orjson.loads(entry.packed)
+        try:
+            return Schedule.model_validate(document), document
+        except ValidationError as error:
+            logger.warning("cannot read schedule %s/%s: %s", *key, error.errors(include_input=False)[:1])
+            return None
+
+    def uid(self, key: Key) -> Sequence[str]:
+        """The uid of a schedule, if it is there."""
+        entry = self._entries.get(key)
+        return (entry.uid,) if entry is not None else ()
+
+    def of_uid(self, uid: str) -> Key | None:
+        """The schedule with a uid."""
+        return self._by_uid.get(uid)
+
+    def rivals(self, key: Key) -> Iterable[Key]:
+        """All other schedules of the namespace with the same purpose."""
+        entry = self._entries.get(key)
+        same = self._by_purpose.get((key[0], entry.purpose), set()) if entry and entry.purpose else set()
+        return [other for other in same if other != key]
+
+    def holder(self, key: Key) -> str | None:
+        """The name of another unfinished schedule with the same purpose that comes before this one.
+
+        Who is at it keeps it; of others the oldest comes first.
+        """
+        entry = self._entries[key]
+        if entry.state == ScheduleState.FINISHED:
+            return None  # it needs its purpose no more
+        rivals = ((other, self._entries[other]) for other in self.rivals(key))
+        before = [
+            (_rank(found), other[1])
+            for other, found in rivals
+            if found.state != ScheduleState.FINISHED and _rank(found) < _rank(entry)
+        ]
+        return min(before)[1] if before else None
+
+    def vanished(self, namespace: str | None, listed: Iterable[Document], as_of: int) -> list[Key]:
+        """Those that are known but not in a full list."""
+        there = {(document["metadata"]["namespace"], document["metadata"]["name"]) for document in listed}
+        return [
+            key
+            for key, entry in self._entries.items()
+            if key not in there and entry.version <= as_of and namespace in (None, key[0])
+        ]
+
+
+def _rank(entry: Entry) -> tuple[bool, str, str]:
+    return entry.state not in (ScheduleState.ACTIVE, ScheduleState.SUSPENDED), entry.created, entry.uid
+
+
+def settled_until(document: Document) -> str | None:
+    """When to look at a schedule first after a start, if its status says and nothing has happened to it since."""
+    metadata, status = document["metadata"], document.get("status") or {}
+    untouched = (
+        status.get("state") == ScheduleState.ACTIVE
+        and status.get("observedGeneration") == metadata.get("generation")
+        and not status.get("active")
+        and not document["spec"].get("purpose")
+        and ANNOTATION_RUN_NOW not in (metadata.get("annotations") or {})
+    )
+    times = status.get("nextTimes") or ()
+    return times[0] if untouched and times else None

@@ -1,0 +1,141 @@
+"""Schedules whose operator is killed around the moment that they are due, or is away for a while."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from support.kube import Kube, Object
+from support.operator import Operator
+from support.proxy import Answer, Call, Faults, Proxy
+from support.schedules import permit, runs, schedule, soon, status
+
+COUNT = 50
+NTH = 3
+POINTS = [
+    ("localsubjectaccessreviews", "after"), ("jobinvocations", "before"), ("schedules/NAME/status", "after"),
+    ("jobinvocations", "after"), ("schedules/NAME/status", "before"), ("jobinvocations", "after"), ("events", "before"),
+]  # fmt: skip
+"""The writes at which the operator dies, one after the other, before they are done or before they are answered."""
+
+
+class Killer(Faults):
+    """Kills the operator at the third write of a kind since its start, then of the next kind, and starts it again."""
+
+    def __init__(self) -> None:
+        self.points = list(POINTS)
+        self.victim: Operator | None = None
+        self._seen = 0
+
+    async def before(self, call: Call) -> Answer | None:
+        return self._judge(call, "before")
+
+    async def after(self, call: Call) -> Answer | None:
+        return self._judge(call, "after")
+
+    def _judge(self, call: Call, moment: str) -> Answer | None:
+        if self.victim is None or not self.points or not call.writes:
+            return None
+        plural, when = self.points[0]
+        if moment != when or not call.path.endswith(f"/{plural}"):
+            return None
+        self._seen += 1
+        if self._seen < NTH:
+            return None
+        self.victim.kill()
+        self.victim.start()
+        self._seen = 0
+        del self.points[0]
+        return Answer(503)
+
+
+@pytest.fixture
+def place(kube: Kube, crds: None, make_namespace: Callable[[str], str]) -> str:
+    name = make_namespace("sched")
+    permit(kube, name)
+    return name
+
+
+@pytest.fixture
+def proxied(kube: Kube, place: str, tmp_path: Path) -> Iterator[tuple[Operator, Proxy]]:
+    """An operator behind a proxy."""
+    with Proxy(kube) as proxy:
+        config = proxy.kubeconfig(tmp_path / "kubeconfig")
+        with Operator(place, config, tmp_path / "operator.log") as operator:
+            operator.wait_until_leading(kube)
+            yield operator, proxy
+
+
+def all_states(kube: Kube, namespace: str) -> list[str]:
+    return [found.get("status", {}).get("state", "") for found in kube.list("schedules", namespace)]
+
+
+def numbered(kube: Kube, namespace: str) -> bool:
+    return all("rollcall.dev/id" in s["metadata"].get("labels", {}) for s in kube.list("schedules", namespace))
+
+
+def test_fifty_schedules_make_one_run_each_whatever_write_the_operator_dies_at(
+    kube: Kube, place: str, proxied: tuple[Operator, Proxy]
+) -> None:
+    operator, proxy = proxied
+    killer = Killer()
+    moment = soon(40)
+    for number in range(COUNT):
+        kube.create(schedule(place, f"s-{number}", at=moment, invocationTemplate=unrunnable()))
+    kube.wait("schedules that wait", lambda: all_states(kube, place) == ["Active"] * COUNT and numbered(kube, place))
+    proxy.faults = killer
+    killer.victim = operator
+    kube.wait("the end of all", lambda: all_states(kube, place) == ["Finished"] * COUNT, 240)
+    assert killer.points == []
+    owners = sorted(run["metadata"]["ownerReferences"][0]["name"] for run in kube.list("jobinvocations", place))
+    assert owners == sorted(f"s-{number}" for number in range(COUNT))
+    for found in kube.list("schedules", place):
+        told = found["status"]
+        assert (told["iteration"], told["missed"], told["lastRun"]["time"]) == (1, 0, moment)
+        assert told["lastRun"]["name"] == runs(kube, place, found["metadata"]["name"])[0]["metadata"]["name"]
+
+
+def unrunnable() -> Object:
+    """Invocations that wait for ever: these tests are about how many there are."""
+    return {"spec": {"templateRef": {"name": "none"}, "targeting": {"hosts": ["none"]}, "suspend": True}}
+
+
+@pytest.mark.parametrize(
+    ("policy", "made", "missed"), [("Skip", 0, 3), ("Last", 1, 2), ("All", 3, 0)], ids=["skip", "last", "all"]
+)
+def test_an_outage_over_three_runs(kube: Kube, place: str, tmp_path: Path, policy: str, made: int, missed: int) -> None:
+    """What was missed is settled by its policy; later runs are left out on request, so that these alone can be seen."""
+    operator = Operator(place, kube.kubeconfig, tmp_path / "operator.log").start().wait_until_leading(kube)
+    try:
+        deadline = {"missedRunPolicy": policy, "startingDeadlineSeconds": 1} if policy == "Skip" else {
+            "missedRunPolicy": policy}  # fmt: skip
+        kube.create(schedule(place, "s", every={"seconds": 4, "anchor": soon(8)}, maxIterations=100,
+                             invocationTemplate=unrunnable(), **deadline))  # fmt: skip
+        kube.wait("a schedule that waits", lambda: all_states(kube, place) == ["Active"])
+        kube.wait("an id", lambda: numbered(kube, place))
+        times = status(kube, place, "s")["nextTimes"]
+        operator.kill()
+        assert runs(kube, place, "s") == []
+        kube.wait("the third run to pass", lambda: soon(0) > _later(times[2], 2))
+        kube.patch("schedules", place, "s", {"spec": {"skipTimes": times[3:] + _more(times[4], 4, 40)}})
+        operator.start().wait_until_leading(kube)
+        kube.wait("the outage to be told", lambda: (
+            status(kube, place, "s")["missed"] == missed and len(runs(kube, place, "s")) == made), 30)  # fmt: skip
+        told = status(kube, place, "s")
+        assert told["iteration"] == made
+        planned = [run["metadata"]["annotations"]["rollcall.dev/planned"] for run in runs(kube, place, "s")]
+        assert planned == times[3 - made : 3]
+    finally:
+        operator.kill()
+
+
+def _later(moment: str, seconds: int) -> str:
+    return _more(moment, seconds, 1)[0]
+
+
+def _more(moment: str, seconds: int, count: int) -> list[str]:
+    """So many moments after one, at a distance."""
+    begin = datetime.fromisoformat(moment)
+    times = (begin + timedelta(seconds=seconds * number) for number in range(1, count + 1))
+    return [time.strftime("%Y-%m-%dT%H:%M:%SZ") for time in times]

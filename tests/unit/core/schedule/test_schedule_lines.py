@@ -1,0 +1,142 @@
+"""What cron lines, grids and recurrence rules say."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+import pytest
+
+from rollcall.schedule.cronlines import CronLine
+from rollcall.schedule.recurrence import recurrence
+from rollcall.schedule.slots import AnyOf, Grid, Once, latest
+from rollcall.schedule.zones import zone
+
+NOON = datetime(2026, 5, 6, 12, tzinfo=UTC)  # a Wednesday
+
+
+def following(line: str, count: int = 3) -> list[str]:
+    return [slot.strftime("%m-%d %H:%M") for slot in islice(CronLine(line, UTC).after(NOON), count)]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("@hourly", ["05-06 13:00", "05-06 14:00", "05-06 15:00"]),
+        ("@daily", ["05-07 00:00", "05-08 00:00", "05-09 00:00"]),
+        ("@noon", ["05-07 12:00", "05-08 12:00", "05-09 12:00"]),
+        ("@weekly", ["05-10 00:00", "05-17 00:00", "05-24 00:00"]),
+        ("@monthly", ["06-01 00:00", "07-01 00:00", "08-01 00:00"]),
+        ("0 6 L * *", ["05-31 06:00", "06-30 06:00", "07-31 06:00"]),
+        ("0 6 last * *", ["05-31 06:00", "06-30 06:00", "07-31 06:00"]),
+        ("0 6 15,L * *", ["05-15 06:00", "05-31 06:00", "06-15 06:00"]),
+        ("0 6 * * fri#2", ["05-08 06:00", "06-12 06:00", "07-10 06:00"]),
+        ("0 6 * * FRI#-1", ["05-29 06:00", "06-26 06:00", "07-31 06:00"]),
+        ("0 6 * * 5L", ["05-29 06:00", "06-26 06:00", "07-31 06:00"]),
+        ("0 6 * * mon,fri#-1", ["05-11 06:00", "05-18 06:00", "05-25 06:00"]),
+        ("0 6 * * fri-sun", ["05-08 06:00", "05-09 06:00", "05-10 06:00"]),
+        ("0 6 * * 5-7", ["05-08 06:00", "05-09 06:00", "05-10 06:00"]),
+        ("0 6 * * 7", ["05-10 06:00", "05-17 06:00", "05-24 06:00"]),
+        ("0 6 13 * fri", ["05-08 06:00", "05-13 06:00", "05-15 06:00"]),  # neither begins with *: either day
+        ("0 6 */2 * fri", ["05-15 06:00", "05-29 06:00", "06-05 06:00"]),  # one does: both days
+        ("20/20 * * * *", ["05-06 12:20", "05-06 12:40", "05-06 13:20"]),
+        ("5,10-20/5 13 * * *", ["05-06 13:05", "05-06 13:10", "05-06 13:15"]),
+        ("0 0 29 feb *", ["02-29 00:00", "02-29 00:00", "02-29 00:00"]),
+    ],
+)
+def test_a_line_says(line: str, expected: list[str]) -> None:
+    assert following(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("", "give five fields"),
+        ("* * * *", "give five fields .* not 4"),
+        ("0 * * * * *", "give five fields .* not 6"),
+        ("60 * * * *", "minute: '60' is no number from 0 to 59"),
+        ("0 24 * * *", "hour: '24'"),
+        ("0 0 0 * *", "day of the month: '0'"),
+        ("0 0 * foo *", "month: 'foo' .* or one of jan"),
+        ("0 0 * * mon#6", "day of the week"),
+        ("0 0 30 2 *", "none of these months has such a day"),
+        ("5-1 * * * *", "ends before it begins"),
+        ("*/0 * * * *", "step"),
+        ("*-5 * * * *", "cannot be read"),
+        ("1,,2 * * * *", "cannot be read"),
+        ("@reboot", "there is no @reboot"),
+        ("٣ * * * *", "no number"),
+    ],
+)
+def test_a_line_that_is_wrong_says_where(line: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        CronLine(line, UTC)
+
+
+def test_a_grid_is_not_shifted_by_anything() -> None:
+    """Contract Puppet §7: T0 2018-10-05T19:50:08Z, a week."""
+    grid = Grid(datetime(2018, 10, 5, 19, 50, 8, tzinfo=UTC), 604_800)
+    assert next(grid.after(datetime(2018, 10, 1, tzinfo=UTC))) == grid.anchor
+    assert next(grid.after(grid.anchor)) == datetime(2018, 10, 12, 19, 50, 8, tzinfo=UTC)
+    assert next(grid.after(grid.anchor + timedelta(days=20))) == grid.anchor + timedelta(days=21)
+    end = datetime(9999, 12, 31, 23, tzinfo=UTC)
+    assert list(Grid(end, 3600).after(NOON)) == [end]
+
+
+def test_lines_together_have_a_common_slot_once() -> None:
+    together = AnyOf((CronLine("0 */6 * * *", UTC), CronLine("0 18 * * *", UTC), Once(NOON + timedelta(hours=1))))
+    assert [slot.hour for slot in islice(together.after(NOON), 4)] == [13, 18, 0, 6]
+
+
+def test_the_latest_slots_of_a_long_time_are_found_without_counting_all() -> None:
+    years = NOON + timedelta(days=5_000)
+    assert latest(CronLine("* * * * *", UTC), NOON, years, 2) == [years - timedelta(minutes=1), years]
+    assert latest(CronLine("0 0 1 1 *", UTC), NOON, years, 1) == [datetime(2040, 1, 1, tzinfo=UTC)]
+    assert latest(Once(NOON), NOON, years, 1) == []
+
+
+LONDON = "DTSTART;TZID=Europe/London:20260326T013000 RRULE:FREQ=DAILY;INTERVAL=1"
+
+
+def said(text: str, after: datetime, count: int) -> list[str]:
+    found = recurrence(text)
+    return [slot.astimezone(found.zone).isoformat(timespec="minutes") for slot in islice(found.after(after), count)]
+
+
+def test_a_rule_is_expanded_in_its_own_zone() -> None:
+    assert said(LONDON, datetime(2026, 3, 28, tzinfo=UTC), 3) == [
+        "2026-03-28T01:30+00:00", "2026-03-29T02:00+01:00", "2026-03-30T01:30+01:00",
+    ]  # fmt: skip
+
+
+def test_rules_end_and_have_exceptions() -> None:
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    assert len(list(recurrence(LONDON + ";COUNT=3").after(begin))) == 3
+    until = recurrence(LONDON + ";UNTIL=20260330T003000Z")
+    assert list(until.after(begin))[-1] == datetime(2026, 3, 30, 0, 30, tzinfo=UTC)
+    without = recurrence(LONDON + ";COUNT=7 EXRULE:FREQ=WEEKLY;BYDAY=SA,SU")
+    assert {slot.weekday() for slot in without.after(begin)} == {0, 1, 2, 3, 4}
+
+
+def test_a_rule_of_minutes_does_not_count_them_from_its_start() -> None:
+    rule = recurrence("DTSTART:20000101T000000Z RRULE:FREQ=MINUTELY;INTERVAL=7")
+    (slot,) = islice(rule.after(NOON), 1)
+    assert (slot - datetime(2000, 1, 1, tzinfo=UTC)) % timedelta(minutes=7) == timedelta()
+    assert timedelta() < slot - NOON <= timedelta(minutes=7)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("RRULE:FREQ=DAILY;INTERVAL=1", "one DTSTART"),
+        ("DTSTART:20300101T020000 RRULE:FREQ=DAILY", "needs a zone"),
+        ("DTSTART;TZID=Nowhere:20300101T020000 RRULE:FREQ=DAILY", "no time zone"),
+        ("DTSTART:20300101T020000Z", "at least one RRULE"),
+        ("DTSTART:20300101T020000Z RRULE:FREQ=SOMETIMES", "cannot be read"),
+    ],
+)
+def test_a_rule_that_is_wrong_says_why(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        recurrence(text)
+
+
+def test_the_zone_of_a_rule_is_the_zones() -> None:
+    assert recurrence(LONDON).zone == zone("Europe/London")

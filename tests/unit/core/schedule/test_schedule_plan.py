@@ -1,0 +1,181 @@
+"""What is done for a Schedule, and what its status says then."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rollcall.names import ConditionType, Reason
+from rollcall.plan.observed import Note
+from rollcall.plan.schedule import due, run_name
+from rollcall.plan.scheduling import Outcome, conclude, plan
+from rollcall.resources.jobinvocation import JobInvocation
+from rollcall.resources.schedule import Schedule, ScheduleState
+
+START = datetime(2026, 5, 6, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def at(hours: float) -> datetime:
+    return START + hours * HOUR
+
+
+def schedule(status: Any = None, annotations: dict[str, str] | None = None, **spec: Any) -> Schedule:
+    return Schedule.model_validate({
+        "metadata": {"name": "nightly", "namespace": "jobs", "uid": "uid-1", "generation": 1,
+                     "creationTimestamp": START.isoformat(), "annotations": annotations or {}},
+        "spec": {"every": {"seconds": 3600}, "requestedBy": {"username": "alice"},
+                 "invocationTemplate": {"spec": {"templateRef": {"name": "t"}}}} | spec,
+        "status": {} if status is None else status.wire() if hasattr(status, "wire") else status,
+    })  # fmt: skip
+
+
+def child(of: Schedule, planned: datetime | str, end: str | None = None, hours: float = 0) -> JobInvocation:
+    condition = {"type": end, "status": "True", "reason": "x", "lastTransitionTime": START.isoformat()}
+    moment = planned if isinstance(planned, str) else planned.isoformat()
+    status = {"conditions": [condition], "completionTime": at(hours).isoformat()} if end else {}
+    metadata = {"name": run_name(of, planned), "annotations": {"rollcall.dev/planned": moment}}
+    return JobInvocation.model_validate({"metadata": metadata, "spec": {}, "status": status})
+
+
+def step(
+    of: Schedule, now: datetime, *children: JobInvocation, problem: Note | None = None
+) -> tuple[Schedule, list[str]]:
+    """Do what is to be done at a moment; the schedule afterwards, and the runs that were made."""
+    planned = plan(of, children, None, now)
+    outcomes = [Outcome(run, problem) for run in planned.runs]
+    status, _ = conclude(of, planned, outcomes, children, now)
+    after = of.model_copy(update={"status": status})
+    return after, [run.name for run in planned.runs]
+
+
+def test_the_name_of_a_run_follows_from_the_uid_and_the_moment() -> None:
+    found = run_name(schedule(), at(1))
+    assert found == run_name(schedule(), at(1))
+    assert found.startswith(f"nightly-{int(at(1).timestamp())}-")
+    other = schedule().model_copy(update={"metadata": schedule().metadata.model_copy(update={"uid": "uid-2"})})
+    assert run_name(other, at(1)) != found
+    long = schedule().metadata.model_copy(update={"name": "n" * 253})
+    assert len(run_name(schedule().model_copy(update={"metadata": long}), at(1))) <= 52
+
+
+def test_the_status_tells_of_a_run_and_what_comes() -> None:
+    fresh, none = step(schedule(), at(0.5))
+    assert (none, fresh.status.state, fresh.status.decided_until) == ([], ScheduleState.ACTIVE, None)
+    assert fresh.status.next_times == tuple(at(n) for n in range(1, 6))
+    again, _ = step(fresh, at(0.7))
+    assert again.status == fresh.status, "nothing to write when nothing is due"
+    ran, (name,) = step(fresh, at(1) + timedelta(seconds=3))
+    assert ran.status.last_run is not None
+    assert (ran.status.last_run.name, ran.status.last_run.lateness_seconds) == (name, 3)
+    assert (ran.status.iteration, ran.status.decided_until) == (1, at(1))
+    assert ran.status.summary == "every 3600 s"
+
+
+def test_an_edit_of_the_times_is_not_retroactive() -> None:
+    ran, _ = step(schedule(), at(1))
+    edited = schedule(ran.status, every={"seconds": 600})
+    after, made = step(edited, at(5.01))
+    assert made == []
+    assert (after.status.missed, after.status.decided_until) == (0, at(5.01).replace(microsecond=0))
+    assert after.status.next_times[0] == at(5) + timedelta(seconds=600)
+    assert step(after, at(5) + timedelta(seconds=601))[1] != []
+
+
+def test_an_edit_of_anything_else_loses_no_run() -> None:
+    ran, _ = step(schedule(), at(1))
+    edited = schedule(ran.status, invocationTemplate={"spec": {"templateRef": {"name": "other"}}})
+    assert step(edited, at(2.01))[1] == [run_name(edited, at(2))]
+
+
+def test_what_was_due_while_suspended_is_not_made_up_for() -> None:
+    asleep, made = step(schedule(suspend=True), at(1.5))
+    assert (made, asleep.status.state, asleep.status.next_times) == ([], ScheduleState.SUSPENDED, ())
+    still, _ = step(asleep, at(3.5))
+    assert still.status == asleep.status
+    awake, made = step(schedule(asleep.status), at(3.5))
+    assert (made, awake.status.state, awake.status.missed) == ([], ScheduleState.ACTIVE, 0)
+    assert awake.status.decided_until == at(3.5)
+    assert step(awake, at(4))[1] == [run_name(awake, at(4))]
+
+
+def test_a_run_whose_status_was_never_written_is_not_made_again() -> None:
+    first, _ = step(schedule(), at(0.5))
+    orphan = child(first, at(1))
+    after, made = step(first, at(2.5), orphan)
+    assert made == [run_name(first, at(1)), run_name(first, at(2))]
+    planned = plan(first, [orphan], None, at(2.5))
+    assert [run.exists for run in planned.runs] == [True, False]
+    assert (after.status.iteration, after.status.missed) == (2, 0)
+
+
+def test_forbid_leaves_a_run_out_and_replace_cancels_the_earlier_one() -> None:
+    busy = child(schedule(), at(1))
+    ran, _ = step(schedule(), at(1))
+    forbid = schedule(ran.status, concurrencyPolicy="Forbid")
+    planned = plan(forbid, [busy], None, at(2))
+    assert (planned.runs, [outcome.run.planned for outcome in planned.skipped]) == ((), [at(2)])
+    status, notes = conclude(forbid, planned, [], [busy], at(2))
+    assert (status.iteration, status.missed, status.decided_until) == (1, 1, at(2))
+    assert [note.reason for note in notes] == [Reason.RUN_SKIPPED]
+    assert plan(forbid, [child(forbid, at(1), "Complete")], None, at(2)).skipped == ()
+    replace = plan(schedule(ran.status, concurrencyPolicy="Replace"), [busy], None, at(2))
+    assert (replace.cancel, len(replace.runs)) == ((busy.metadata.name,), 1)
+    both = plan(schedule(ran.status, concurrencyPolicy="Replace"), [busy, child(schedule(), at(2))], None, at(2))
+    assert both.cancel == (busy.metadata.name,), "the run that is there already does not replace itself"
+    all_missed = schedule(ran.status, concurrencyPolicy="Forbid", missedRunPolicy="All")
+    assert [run.planned for run in plan(all_missed, [], None, at(4)).runs] == [at(2)]
+
+
+def test_a_refused_run_is_told_and_the_schedule_goes_on() -> None:
+    refused = Note(Reason.PERMISSION_DENIED, "no", warning=True)
+    after, _ = step(schedule(), at(1), problem=refused)
+    assert after.status.last_run is not None
+    assert (after.status.last_run.name, after.status.last_run.error) == (None, "no")
+    assert (after.status.iteration, after.status.state, after.status.decided_until) == (0, ScheduleState.ACTIVE, at(1))
+    once, _ = step(schedule(every=None, at=at(1).isoformat()), at(1), problem=refused)
+    assert once.status.state is ScheduleState.FINISHED
+
+
+def test_iterations_that_were_not_made_do_not_finish_it() -> None:
+    refused = Note(Reason.PERMISSION_DENIED, "no", warning=True)
+    after, _ = step(schedule(maxIterations=1), at(1), problem=refused)
+    assert (after.status.state, after.status.next_times) == (ScheduleState.ACTIVE, (at(2),))
+    done, _ = step(after, at(2))
+    assert (done.status.state, done.status.next_times) == (ScheduleState.FINISHED, ())
+
+
+def test_a_request_by_hand_is_met_once_whatever_the_schedule_does() -> None:
+    asked = {"rollcall.dev/run-now": "taken-2026-05-06T12:30:00.123456+00:00"}
+    waiting, made = step(schedule(annotations=asked, suspend=True), at(0.6))
+    assert len(made) == 1
+    assert waiting.status.last_run is not None
+    assert (waiting.status.last_run.manual, waiting.status.iteration) == (True, 0)
+    assert step(schedule(annotations=asked), at(0.7))[1] == made
+    assert step(schedule(annotations={"rollcall.dev/run-now": "yes"}), at(0.7))[1] == [], "it has no mark yet"
+    assert step(schedule(annotations={"rollcall.dev/run-now": "taken-nonsense"}), at(0.7))[1] != []
+
+
+def test_what_is_wrong_is_told_and_nothing_is_run() -> None:
+    wrong = schedule(every=None, cron=["0 25 * * *"])
+    after, made = step(wrong, at(1))
+    found = after.condition(ConditionType.VALID)
+    assert found is not None
+    assert (made, after.status.state, "hour: '25'" in found.message) == ([], ScheduleState.INVALID, True)
+    taken = plan(schedule(purpose="p"), [], "older", at(1))
+    assert (taken.runs, taken.invalid and taken.invalid.reason) == ((), Reason.PURPOSE_TAKEN)
+    far = schedule(every=None, at="9999-12-31T23:59:59Z", jitterSeconds=86400)
+    assert step(far, at(1))[1] == []
+
+
+def test_the_history_keeps_the_latest_of_each_kind() -> None:
+    owner = schedule(successfulJobsHistoryLimit=1, failedJobsHistoryLimit=1)
+    ended = [child(owner, at(-n), end, -n) for n, end in enumerate(["Complete", "Complete", "Failed", "Cancelled"], 1)]
+    planned = plan(owner, [*ended, child(owner, at(-9))], None, at(0.5))
+    deleted = [found.metadata.name for found in planned.delete]
+    assert deleted == [run_name(owner, at(-2)), run_name(owner, at(-4))]
+
+
+def test_two_operators_decide_the_same() -> None:
+    assert due(schedule(), at(3.5)) == due(schedule(), at(3.5))
+    assert [run.name for run in plan(schedule(), [], None, at(1)).runs] == [
+        run.name for run in plan(schedule(), [], None, at(1.2)).runs
+    ]

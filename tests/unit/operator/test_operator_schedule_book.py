@@ -1,0 +1,96 @@
+"""What is known of schedules without reading them, and what their invocations look like."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from rollcall.plan.scheduling import Run
+from rollcall.resources.schedule import Schedule, ScheduleRequester
+from rollcall_operator.permissions import groups_of
+from rollcall_operator.schedule_book import ScheduleBook, settled_until
+from rollcall_operator.schedule_runs import invocation_of
+
+
+def document(name: str, version: int = 1, created: str = "2026-05-06T12:00:00Z", **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "namespace": "jobs", "uid": f"uid-{name}", "resourceVersion": str(version),
+                     "creationTimestamp": created, "generation": 1, "managedFields": [{"manager": "kubectl"}]},
+        "spec": {"at": "2030-01-01T00:00:00Z", "purpose": "patching", "requestedBy": {"username": "alice"},
+                 "invocationTemplate": {"metadata": {"labels": {"team": "web"}},
+                                        "spec": {"templateRef": {"name": "t"}, "inputs": {"n": 1}}}},
+        "status": status,
+    }  # fmt: skip
+
+
+def test_only_what_is_newer_is_taken_in() -> None:
+    book = ScheduleBook()
+    assert book.put(document("a", 5, state="Active"))
+    assert not book.put(document("a", 4))
+    assert not book.put(document("a", 5))
+    read = book.read(("jobs", "a"))
+    assert read is not None
+    assert (read[0].metadata.resource_version, read[1]["metadata"]["managedFields"]) == ("5", None)
+    assert book.read(("jobs", "b")) is None
+
+
+def test_the_purpose_belongs_to_who_is_at_it_then_to_the_oldest() -> None:
+    book = ScheduleBook()
+    book.put(document("young", created="2026-05-07T12:00:00Z"))
+    book.put(document("old"))
+    assert (book.holder(("jobs", "young")), book.holder(("jobs", "old"))) == ("old", None)
+    book.put(document("young", 2, created="2026-05-07T12:00:00Z", state="Active"))
+    assert (book.holder(("jobs", "young")), book.holder(("jobs", "old"))) == (None, "young")
+    book.put(document("young", 3, created="2026-05-07T12:00:00Z", state="Finished"))
+    assert book.holder(("jobs", "old")) is None
+    book.put(document("old", 2, state="Active"))
+    assert book.holder(("jobs", "young")) is None, "who has finished does not become invalid"
+    assert list(book.rivals(("jobs", "old"))) == [("jobs", "young")]
+    book.forget(("jobs", "young"))
+    assert list(book.rivals(("jobs", "old"))) == []
+
+
+def test_what_a_list_lacks_has_vanished() -> None:
+    book = ScheduleBook()
+    for name, version in (("a", 1), ("b", 2), ("c", 9)):
+        book.put(document(name, version))
+    assert book.vanished(None, [document("a")], 5) == [("jobs", "b")]
+    assert book.vanished("other", [], 99) == []
+
+
+def test_a_status_is_believed_while_nothing_has_happened_since() -> None:
+    settled = {"state": "Active", "observedGeneration": 1, "nextTimes": ["2030-01-01T00:00:00Z"], "active": []}
+    found = document("a", **settled)
+    del found["spec"]["purpose"]
+    assert settled_until(found) == "2030-01-01T00:00:00Z"
+    for change in ({"observedGeneration": 0}, {"active": ["run"]}, {"state": "Suspended"}, {"nextTimes": []}):
+        assert settled_until({**found, "status": settled | change}) is None
+    asked = {**found["metadata"], "annotations": {"rollcall.dev/run-now": "yes"}}
+    assert settled_until({**found, "metadata": asked}) is None
+
+
+@pytest.mark.parametrize(("manual", "planned"), [(False, "2030-01-01T00:00:00Z"), (True, "Manual")])
+def test_the_invocation_is_the_template_and_belongs_to_the_schedule(manual: bool, planned: str) -> None:
+    found = document("a")
+    run = Run("a-1", datetime(2030, 1, 1, tzinfo=UTC), manual=manual)
+    assert invocation_of(Schedule.model_validate(found), found, run) == {
+        "apiVersion": "rollcall.dev/v1alpha1",
+        "kind": "JobInvocation",
+        "metadata": {
+            "name": "a-1",
+            "namespace": "jobs",
+            "labels": {"team": "web", "rollcall.dev/schedule": "a"},
+            "annotations": {"rollcall.dev/planned": planned},
+            "ownerReferences": [
+                {"apiVersion": "rollcall.dev/v1alpha1", "kind": "Schedule", "name": "a", "uid": "uid-a",
+                 "controller": True, "blockOwnerDeletion": False}
+            ],
+        },
+        "spec": {"templateRef": {"name": "t"}, "inputs": {"n": 1}, "requestedBy": {"username": "alice"}},
+    }  # fmt: skip
+
+
+def test_a_service_account_is_asked_about_with_the_groups_that_it_always_has() -> None:
+    account = ScheduleRequester(username="system:serviceaccount:jobs:cron")
+    assert groups_of(account) == ["system:authenticated", "system:serviceaccounts", "system:serviceaccounts:jobs"]
+    assert groups_of(ScheduleRequester(username="alice", groups=("ops",))) == ["ops", "system:authenticated"]
