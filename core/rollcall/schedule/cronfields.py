@@ -1,12 +1,15 @@
 """The five fields of a cron line, read strictly: what they name is written out as numbers.
 
-Written out, `fri-sun`, `*/7` and `7` mean the same to every program, and croniter is left with nothing to interpret
-but `*`, `L`, `5#2` and `L5`. It does not take these beside numbers in one field: they are put into lines of their own.
+Written out, `8-18/2` and `8,10,12,14,16,18` mean the same to every program: croniter is left with nothing to interpret.
+It is given minutes and hours only. The days are picked here, a month at a time: it does not take `fri#2` beside numbers
+or a day of the month, and searches 50 years day by day for a day that never comes.
 """
 
 import re
+from calendar import monthrange
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from datetime import date
 from typing import Final
 
 MACROS: Final = {
@@ -21,12 +24,14 @@ MACROS: Final = {
 }
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_LONGEST: Final = 31
-"""Days in a month at most, February aside."""
-_LENGTHS: Final = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
+_LAST: Final = -1
+"""In the place of a day of the month: the last. In the place of a number of a weekday: the last of the month."""
+_RAREST: Final = 40
+"""Years between two matches at most: 29 February is a given weekday every 28 years, every 40 around 2100."""
+_SOME_YEAR: Final = date(2000, 1, 1)
 _TERM: Final = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?")
 _NTH: Final = re.compile(r"(?P<day>\w+)#(?P<nth>-1|[1-5])")
-_LAST: Final = re.compile(r"(?:l(?P<after>[0-7])|(?P<before>[0-7]|[a-z]{3})l)")
+_LASTLY: Final = re.compile(r"(?:l(?P<after>[0-7])|(?P<before>[0-7]|[a-z]{3})l)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +64,52 @@ _FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CronFields:
-    """A cron line, written out as lines of plain numbers that together match what it matches."""
+    """A cron line, written out."""
 
-    expressions: tuple[str, ...]
+    times: str
+    """Minute and hour, as croniter takes them."""
+    months: frozenset[int]
+    days: frozenset[int]
+    """Days of the month; -1 is the last."""
+    weekdays: frozenset[int]
+    """0 is Sunday."""
+    counted: frozenset[tuple[int, int]]
+    """Weekdays with their number in the month; -1 is the last."""
     either_day: bool
     """Whether one of both days has to match, instead of both: as in Debian's cron when neither begins with `*`."""
     follows_time: bool
     """Whether minute or hour begins with `*`: then changes of the clock are not made up for, as in Debian's cron."""
+
+    def days_from(self, first: date) -> Iterator[date]:
+        """The days that match, in order, from `first` on; they end when none comes in 40 years."""
+        since = first.year
+        for year in range(first.year, date.max.year + 1):
+            if year > since + _RAREST:
+                return
+            for month in sorted(self.months):
+                if (year, month) < (first.year, first.month):
+                    continue
+                for number in self._of_month(year, month):
+                    since = year
+                    if (day := date(year, month, number)) >= first:
+                        yield day
+
+    def _of_month(self, year: int, month: int) -> list[int]:
+        """The days of a month that match."""
+        monday_based, length = monthrange(year, month)
+        begins = (monday_based + 1) % 7
+        numbers = range(1, length + 1)
+        by_number = {number for number in numbers if number in self.days}
+        if _LAST in self.days:
+            by_number.add(length)
+        by_weekday = {number for number in numbers if (begins + number - 1) % 7 in self.weekdays}
+        for weekday, nth in self.counted:
+            all_of_them = numbers[(weekday - begins) % 7 :: 7]
+            if nth == _LAST:
+                by_weekday.add(all_of_them[-1])
+            elif nth <= len(all_of_them):
+                by_weekday.add(all_of_them[nth - 1])
+        return sorted(by_number | by_weekday if self.either_day else by_number & by_weekday)
 
 
 def read(line: str) -> CronFields:
@@ -79,46 +123,48 @@ def read(line: str) -> CronFields:
     if len(fields) != len(_FIELDS):
         raise ValueError(f"cron line {line!r}: give five fields (minute hour day month weekday), not {len(fields)}")
     try:
-        alternatives = [_alternatives(field, written) for field, written in zip(_FIELDS, fields, strict=True)]
+        minutes, hours, days, months, weekdays = (
+            _entries(field, written) for field, written in zip(_FIELDS, fields, strict=True)
+        )
     except ValueError as error:
         raise ValueError(f"cron line {line!r}: {error}") from error
     read = CronFields(
-        expressions=tuple(" ".join(chosen) for chosen in product(*alternatives)),
+        times=" ".join(",".join(map(str, sorted(numbers))) for numbers, _ in (minutes, hours)),
+        months=months[0],
+        days=days[0] | {nth for _, nth in days[1]},
+        weekdays=weekdays[0],
+        counted=weekdays[1],
         either_day=not fields[2].startswith("*") and not fields[4].startswith("*"),
         follows_time=fields[0].startswith("*") or fields[1].startswith("*"),
     )
-    if not read.either_day and not any(map(_possible, read.expressions)):
+    if next(read.days_from(_SOME_YEAR), None) is None:
         raise ValueError(f"cron line {line!r}: none of these months has such a day")
     return read
 
 
-def _alternatives(field: _Field, written: str) -> list[str]:
-    """The field's numbers as one entry, each of its special days as one of its own."""
-    if written == "*":
-        return ["*"]
+def _entries(field: _Field, written: str) -> tuple[frozenset[int], frozenset[tuple[int, int]]]:
+    """The field's numbers, and those of its days that are counted in their month."""
     numbers: set[int] = set()
-    special: list[str] = []
+    counted: set[tuple[int, int]] = set()
     for term in written.split(","):
-        found = _special(field, term)
+        found = _counted(field, term)
         if found is None:
             numbers |= _numbers(field, term)
-        elif found not in special:
-            special.append(found)
-    plain = [",".join(map(str, sorted(numbers)))] if numbers else []
-    return plain + special
+        else:
+            counted.add(found)
+    return frozenset(numbers), frozenset(counted)
 
 
-def _special(field: _Field, term: str) -> str | None:
-    """A day that is counted in its month, as croniter writes it; None for an ordinary term."""
+def _counted(field: _Field, term: str) -> tuple[int, int] | None:
+    """A day that is counted in its month, as weekday and number; None for an ordinary term."""
     if field.title == "day of the month" and term in ("l", "last"):
-        return "L"
+        return 0, _LAST
     if field.title != "day of the week":
         return None
     if nth := _NTH.fullmatch(term):
-        day = field.number(nth["day"]) % 7
-        return f"L{day}" if nth["nth"] == "-1" else f"{day}#{nth['nth']}"
-    if last := _LAST.fullmatch(term):
-        return f"L{field.number(last['after'] or last['before']) % 7}"
+        return field.number(nth["day"]) % 7, int(nth["nth"])
+    if last := _LASTLY.fullmatch(term):
+        return field.number(last["after"] or last["before"]) % 7, _LAST
     return None
 
 
@@ -142,12 +188,3 @@ def _numbers(field: _Field, term: str) -> set[int]:
         raise ValueError(f"{field.title}: {term!r} ends before it begins")
     numbers = range(first, last + 1, step)
     return {number % 7 for number in numbers} if field.names is _DAYS else set(numbers)
-
-
-def _possible(expression: str) -> bool:
-    """Whether one of the months has one of the days."""
-    days, months = expression.split(" ")[2:4]
-    if days in ("*", "L"):
-        return True
-    longest = _LONGEST if months == "*" else max(_LENGTHS.get(int(month), _LONGEST) for month in months.split(","))
-    return min(map(int, days.split(","))) <= longest

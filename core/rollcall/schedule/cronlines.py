@@ -1,4 +1,4 @@
-"""Cron lines in a zone. croniter says which local times match, always naive ones; the zone is applied here.
+"""Cron lines in a zone. croniter says which times of a day match, always naive ones; the zone is applied here.
 
 Given zone-aware times croniter fires `30 2 * * *` twice on the day that the clock is turned back. The rules here are
 those of Debian's cron:
@@ -12,17 +12,16 @@ those of Debian's cron:
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
-from croniter import CroniterBadDateError, croniter
+from croniter import croniter
 
 from rollcall.schedule import cronfields
-from rollcall.schedule.zones import first_moment, local, next_change, offset
+from rollcall.schedule.zones import first_moment, local, moments, turned_back
 
-_NEAR: Final = timedelta(minutes=1)
-"""A change of the clock cannot hide in a shorter span with the same offset at both ends."""
+_SECOND: Final = timedelta(seconds=1)
 _read = lru_cache(maxsize=4096)(cronfields.read)
 
 
@@ -51,40 +50,31 @@ class CronLine:
                 last = slot
 
     def _following(self, fields: cronfields.CronFields, moment: datetime) -> Iterator[datetime]:
-        """Go from one change of the clock to the next: between them local time runs as evenly as any."""
-        while True:
-            ahead = offset(moment, self.zone)
-            for naive in _matches(fields, (moment + ahead).replace(tzinfo=None)):
-                slot = (naive - ahead).replace(tzinfo=UTC)
-                change = self._change(moment, slot, ahead)
-                if change is not None:
-                    break
-                yield slot
-                moment = slot
-            else:
-                return
-            # From the change on another offset holds; what the clock shows at that very moment may match.
-            shown = local(change, self.zone)
-            if next(_matches(fields, shown - timedelta(seconds=1)), None) == shown:
-                yield change
-            moment = change
-
-    def _change(self, moment: datetime, slot: datetime, ahead: timedelta) -> datetime | None:
-        if slot - moment <= _NEAR and offset(slot, self.zone) == ahead:
-            return None
-        return next_change(moment, slot, self.zone)
+        """Every moment at which the clock shows a match: what it shows again waits until that time has come."""
+        again: list[datetime] = []
+        # The clock may show times again that lie before what it shows now.
+        for naive in _matches(fields, local(moment, self.zone) - turned_back(moment, self.zone)):
+            shown = moments(naive, self.zone)
+            while again and shown and again[0] < shown[0]:
+                yield heapq.heappop(again)
+            later = [slot for slot in shown if slot > moment]
+            if later and later[0] == shown[0]:
+                yield later.pop(0)
+            for slot in later:
+                heapq.heappush(again, slot)
+        while again:
+            yield heapq.heappop(again)
 
 
 def _matches(fields: cronfields.CronFields, start: datetime) -> Iterator[datetime]:
-    """The naive local times later than a naive one that match, in order, some of them more than once."""
-    streams = [_stream(expression, fields.either_day, start) for expression in fields.expressions]
-    return streams[0] if len(streams) == 1 else heapq.merge(*streams)
-
-
-def _stream(expression: str, either_day: bool, start: datetime) -> Iterator[datetime]:
-    matches = croniter(expression, start, ret_type=datetime, day_or=either_day)
-    while True:
+    """The naive local times later than a naive one that match, in order."""
+    times = croniter(fields.times + " * * *", start, ret_type=datetime)
+    for day in fields.days_from(start.date()):
+        midnight = datetime.combine(day, time())
         try:
-            yield matches.get_next()
-        except (CroniterBadDateError, OverflowError):
-            return  # there is none in 50 years, or the calendar ends
+            found = times.get_next(start_time=max(start, midnight - _SECOND))
+            while found.date() == day:
+                yield found
+                found = times.get_next()
+        except OverflowError:
+            return  # the calendar ends

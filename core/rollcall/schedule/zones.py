@@ -1,7 +1,7 @@
 """Between the local times of a zone and moments, also those that a change of the clock repeats or leaves out.
 
-Python's `zoneinfo` does not list a zone's changes. They are found by bisection: an offset that differs at both ends
-of a span has changed within it.
+Python's `zoneinfo` does not list a zone's changes. One that leaves out a time is found by bisection: an offset that
+differs at both ends of a span has changed within it.
 """
 
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 _STEP: Final = timedelta(hours=6)
 """No zone changes its clock twice in less."""
+_STEPS: Final = 4
+"""A day in all: no zone turns its clock back further, and a later change shows nothing that lies before now."""
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -42,15 +44,16 @@ def first_moment(naive: datetime, in_zone: tzinfo) -> datetime:
     return _change(earlier, moment, in_zone)
 
 
-def next_change(after: datetime, until: datetime, in_zone: tzinfo) -> datetime | None:
-    """The first moment in `(after, until]` with another offset than the moment before it; None when there is none."""
-    begin, known = after, offset(after, in_zone)
-    while begin < until:
-        end = min(begin + _STEP, until)
-        if offset(end, in_zone) != known:
-            return _change(begin, end, in_zone)
-        begin = end
-    return None
+def moments(naive: datetime, in_zone: tzinfo) -> list[datetime]:
+    """The moments at which the zone's clock shows a naive time, in order: one, two, or none."""
+    found = (naive.replace(tzinfo=in_zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return sorted({moment for moment in found if local(moment, in_zone) == naive})
+
+
+def turned_back(moment: datetime, in_zone: tzinfo) -> timedelta:
+    """How far the zone's clock is turned back within a day after a moment."""
+    ahead = offset(moment, in_zone)
+    return max(ahead - offset(moment + step * _STEP, in_zone) for step in range(_STEPS + 1))
 
 
 def _change(before: datetime, behind: datetime, in_zone: tzinfo) -> datetime:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from time import process_time
 
 import pytest
 
@@ -39,6 +40,10 @@ def following(line: str, count: int = 3) -> list[str]:
         ("0 6 */2 * fri", ["05-15 06:00", "05-29 06:00", "06-05 06:00"]),  # one does: both days
         ("20/20 * * * *", ["05-06 12:20", "05-06 12:40", "05-06 13:20"]),
         ("5,10-20/5 13 * * *", ["05-06 13:05", "05-06 13:10", "05-06 13:15"]),
+        ("0 0 13 * fri#2", ["05-08 00:00", "05-13 00:00", "06-12 00:00"]),  # either day, however it is counted
+        ("0 0 13 * fri#-1", ["05-13 00:00", "05-29 00:00", "06-13 00:00"]),
+        ("0 0 l * fri#2", ["05-08 00:00", "05-31 00:00", "06-12 00:00"]),
+        ("0 0 */13 * fri#2", ["08-14 00:00", "05-14 00:00", "01-14 00:00"]),
         ("0 0 29 feb *", ["02-29 00:00", "02-29 00:00", "02-29 00:00"]),
     ],
 )
@@ -58,6 +63,7 @@ def test_a_line_says(line: str, expected: list[str]) -> None:
         ("0 0 * foo *", "month: 'foo' .* or one of jan"),
         ("0 0 * * mon#6", "day of the week"),
         ("0 0 30 2 *", "none of these months has such a day"),
+        ("0 0 */31 * sun#2", "none of these months has such a day"),
         ("5-1 * * * *", "ends before it begins"),
         ("*/0 * * * *", "step"),
         ("*-5 * * * *", "cannot be read"),
@@ -69,6 +75,25 @@ def test_a_line_says(line: str, expected: list[str]) -> None:
 def test_a_line_that_is_wrong_says_where(line: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         CronLine(line, UTC)
+
+
+EVERY_MIDDLE = ",".join(f"{day}#{nth}" for nth in (2, 3) for day in range(7))
+
+
+@pytest.mark.parametrize("line", [f"*/59 */23 */31,l * 0#4,{EVERY_MIDDLE}", "* * 29 2 */7", "*/59 */23 29 2 */7"])
+def test_a_line_that_comes_once_in_decades_holds_nobody_up(line: str) -> None:
+    lines = AnyOf(tuple(CronLine(line, zone("Europe/Berlin")) for _ in range(16)))
+    begun = process_time()
+    assert len(list(islice(lines.after(NOON), 5))) == 5
+    assert process_time() - begun < 1
+
+
+def test_a_line_that_never_comes_is_told_without_a_search() -> None:
+    begun = process_time()
+    for minute in range(16):
+        with pytest.raises(ValueError, match="none of these months"):
+            CronLine(f"{minute} 0 */31,l * {EVERY_MIDDLE}", UTC)
+    assert process_time() - begun < 1
 
 
 def test_a_grid_is_not_shifted_by_anything() -> None:

@@ -8,7 +8,7 @@ from cronsim import CronSim
 
 from rollcall.schedule.cronlines import CronLine
 from rollcall.schedule.slots import between
-from rollcall.schedule.zones import local, next_change, zone
+from rollcall.schedule.zones import local, offset, zone
 
 ZONES = [
     "Europe/Berlin", "Europe/London", "America/New_York", "America/St_Johns", "America/Sao_Paulo", "Africa/Casablanca",
@@ -21,6 +21,7 @@ LINES = [
     "0 2 29-31 * *", "0 3 15 * mon", "30 1 * 3,4,9,10,11 *", "0 0 * * fri#2", "0 2 * * 0#1", "0 3 * * 0l",
     "0 0 * jan-mar mon-fri", "0 0 31 12 *", "0 0 30 12 *", "0 * * * *", "30 * * * *", "0 */2 * * *", "0 */6 * * *",
     "*/30 * * * *", "*/15 2 * * *", "*/20 1-3 * * *", "*/10 * * * sat", "7 * 1 * *", "*/15 0 * * *",
+    "0 0 13 * fri#2", "0 0 13 * 5l", "0 0 l * fri#2", "0 2 13,l * fri#2,mon",
 ]  # fmt: skip
 FIRST = {"America/Sao_Paulo": 2015, "Pacific/Apia": 2011, "Asia/Tehran": 2019, "America/St_Johns": 2011}
 """The years in which zones still changed their clocks, or did so in their own way; 2023 for the others."""
@@ -30,13 +31,14 @@ BEFORE, BEHIND = timedelta(hours=4), timedelta(hours=26)
 
 
 def changes(name: str) -> list[datetime]:
-    """The moments at which the zone's clock is changed."""
+    """The moments at which the zone's clock is changed, to the minute."""
+    begin, minute = datetime(FIRST.get(name, 2023), 1, 1, tzinfo=UTC), timedelta(minutes=1)
+    days = (min(begin.replace(year=begin.year + 5), datetime(2028, 1, 1, tzinfo=UTC)) - begin).days
     found: list[datetime] = []
-    moment = datetime(FIRST.get(name, 2023), 1, 1, tzinfo=UTC)
-    last = min(moment.replace(year=moment.year + 5), datetime(2028, 1, 1, tzinfo=UTC))
-    while (change := next_change(moment, last, zone(name))) is not None:
-        found.append(change)
-        moment = change
+    for quarter in (begin + n * timedelta(hours=6) for n in range(4 * days)):
+        if offset(quarter, zone(name)) != offset(quarter + timedelta(hours=6), zone(name)):
+            each = (quarter + n * minute for n in range(1, 361))
+            found.append(next(m for m in each if offset(m, zone(name)) != offset(m - minute, zone(name))))
     return found
 
 
@@ -51,8 +53,8 @@ def by_oracle(line: str, name: str, after: datetime, until: datetime) -> list[da
     return found
 
 
-def test_the_table_has_forty_lines_and_twelve_zones() -> None:
-    assert len(set(LINES)) == 40
+def test_the_table_has_forty_four_lines_and_twelve_zones() -> None:
+    assert len(set(LINES)) == 44
     assert len(set(ZONES)) == 12
     assert sum(len(changes(name)) for name in ZONES) > 90
     assert changes("Asia/Kolkata") == []
@@ -80,6 +82,22 @@ def test_every_change_of_the_clock_is_passed_as_by_debians_cron(name: str) -> No
             after, until = change - BEFORE, change + BEHIND
             found = between(CronLine(line, zone(name)), after, until, 10_000)
             assert found == expected(line, name, after, until), (line, name, change)
+
+
+@pytest.mark.parametrize("line", [*LINES, "0 0 29 2 1#5", "0 0 31 2 fri#5", "0 0 */2 * fri", "0 0 29 2 */7"])
+def test_days_are_those_of_debians_cron(line: str) -> None:
+    after = datetime(2026, 5, 1, tzinfo=UTC)
+    assert list(islice(CronLine(line, UTC).after(after), 12)) == list(islice(CronSim(line, after), 12))
+
+
+@pytest.mark.parametrize("line", ["0 0 13 * fri#2", "*/20 1-3 * * *", "30 2 * * *", "0 * 1,l * sun#1"])
+def test_the_slots_after_any_moment_are_the_rest_of_those_after_an_earlier_one(line: str) -> None:
+    """Also after one that the clock shows twice."""
+    slots = CronLine(line, zone("Europe/Berlin"))
+    every = between(slots, datetime(2026, 10, 20, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC), 10_000)
+    for number, slot in enumerate(every[:-1]):
+        assert next(slots.after(slot)) == every[number + 1]
+        assert next(slots.after(every[number + 1] - timedelta(microseconds=1))) == every[number + 1]
 
 
 BY_HAND = [
