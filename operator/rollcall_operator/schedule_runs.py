@@ -18,7 +18,7 @@ from rollcall.names import (
     Reason,
 )
 from rollcall.plan.observed import Note
-from rollcall.plan.scheduling import TAKEN, Outcome, Run, SchedulePlan, child_annotations, conclude, plan
+from rollcall.plan.scheduling import Outcome, Run, SchedulePlan, child_annotations, conclude, mark, marked_at, plan
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.schedule import Schedule, ScheduleStatus
 from rollcall_operator import manifests
@@ -72,10 +72,10 @@ class ScheduleRuns:
 
     async def _mark_request(self, schedule: Schedule) -> bool:
         """Give a request to run now a mark of its own, from which its run's name follows. True when one was given."""
-        value = schedule.metadata.annotations.get(ANNOTATION_RUN_NOW)
-        if value is None or value.startswith(TAKEN):
+        value, now = schedule.metadata.annotations.get(ANNOTATION_RUN_NOW), datetime.now(UTC)
+        if value is None or marked_at(schedule, value, now) is not None:
             return False
-        await self._annotate(schedule, TAKEN + datetime.now(UTC).isoformat(timespec="microseconds"))
+        await self._annotate(schedule, mark(now))
         return True
 
     async def _annotate(self, schedule: Schedule, value: str | None) -> None:

@@ -36,7 +36,7 @@ def terms(schedule: Schedule) -> Terms:
         deadline=None if seconds is None else timedelta(seconds=seconds),
         missed_runs=spec.missed_run_policy,
         max_missed=spec.max_missed_runs,
-        delay=jitter(schedule.metadata.uid, spec.jitter_seconds),
+        delay=delay(schedule),
         skipped=frozenset(spec.skip_times),
         suspended=spec.suspend,
     )
@@ -59,16 +59,23 @@ def progress(schedule: Schedule, now: datetime, made: frozenset[datetime] = froz
     """How far the schedule has come.
 
     Another timing begins with the time at which it is first seen: an edit is never retroactive. So does a schedule that
-    was suspended, or could not be carried out: what it left out is not made up for.
+    was suspended, or could not be carried out: what it left out is not made up for. A run that the jitter still delays
+    is not of the past.
     """
     status = schedule.status
     decided = status.decided_until or created(schedule)
     seen = now.replace(microsecond=0)
     if status.timing is not None and status.timing != timing(schedule.spec):
-        decided = seen
+        # What was settled before the clock was set back does not bind other times.
+        decided = max(min(decided, seen), seen - delay(schedule))
     elif status.state in _IDLE:
-        decided = max(decided, seen)
+        decided = max(decided, seen - delay(schedule))
     return Progress(decided, status.iteration, made)
+
+
+def delay(schedule: Schedule) -> timedelta:
+    """How long after its slot each run is started."""
+    return jitter(schedule.metadata.uid, schedule.spec.jitter_seconds)
 
 
 def timing(spec: ScheduleSpec) -> str:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from rollcall.names import ANNOTATION_PLANNED, ANNOTATION_RUN_NOW, ConditionType, Reason
 from rollcall.plan.conditions import with_condition
 from rollcall.plan.observed import Note
-from rollcall.plan.schedule import due, progress, run_name, summary, terms, timing
+from rollcall.plan.schedule import created, delay, due, progress, run_name, summary, terms, timing
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.meta import Condition, ConditionStatus
 from rollcall.resources.schedule import ConcurrencyPolicy, LastRun, Schedule, ScheduleState, ScheduleStatus
@@ -18,6 +18,8 @@ from rollcall.schedule.due import due as decide
 MANUAL: Final = "Manual"
 TAKEN: Final = "taken-"
 """What the value of the run-now annotation begins with once the operator has given the request a mark of its own."""
+_CLOCKS_DIFFER: Final = timedelta(days=1)
+"""How far the clocks of two operators, or of one before and after it was set, may be apart."""
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -58,39 +60,65 @@ class SchedulePlan:
 
 def plan(schedule: Schedule, children: Sequence[JobInvocation], holder: str | None, now: datetime) -> SchedulePlan:
     """What to do, given the schedule's invocations, and the name of an older schedule with the same purpose."""
-    made = {planned: child for child in children if (planned := _planned(child)) is not None}
+    made = frozenset(slot for child in children if (slot := _planned(schedule, child)) is not None)
     decision, invalid = Decision(), None
     try:
-        decision = due(schedule, now, frozenset(made))
+        decision = due(schedule, now, made)
     except (ValueError, OverflowError) as error:
         invalid = Note(Reason.INVALID_SPEC, str(error), warning=True)
     if holder is not None and invalid is None:
         said = f"the schedule {holder} has the same purpose, and has not finished"
         decision, invalid = Decision(), Note(Reason.PURPOSE_TAKEN, said, warning=True)
+    decision = _with_untold(schedule, decision, made, now)
     wanted = [Run(run_name(schedule, slot), slot, exists=slot in made) for slot in decision.run]
-    wanted += [_exists(run, children) for run in _by_hand(schedule)]
+    wanted += [_exists(run, children) for run in _by_hand(schedule, now)]
     runs, skipped, cancel = _together(schedule.spec.concurrency_policy, wanted, children)
     return SchedulePlan(decision, runs, skipped, cancel, _beyond_history(schedule, children), invalid)
 
 
-def _planned(child: JobInvocation) -> datetime | None:
-    """The slot that an invocation was made for; None for one that was asked for by hand."""
+def _planned(schedule: Schedule, child: JobInvocation) -> datetime | None:
+    """The slot that an invocation was made for; None for one that was asked for by hand, or only says so."""
     try:
-        return datetime.fromisoformat(child.metadata.annotations.get(ANNOTATION_PLANNED, MANUAL))
+        slot = datetime.fromisoformat(child.metadata.annotations.get(ANNOTATION_PLANNED, MANUAL))
     except ValueError:
         return None
+    return slot if slot.tzinfo and child.metadata.name == run_name(schedule, slot) else None
 
 
-def _by_hand(schedule: Schedule) -> list[Run]:
+def _with_untold(schedule: Schedule, decision: Decision, made: frozenset[datetime], now: datetime) -> Decision:
+    """The decision, and those runs that no status tells of yet: they were made, and then the schedule was changed.
+
+    They are counted and settled whatever the schedule is by now: suspended, edited, or invalid.
+    """
+    settled = schedule.status.decided_until or created(schedule)
+    untold = {slot for slot in made if settled < slot <= now} - set(decision.run)
+    if not untold:
+        return decision
+    last = max(untold) if decision.decided_until is None else max(*untold, decision.decided_until)
+    return replace(decision, run=tuple(sorted({*untold, *decision.run})), decided_until=last)
+
+
+def _by_hand(schedule: Schedule, now: datetime) -> list[Run]:
     """The run that somebody asks for, once the request has a mark of its own."""
-    value = schedule.metadata.annotations.get(ANNOTATION_RUN_NOW, "")
-    if not value.startswith(TAKEN):
-        return []
+    value = schedule.metadata.annotations.get(ANNOTATION_RUN_NOW)
+    seen = None if value is None else marked_at(schedule, value, now)
+    return [] if value is None or seen is None else [Run(run_name(schedule, value), seen, manual=True)]
+
+
+def mark(now: datetime) -> str:
+    """The value of the run-now annotation that says when the operator saw the request."""
+    return TAKEN + now.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def marked_at(schedule: Schedule, value: str, now: datetime) -> datetime | None:
+    """When the operator marked a request; None for what it has not written, or not at that time."""
     try:
         seen = datetime.fromisoformat(value.removeprefix(TAKEN))
     except ValueError:
-        seen = _EPOCH
-    return [Run(run_name(schedule, value), seen if seen.tzinfo else _EPOCH, manual=True)]
+        return None
+    if seen.utcoffset() != timedelta() or mark(seen) != value:
+        return None
+    return seen if min(created(schedule), now) - _CLOCKS_DIFFER <= seen <= now + _CLOCKS_DIFFER else None
 
 
 def _exists(run: Run, children: Sequence[JobInvocation]) -> Run:
@@ -103,12 +131,13 @@ def _together(
     """The runs to make, those to leave out, and the invocations to cancel."""
     if policy is ConcurrencyPolicy.ALLOW or not wanted:
         return tuple(wanted), (), ()
-    own = {run.name for run in wanted}
-    active = [c.metadata.name for c in children if not c.finished and c.metadata.name not in own]
     if policy is ConcurrencyPolicy.REPLACE:
         runs = [run for run in wanted if run.exists or run is wanted[-1]]
         left = [run for run in wanted if run not in runs]
-        return tuple(runs), tuple(Outcome(run, _in_the_way(run, wanted[-1].name)) for run in left), tuple(active)
+        cancel = [c.metadata.name for c in children if not c.finished and c.metadata.name != wanted[-1].name]
+        return tuple(runs), tuple(Outcome(run, _in_the_way(run, wanted[-1].name)) for run in left), tuple(cancel)
+    own = {run.name for run in wanted}
+    active = [c.metadata.name for c in children if not c.finished and c.metadata.name not in own]
     runs, skipped = [], []
     for run in wanted:
         if run.exists or not active:
@@ -167,7 +196,7 @@ def conclude(
             "decided_until": _decided_until(schedule, decision, now),
         }
     )
-    if made_plan.invalid is None and (schedule.spec.max_iterations is not None and planned):
+    if made_plan.invalid is None and schedule.spec.max_iterations is not None and (planned or made_plan.skipped):
         decision = _afterwards(schedule, status, now)
     status = status.model_copy(update={"next_times": decision.next_times})
     status = _with_conditions(schedule, status, made_plan.invalid, decision, now)
@@ -176,14 +205,13 @@ def conclude(
 
 def _decided_until(schedule: Schedule, decision: Decision, now: datetime) -> datetime | None:
     """The moment up to which all is settled; nothing is written down before anything was, or has to be forgotten."""
-    if decision.decided_until is not None:
-        return decision.decided_until
-    begun = progress(schedule, now).decided_until
-    known = schedule.status.decided_until
     unchanged = schedule.status.timing in (None, timing(schedule.spec))
     idle = schedule.status.state in (ScheduleState.SUSPENDED, ScheduleState.INVALID)
     resumed = idle and not schedule.spec.suspend and decision.next_times
-    return begun if not unchanged or resumed else known
+    if unchanged and not resumed:
+        return decision.decided_until or schedule.status.decided_until
+    begun = progress(schedule, now).decided_until
+    return max(begun, decision.decided_until or begun)
 
 
 def _afterwards(schedule: Schedule, status: ScheduleStatus, now: datetime) -> Decision:
@@ -196,14 +224,14 @@ def _last_run(schedule: Schedule, outcomes: Sequence[Outcome], now: datetime) ->
     if not outcomes:
         return None
     last = max(outcomes, key=lambda outcome: (outcome.run.planned, outcome.run.manual))
-    delay = now - last.run.planned
+    late = now - last.run.planned
     if not last.run.manual:
-        delay -= terms(schedule).delay
+        late -= delay(schedule)
     return LastRun(
         time=last.run.planned.replace(microsecond=0),
         name=None if last.problem else last.run.name,
         manual=last.run.manual,
-        lateness_seconds=max(0, int(delay.total_seconds())),
+        lateness_seconds=max(0, int(late.total_seconds())),
         error=last.problem.message[:1024] if last.problem else None,
     )
 

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from rollcall.names import ConditionType, Reason
 from rollcall.plan.observed import Note
 from rollcall.plan.schedule import due, run_name
-from rollcall.plan.scheduling import Outcome, conclude, plan
+from rollcall.plan.scheduling import Outcome, conclude, mark, marked_at, plan
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.schedule import Schedule, ScheduleState
 
@@ -151,7 +153,101 @@ def test_a_request_by_hand_is_met_once_whatever_the_schedule_does() -> None:
     assert (waiting.status.last_run.manual, waiting.status.iteration) == (True, 0)
     assert step(schedule(annotations=asked), at(0.7))[1] == made
     assert step(schedule(annotations={"rollcall.dev/run-now": "yes"}), at(0.7))[1] == [], "it has no mark yet"
-    assert step(schedule(annotations={"rollcall.dev/run-now": "taken-nonsense"}), at(0.7))[1] != []
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["taken-nonsense", "taken-0001-01-01T00:00:00+00:00", "taken-0001-01-01T00:00:00.000000+00:00",
+     "taken-0001-01-01T00:00:00+23:59", "taken-9999-12-31T23:59:59-23:59", "taken-2026-05-06T12:30:00.123456",
+     "taken-2026-05-06T12:30:00.123456+01:00", "taken-2026-05-03T12:30:00.123456+00:00",
+     "2026-05-06T12:30:00.123456+00:00", ""],
+)  # fmt: skip
+def test_a_mark_that_the_operator_has_not_set_is_none(value: str) -> None:
+    """It is given another: a name and a time that somebody chose must not get into runs and status."""
+    assert marked_at(schedule(), value, at(0.7)) is None
+    assert step(schedule(annotations={"rollcall.dev/run-now": value}), at(0.7))[1] == []
+
+
+def test_the_operators_own_mark_is_always_one() -> None:
+    for now in (at(0.7), at(-9000), at(0) + timedelta(microseconds=1)):
+        assert marked_at(schedule(), mark(now), now) == now
+
+
+def test_a_run_that_is_left_out_is_no_iteration() -> None:
+    """Contract: maxIterations counts runs that are made."""
+    by_hand = child(schedule(), "Manual")
+    terms: dict[str, Any] = {"maxIterations": 1, "concurrencyPolicy": "Forbid"}
+    before, _ = step(schedule(**terms), at(0.5), by_hand)
+    after, made = step(before, at(1), by_hand)
+    assert (made, after.status.state, after.status.iteration) == ([], ScheduleState.ACTIVE, 0)
+    assert after.status.next_times == (at(2),)
+    assert step(after, at(1.7), child(schedule(), "Manual", "Complete", 1.7))[1] == [], "it is not made up for"
+    done, made = step(after, at(2))
+    assert (len(made), done.status.state, done.status.iteration) == (1, ScheduleState.FINISHED, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"suspend": True}, {"every": {"seconds": 1800}}, {"every": None, "cron": ["0 25 * * *"]}, {"purpose": "p"},
+     {"skipTimes": [at(1).isoformat()]}],
+    ids=["suspended", "edited", "invalid", "purpose taken", "skipped"],
+)  # fmt: skip
+def test_a_run_counts_whatever_the_schedule_became_before_its_status_was_written(change: dict[str, Any]) -> None:
+    before, _ = step(schedule(maxIterations=1), at(0.5))
+    run, moment = child(before, at(1)), at(1) + timedelta(seconds=2)
+    changed = schedule(before.status, **{"maxIterations": 1} | change)
+    planned = plan(changed, [run], "other" if "purpose" in change else None, moment)
+    assert [(found.name, found.exists) for found in planned.runs] == [(run.metadata.name, True)]
+    status, _ = conclude(changed, planned, [Outcome(found) for found in planned.runs], [run], moment)
+    assert status.decided_until is not None
+    assert (status.iteration, status.decided_until >= at(1)) == (1, True)
+    assert status.last_run is not None
+    assert (status.last_run.name, status.last_run.lateness_seconds) == (run.metadata.name, 2)
+    assert step(changed.model_copy(update={"status": status}), at(1.2), run)[0].status.iteration == 1, "once"
+    after, made = step(schedule(status, maxIterations=1), at(5), run)
+    assert (made, after.status.state) == ([], ScheduleState.FINISHED)
+
+
+def test_an_edit_behind_an_untold_run_is_still_not_retroactive() -> None:
+    before, _ = step(schedule(), at(0.5))
+    edited, made = step(schedule(before.status, every={"seconds": 60}), at(1.5), child(before, at(1)))
+    assert (len(made), edited.status.decided_until) == (1, at(1.5))
+
+
+@pytest.mark.parametrize("change", [{"suspend": True}, {"endAt": at(50).isoformat()}], ids=["suspended", "edited"])
+def test_a_run_that_the_jitter_delays_is_not_lost_by_a_change(change: dict[str, Any]) -> None:
+    late = {"jitterSeconds": 3000}
+    told, _ = step(schedule(**late), at(1.001))
+    start = told.status.next_times[0]
+    assert start > at(1.01), "the delay of this schedule is long enough"
+    changed, made = step(schedule(told.status, **late | change), at(1.005))
+    back, none = step(schedule(changed.status, **late), at(1.01))
+    assert (made, none, back.status.next_times[0]) == ([], [], start)
+    assert step(back, start)[1] == [run_name(back, at(1))]
+
+
+def test_a_new_jitter_runs_nothing_again() -> None:
+    ran, _ = step(schedule(), at(1))
+    later, made = step(schedule(ran.status, jitterSeconds=86_400), at(1.01))
+    assert (made, later.status.decided_until) == ([], at(1))
+
+
+def test_replace_leaves_only_the_last_run_after_a_crash() -> None:
+    before, _ = step(schedule(), at(0.5))
+    orphan = child(before, at(1))
+    planned = plan(schedule(before.status, concurrencyPolicy="Replace"), [orphan], None, at(2.5))
+    assert [(run.planned, run.exists) for run in planned.runs] == [(at(1), True), (at(2), False)]
+    assert planned.cancel == (orphan.metadata.name,)
+
+
+@pytest.mark.parametrize("slot", ["2026-05-06T13:00:00Z", "2026-05-06", "0001-01-01T00:00:00+23:59"])
+def test_only_the_runs_own_name_says_what_it_was_planned_for(slot: str) -> None:
+    forged = child(schedule(), at(1)).metadata.model_copy(
+        update={"name": "mine", "annotations": {"rollcall.dev/planned": slot}}
+    )
+    invocation = child(schedule(), at(1)).model_copy(update={"metadata": forged})
+    planned = plan(schedule(), [invocation], None, at(1))
+    assert [(run.name, run.exists) for run in planned.runs] == [(run_name(schedule(), at(1)), False)]
 
 
 def test_what_is_wrong_is_told_and_nothing_is_run() -> None:
