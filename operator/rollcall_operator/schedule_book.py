@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from rollcall.names import ANNOTATION_RUN_NOW
 from rollcall.resources.schedule import Schedule, ScheduleState
-from rollcall_operator.store import Key
+from rollcall_operator.store import MAX_GONE, Key
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +33,14 @@ class Entry:
 class ScheduleBook:
     """The newest known schedules, by namespace and name."""
 
-    def __init__(self) -> None:
+    def __init__(self, concerned: Callable[[Key], object] = lambda _: None) -> None:
+        """`concerned` is called with each schedule whose right to its purpose another one's change may change."""
+        self._concerned = concerned
         self._entries: dict[Key, Entry] = {}
         self._by_uid: dict[str, Key] = {}
         self._by_purpose: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
+        self._gone: dict[Key, int] = {}
+        """The versions at which schedules went: the answer to an own write may come after the watch told of that."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -46,9 +50,10 @@ class ScheduleBook:
         metadata, spec = document["metadata"], document["spec"]
         key, version = (metadata["namespace"], metadata["name"]), int(metadata["resourceVersion"])
         known = self._entries.get(key)
-        if known is not None and known.version >= version:
+        if version <= max(known.version if known is not None else 0, self._gone.get(key, 0)):
             return False
-        self.forget(key)
+        rivals = self.rivals(key)
+        self._remove(key)
         purpose = spec.get("purpose") or ""
         self._entries[key] = Entry(
             version=version,
@@ -61,10 +66,34 @@ class ScheduleBook:
         self._by_uid[metadata["uid"]] = key
         if purpose:
             self._by_purpose[key[0], purpose].add(key)
+        if known is None or _claim(known) != _claim(self._entries[key]):
+            self._tell({*rivals, *self.rivals(key)})
         return True
 
-    def forget(self, key: Key) -> None:
-        """Forget a schedule that is gone."""
+    def drop(self, document: Document) -> bool:
+        """Forget a schedule that was deleted; False when another of its name has been made since."""
+        metadata = document["metadata"]
+        key, version = (metadata["namespace"], metadata["name"]), int(metadata["resourceVersion"])
+        known = self._entries.get(key)
+        if known is not None and known.version > version:
+            return False
+        self.forget(key, version)
+        return True
+
+    def forget(self, key: Key, as_of: int = 0) -> None:
+        """Forget a schedule that is known to be gone as of a version, at least as of the last one of it."""
+        known, rivals = self._entries.get(key), self.rivals(key)
+        self._gone[key] = max(as_of, known.version if known is not None else 0, self._gone.pop(key, 0))
+        while len(self._gone) > MAX_GONE:
+            del self._gone[next(iter(self._gone))]
+        self._remove(key)
+        self._tell(rivals)
+
+    def _tell(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._concerned(key)
+
+    def _remove(self, key: Key) -> None:
         entry = self._entries.pop(key, None)
         if entry is None:
             return
@@ -96,7 +125,7 @@ class ScheduleBook:
         """The schedule with a uid."""
         return self._by_uid.get(uid)
 
-    def rivals(self, key: Key) -> Iterable[Key]:
+    def rivals(self, key: Key) -> Sequence[Key]:
         """All other schedules of the namespace with the same purpose."""
         entry = self._entries.get(key)
         same = self._by_purpose.get((key[0], entry.purpose), set()) if entry and entry.purpose else set()
@@ -126,6 +155,11 @@ class ScheduleBook:
             for key, entry in self._entries.items()
             if key not in there and entry.version <= as_of and namespace in (None, key[0])
         ]
+
+
+def _claim(entry: Entry) -> tuple[str, str, str]:
+    """What a schedule's right to its purpose, and so that of others, follows from."""
+    return entry.purpose, entry.state, entry.uid
 
 
 def _rank(entry: Entry) -> tuple[bool, str, str]:

@@ -33,7 +33,7 @@ class Schedules:
 
     def __init__(self, cluster: Cluster, store: Store, identity: str) -> None:
         self._store = store
-        self._book = ScheduleBook()
+        self._book = ScheduleBook(self._look_now)
         self._runs = ScheduleRuns(cluster, store, self._book, identity, self._know)
         self._heap: list[tuple[float, Key]] = []
         self._times: dict[Key, float] = {}
@@ -52,7 +52,8 @@ class Schedules:
     def take_list(self, _plural: str, namespace: str | None, documents: Sequence[Document], version: str) -> None:
         """Take in all schedules as of a resource version, and forget those that are gone."""
         for key in self._book.vanished(namespace, documents, int(version)):
-            self._forget(key)
+            self._book.forget(key, int(version))
+            self._times.pop(key, None)
         for document in documents:
             if self._book.put(document):
                 self._settle(document)
@@ -71,23 +72,13 @@ class Schedules:
         """Take in a watch event about a schedule."""
         if event["type"] == "BOOKMARK":
             return
-        metadata = event["object"]["metadata"]
-        key = (metadata["namespace"], metadata["name"])
-        if event["type"] == "DELETED":
-            self._forget(key)
-        else:
-            if self._book.put(event["object"]):
+        document = event["object"]
+        key = (document["metadata"]["namespace"], document["metadata"]["name"])
+        if event["type"] != "DELETED":
+            if self._book.put(document):
                 self._look_now(key)
-            self._look_at_rivals(key)
-
-    def _forget(self, key: Key) -> None:
-        self._look_at_rivals(key)
-        self._book.forget(key)
-        self._times.pop(key, None)
-
-    def _look_at_rivals(self, key: Key) -> None:
-        for other in self._book.rivals(key):
-            self._look_now(other)
+        elif self._book.drop(document):
+            self._times.pop(key, None)
 
     def restore(self) -> None:
         """Learn which invocations there are, before any schedule is looked at."""

@@ -50,6 +50,52 @@ def test_the_purpose_belongs_to_who_is_at_it_then_to_the_oldest() -> None:
     assert list(book.rivals(("jobs", "old"))) == []
 
 
+def with_purpose(found: dict[str, Any], purpose: str) -> dict[str, Any]:
+    return {**found, "spec": {**found["spec"], "purpose": purpose}}
+
+
+def test_whoever_wants_the_same_purpose_is_told_of_each_change_of_who_may_have_it() -> None:
+    told: list[str] = []
+    book = ScheduleBook(lambda key: told.append(key[1]))
+
+    def news() -> list[str]:
+        found = sorted(told)
+        told.clear()
+        return found
+
+    for name in ("a", "b"):
+        book.put(document(name))
+    book.put(with_purpose(document("c"), "other"))
+    news()
+    book.put(document("a", 2, state="Active"))
+    assert news() == ["b"]
+    book.put(document("a", 3, state="Active", iteration=1))
+    assert news() == [], "that changes nothing for the others"
+    book.put(with_purpose(document("a", 4, state="Active"), "other"))
+    assert news() == ["b", "c"], "of the purpose that it had, and of the one that it has"
+    book.put(document("a", 5, state="Active"))
+    assert news() == ["b", "c"]
+    book.put(document("a", 6, state="Finished"))
+    assert news() == ["b"]
+    book.forget(("jobs", "a"))
+    assert news() == ["b"]
+
+
+def test_a_schedule_that_was_deleted_does_not_come_back_with_a_late_answer() -> None:
+    """The watch tells of the deletion before the answer to the operator's own status write arrives."""
+    book = ScheduleBook()
+    book.put(document("a", 5))
+    assert not book.drop(document("a", 4)), "this one was made after that"
+    assert book.drop(document("a", 8))
+    assert (book.put(document("a", 7, state="Active")), len(book)) == (False, 0)
+    assert (book.put(document("a", 9)), len(book)) == (True, 1)
+    book.forget(("jobs", "a"), 12)
+    assert not book.put(document("a", 12)), "it was not in a list of that version"
+    assert book.put(document("a", 13))
+    book.forget(("jobs", "a"))
+    assert not book.put(document("a", 13)), "the API server said that it is not there"
+
+
 def test_what_a_list_lacks_has_vanished() -> None:
     book = ScheduleBook()
     for name, version in (("a", 1), ("b", 2), ("c", 9)):
