@@ -1,6 +1,5 @@
 """The schedules that there are, as bytes: thousands of them, of which few are looked at in any one minute."""
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,7 @@ from pydantic import ValidationError
 
 from rollcall.names import ANNOTATION_RUN_NOW
 from rollcall.resources.schedule import Schedule, ScheduleState
-from rollcall_operator.store import MAX_GONE, Key
-
-logger = logging.getLogger(__name__)
+from rollcall_operator.store import MAX_GONE, Key, first_problem
 
 Document = dict[str, Any]
 
@@ -28,6 +25,14 @@ class Entry:
     purpose: str
     state: str
     packed: bytes
+
+
+class UnreadableError(ValueError):
+    """A schedule that the API server took cannot be read here."""
+
+    def __init__(self, document: Document, problem: str) -> None:
+        super().__init__(problem)
+        self.document = document
 
 
 class ScheduleBook:
@@ -105,7 +110,7 @@ class ScheduleBook:
                 del self._by_purpose[key[0], entry.purpose]
 
     def read(self, key: Key) -> tuple[Schedule, Document] | None:
-        """A schedule, and its JSON; None when there is none that can be read."""
+        """A schedule, and its JSON; None when there is none. Raises UnreadableError when it cannot be read."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -113,8 +118,7 @@ class ScheduleBook:
         try:
             return Schedule.model_validate(document), document
         except ValidationError as error:
-            logger.warning("cannot read schedule %s/%s: %s", *key, error.errors(include_input=False)[:1])
-            return None
+            raise UnreadableError(document, first_problem(error)) from error
 
     def uid(self, key: Key) -> Sequence[str]:
         """The uid of a schedule, if it is there."""

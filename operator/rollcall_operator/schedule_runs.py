@@ -8,7 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+
+from pydantic import ValidationError
 
 from rollcall.names import (
     ANNOTATION_RUN_NOW,
@@ -18,13 +19,25 @@ from rollcall.names import (
     Reason,
 )
 from rollcall.plan.observed import Note
-from rollcall.plan.scheduling import Outcome, Run, SchedulePlan, child_annotations, conclude, mark, marked_at, plan
+from rollcall.plan.scheduling import (
+    Outcome,
+    Run,
+    SchedulePlan,
+    child_annotations,
+    conclude,
+    mark,
+    marked_at,
+    plan,
+    to_cancel,
+    unfit,
+    without_details,
+)
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.schedule import Schedule, ScheduleStatus
 from rollcall_operator import manifests
 from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, Document, NotFoundError, RefusedError
 from rollcall_operator.permissions import Permissions
-from rollcall_operator.schedule_book import ScheduleBook
+from rollcall_operator.schedule_book import ScheduleBook, UnreadableError
 from rollcall_operator.store import Key, Store
 
 logger = logging.getLogger(__name__)
@@ -49,7 +62,11 @@ class ScheduleRuns:
 
     async def look(self, key: Key, children: Sequence[JobInvocation]) -> datetime | None:
         """Look at a schedule, do what is to be done, and say when to look again. Raises ClusterError."""
-        found = self._book.read(key)
+        try:
+            found = self._book.read(key)
+        except UnreadableError as error:
+            await self._refuse(key, error)
+            return None
         if found is None or found[0].metadata.deletion_timestamp is not None:
             return None
         schedule, document = found
@@ -57,9 +74,9 @@ class ScheduleRuns:
             return datetime.now(UTC)
         now = datetime.now(UTC)
         planned = plan(schedule, children, self._book.holder(key), now)
-        for name in planned.cancel:
-            await self._cancel(key[0], name)
         outcomes = [await self._make(schedule, document, run) for run in planned.runs]
+        for name in to_cancel(planned, outcomes):
+            await self._cancel(key[0], name)
         made = [child for outcome in outcomes if (child := self._made(key, outcome)) is not None]
         known = {child.metadata.name: child for child in (*children, *made)}
         status = await self._write(schedule, planned, outcomes, list(known.values()), now)
@@ -82,11 +99,20 @@ class ScheduleRuns:
         """Write the request's annotation, unless the schedule was changed since."""
         metadata = schedule.metadata
         patch = {"metadata": {"resourceVersion": metadata.resource_version, "annotations": {ANNOTATION_RUN_NOW: value}}}
-        await self._keep(schedule, patch, status=False)
+        await self._keep((metadata.namespace, metadata.name), patch, status=False)
 
-    async def _keep(self, schedule: Schedule, patch: Document, *, status: bool) -> None:
+    async def _refuse(self, key: Key, problem: UnreadableError) -> None:
+        """Say that a schedule cannot be read, on itself."""
+        before = last_status(problem.document)
+        note = Note(Reason.INVALID_SPEC, f"the schedule cannot be read: {problem}", warning=True)
+        metadata = problem.document["metadata"]
+        status = unfit(before or ScheduleStatus(), metadata["generation"], note, datetime.now(UTC))
+        if status != before:
+            await self._keep(key, status_patch(metadata["resourceVersion"], status), status=True)
+
+    async def _keep(self, key: Key, patch: Document, *, status: bool) -> None:
         """Write to a schedule, and take in what it is then. Raises ConflictError when it was changed since."""
-        namespace, name = schedule.metadata.namespace, schedule.metadata.name
+        namespace, name = key
         try:
             self._book.put(await self._cluster.merge(_SCHEDULES, namespace, name, patch, status=status))
         except NotFoundError:
@@ -135,15 +161,17 @@ class ScheduleRuns:
         now: datetime,
     ) -> ScheduleStatus:
         """Write the status if it says something new, take the request away that was met, and tell of it."""
+        key, version = (schedule.metadata.namespace, schedule.metadata.name), schedule.metadata.resource_version
         status, notes = conclude(schedule, planned, outcomes, children, now)
         if status != schedule.status:
-            patch = {
-                "metadata": {"resourceVersion": schedule.metadata.resource_version},
-                "status": _whole(status.wire()),
-            }
-            await self._keep(schedule, patch, status=True)
+            try:
+                await self._keep(key, status_patch(version, status), status=True)
+            except RefusedError as error:
+                status, notes = without_details(schedule, status, error.message, now), ()
+                if status != schedule.status:
+                    await self._keep(key, status_patch(version, status), status=True)
         by_hand = any(outcome.run.manual for outcome in (*outcomes, *planned.skipped))
-        read = self._book.read((schedule.metadata.namespace, schedule.metadata.name)) if by_hand else None
+        read = self._book.read(key) if by_hand else None
         if read is not None:
             await self._annotate(read[0], None)
         for note in notes:
@@ -164,12 +192,24 @@ class ScheduleRuns:
             logger.warning("no event about %s/%s: %s", regarding["namespace"], regarding["name"], error)
 
 
-_MAY_VANISH = ("lastRun", "nextTimes", "active", "decidedUntil")
+_MAY_VANISH = ("lastRun", "nextTimes", "active", "decidedUntil", "summary", "timing")
+_MAY_VANISH_OF_LAST_RUN = ("name", "error", "reason")
 
 
-def _whole(status: dict[str, Any]) -> dict[str, Any]:
-    """The status as a merge patch that takes away what it does not say."""
-    return {**dict.fromkeys(_MAY_VANISH), **status}
+def status_patch(version: str, status: ScheduleStatus) -> Document:
+    """A status as a merge patch of the schedule of that version, which takes away what it does not say."""
+    written = {**dict.fromkeys(_MAY_VANISH), **status.wire()}
+    if status.last_run is not None:
+        written["lastRun"] = {**dict.fromkeys(_MAY_VANISH_OF_LAST_RUN), **written["lastRun"]}
+    return {"metadata": {"resourceVersion": version}, "status": written}
+
+
+def last_status(document: Document) -> ScheduleStatus | None:
+    """The status of a schedule that cannot be read as a whole; None when it cannot be read, either."""
+    try:
+        return ScheduleStatus.model_validate(document.get("status") or {})
+    except ValidationError:
+        return None
 
 
 def invocation_of(schedule: Schedule, document: Document, run: Run) -> Document:

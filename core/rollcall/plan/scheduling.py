@@ -18,6 +18,10 @@ from rollcall.schedule.due import due as decide
 MANUAL: Final = "Manual"
 TAKEN: Final = "taken-"
 """What the value of the run-now annotation begins with once the operator has given the request a mark of its own."""
+MAX_ACTIVE: Final = 1000
+"""How many runs of a schedule may be active: more are made in vain, and would fill the cluster."""
+SHOWN_ACTIVE: Final = 100
+"""How many of them the status names: it has to fit into an object."""
 _CLOCKS_DIFFER: Final = timedelta(days=1)
 """How far the clocks of two operators, or of one before and after it was set, may be apart."""
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
@@ -51,7 +55,7 @@ class SchedulePlan:
     skipped: tuple[Outcome, ...] = ()
     """Runs that an active one stands in the way of."""
     cancel: tuple[str, ...] = ()
-    """Invocations that make place for the runs."""
+    """Invocations that the last of the runs replaces, once it is made."""
     delete: tuple[JobInvocation, ...] = ()
     """Invocations that are beyond the limits of the history."""
     invalid: Note | None = None
@@ -73,7 +77,8 @@ def plan(schedule: Schedule, children: Sequence[JobInvocation], holder: str | No
     wanted = [Run(run_name(schedule, slot), slot, exists=slot in made) for slot in decision.run]
     wanted += [_exists(run, children) for run in _by_hand(schedule, now)]
     runs, skipped, cancel = _together(schedule.spec.concurrency_policy, wanted, children)
-    return SchedulePlan(decision, runs, skipped, cancel, _beyond_history(schedule, children), invalid)
+    runs, crowded = _with_room(runs, children)
+    return SchedulePlan(decision, runs, (*skipped, *crowded), cancel, _beyond_history(schedule, children), invalid)
 
 
 def _planned(schedule: Schedule, child: JobInvocation) -> datetime | None:
@@ -148,6 +153,21 @@ def _together(
     return tuple(runs), tuple(skipped), ()
 
 
+def _with_room(runs: Sequence[Run], children: Sequence[JobInvocation]) -> tuple[tuple[Run, ...], tuple[Outcome, ...]]:
+    """Those of the runs that there is room for beside what is active, and the others."""
+    active = sum(not child.finished for child in children)
+    new = [run for run in runs if not run.exists]
+    crowded = new[max(0, MAX_ACTIVE - active) :]
+    said = f"was not made: {active} runs of the schedule are active, and no more than {MAX_ACTIVE} may be"
+    outcomes = tuple(Outcome(run, Note(Reason.RUN_SKIPPED, f"{run.name} {said}", warning=True)) for run in crowded)
+    return tuple(run for run in runs if run not in crowded), outcomes
+
+
+def to_cancel(made_plan: SchedulePlan, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """The invocations to cancel, now that it is known which runs were made: those that one of them replaces."""
+    return made_plan.cancel if outcomes and outcomes[-1].problem is None else ()
+
+
 def _in_the_way(run: Run, other: str) -> Note:
     return Note(Reason.RUN_SKIPPED, f"{run.name} was not made: {other} is active", warning=True)
 
@@ -192,7 +212,8 @@ def conclude(
             "iteration": iteration,
             "missed": before.missed + decision.missed + left_out,
             "last_run": _last_run(schedule, [*made_plan.skipped, *outcomes], now) or before.last_run,
-            "active": tuple(sorted(active)),
+            "active": tuple(sorted(active)[:SHOWN_ACTIVE]),
+            "active_count": len(active),
             "decided_until": _decided_until(schedule, decision, now),
         }
     )
@@ -233,6 +254,7 @@ def _last_run(schedule: Schedule, outcomes: Sequence[Outcome], now: datetime) ->
         manual=last.run.manual,
         lateness_seconds=max(0, int(late.total_seconds())),
         error=last.problem.message[:1024] if last.problem else None,
+        reason=last.problem.reason.value if last.problem else None,
     )
 
 
@@ -240,35 +262,64 @@ def _with_conditions(
     schedule: Schedule, status: ScheduleStatus, invalid: Note | None, decision: Decision, now: datetime
 ) -> ScheduleStatus:
     if invalid is not None:
-        state, why, said = ScheduleState.INVALID, invalid.reason, invalid.message
-    elif schedule.spec.suspend:
-        state, why, said = ScheduleState.SUSPENDED, Reason.SUSPENDED, "spec.suspend is true"
+        return unfit(status, schedule.metadata.generation, invalid, now)
+    if schedule.spec.suspend:
+        state, why = ScheduleState.SUSPENDED, Note(Reason.SUSPENDED, "spec.suspend is true")
     elif decision.finished:
-        state, why, said = ScheduleState.FINISHED, Reason.FINISHED, "no run will follow"
+        state, why = ScheduleState.FINISHED, Note(Reason.FINISHED, "no run will follow")
     else:
-        state, why, said = ScheduleState.ACTIVE, Reason.RUNS_FOLLOW, "runs follow at its times"
-    valid = (Reason.ACCEPTED, "nothing is wrong with it") if invalid is None else (invalid.reason, invalid.message)
+        state, why = ScheduleState.ACTIVE, Note(Reason.RUNS_FOLLOW, "runs follow at its times")
+    valid = Note(Reason.ACCEPTED, "nothing is wrong with it")
+    return _in_state(status, state, schedule.metadata.generation, {ConditionType.VALID: valid}, why, now)
+
+
+def unfit(status: ScheduleStatus, generation: int, problem: Note, now: datetime) -> ScheduleStatus:
+    """The status of a schedule that cannot be carried out."""
+    return _in_state(status, ScheduleState.INVALID, generation, {}, problem, now)
+
+
+def without_details(schedule: Schedule, status: ScheduleStatus, refusal: str, now: datetime) -> ScheduleStatus:
+    """What is written of a status that the API server refuses: what must not be lost, and why there is no more."""
+    kept = ScheduleStatus(
+        iteration=status.iteration,
+        missed=status.missed,
+        decided_until=status.decided_until,
+        timing=status.timing,
+        conditions=schedule.status.conditions,
+    )
+    problem = Note(Reason.INVALID_SPEC, f"the API server refuses its status: {refusal}", warning=True)
+    return unfit(kept, schedule.metadata.generation, problem, now)
+
+
+def _in_state(
+    status: ScheduleStatus,
+    state: ScheduleState,
+    generation: int,
+    true: Mapping[ConditionType, Note],
+    why: Note,
+    now: datetime,
+) -> ScheduleStatus:
+    """The status with its conditions: those that are True in any case, and for the others why the state is that."""
     conditions = status.conditions
-    for type_, true, (reason, message) in (
-        (ConditionType.VALID, invalid is None, valid),
-        (ConditionType.ACTIVE, state is ScheduleState.ACTIVE, (why, said)),
-    ):
+    for type_ in (ConditionType.VALID, ConditionType.ACTIVE):
+        said = true.get(type_, why)
+        holds = type_ in true or state is ScheduleState.ACTIVE
         condition = Condition(
             type=type_,
-            status=ConditionStatus.TRUE if true else ConditionStatus.FALSE,
-            observed_generation=schedule.metadata.generation,
+            status=ConditionStatus.TRUE if holds else ConditionStatus.FALSE,
+            observed_generation=generation,
             last_transition_time=now.replace(microsecond=0),
-            reason=reason.value,
-            message=message,
+            reason=said.reason.value,
+            message=said.message[:32768],
         )
         conditions = with_condition(conditions, condition)
-    return status.model_copy(update={"state": state, "conditions": conditions})
+    return status.model_copy(update={"state": state, "conditions": conditions, "observed_generation": generation})
 
 
 def _notes(
     schedule: Schedule, made_plan: SchedulePlan, outcomes: Sequence[Outcome], status: ScheduleStatus
 ) -> tuple[Note, ...]:
-    notes = [_told(outcome) for outcome in (*made_plan.skipped, *outcomes)]
+    notes = _told(schedule.status.last_run, (*made_plan.skipped, *outcomes))
     if made_plan.decision.missed:
         said = f"{made_plan.decision.missed} planned runs were not made: it was too late for them"
         notes.append(Note(Reason.RUNS_MISSED, said, warning=True))
@@ -286,12 +337,21 @@ def _notes(
     return tuple(notes)
 
 
-def _told(outcome: Outcome) -> Note:
-    run = outcome.run
-    if outcome.problem is not None:
-        return outcome.problem
-    when = "asked for by hand" if run.manual else f"planned for {run.planned.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    return Note(Reason.RUN_STARTED, f"made {run.name}, {when}")
+def _told(before: LastRun | None, outcomes: Sequence[Outcome]) -> list[Note]:
+    """What became of runs; of those that are not made for the same reason again and again only the first is told."""
+    notes = []
+    known = before.reason if before is not None else None
+    for outcome in outcomes:
+        run, problem = outcome.run, outcome.problem
+        if problem is None:
+            when = (
+                "asked for by hand" if run.manual else f"planned for {run.planned.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            )
+            notes.append(Note(Reason.RUN_STARTED, f"made {run.name}, {when}"))
+        elif run.manual or problem.reason.value != known:
+            notes.append(problem)
+        known = problem.reason.value if problem is not None else None
+    return notes
 
 
 def child_annotations(run: Run, given: Mapping[str, str]) -> dict[str, str]:

@@ -139,6 +139,8 @@ class LastRun(Model):
     """How much later it was started than planned, jitter aside."""
     error: Annotated[str, Field(max_length=1024)] | None = None
     """Why no invocation was made."""
+    reason: Annotated[str, Field(max_length=1024)] | None = None
+    """The same in one word that a program can match on. An Event tells of it when it becomes another."""
 
 
 class ScheduleStatus(Model):
@@ -156,8 +158,10 @@ class ScheduleStatus(Model):
     """When the next runs will be started, at most five."""
     iteration: int = 0
     """How many planned runs have been made."""
-    active: Annotated[tuple[str, ...], Field(json_schema_extra=_SET)] = ()
-    """The JobInvocations of this schedule that have not finished."""
+    active: Annotated[tuple[str, ...], Field(max_length=100, json_schema_extra=_SET)] = ()
+    """The JobInvocations of this schedule that have not finished, at most a hundred of them."""
+    active_count: int = 0
+    """How many JobInvocations of this schedule have not finished. While there are a thousand, no run is made."""
     missed: int = 0
     """How many planned runs were not made: because they would have been too late, or an earlier one was active. Of one
     outage at most a thousand are counted."""

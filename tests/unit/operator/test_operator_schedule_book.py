@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from rollcall.plan.scheduling import Run
-from rollcall.resources.schedule import Schedule, ScheduleRequester
+from rollcall.resources.schedule import LastRun, Schedule, ScheduleRequester, ScheduleStatus
 from rollcall_operator.permissions import groups_of
-from rollcall_operator.schedule_book import ScheduleBook, settled_until
-from rollcall_operator.schedule_runs import invocation_of
+from rollcall_operator.schedule_book import ScheduleBook, UnreadableError, settled_until
+from rollcall_operator.schedule_runs import invocation_of, last_status, status_patch
 
 
 def document(name: str, version: int = 1, created: str = "2026-05-06T12:00:00Z", **status: Any) -> dict[str, Any]:
@@ -113,6 +113,54 @@ def test_a_status_is_believed_while_nothing_has_happened_since() -> None:
         assert settled_until({**found, "status": settled | change}) is None
     asked = {**found["metadata"], "annotations": {"rollcall.dev/run-now": "yes"}}
     assert settled_until({**found, "metadata": asked}) is None
+
+
+def test_what_the_api_server_takes_and_nobody_can_read_is_told() -> None:
+    """Its date-times begin with the year 0, and Python's with 1."""
+    book = ScheduleBook()
+    found = document("a", state="Active", decidedUntil="2026-05-06T12:00:00Z")
+    found["spec"]["at"] = "0000-01-01T00:00:00Z"
+    book.put(found)
+    with pytest.raises(UnreadableError, match=r"spec\.at: ") as error:
+        book.read(("jobs", "a"))
+    assert error.value.document["metadata"]["resourceVersion"] == "1"
+    status = last_status(error.value.document)
+    assert status is not None
+    assert status.decided_until == datetime(2026, 5, 6, 12, tzinfo=UTC)
+    assert last_status(document("a", decidedUntil="0000-01-01T00:00:00Z")) is None
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    kept = {**target} if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            kept.pop(key, None)
+        else:
+            kept[key] = merged(kept.get(key), value)
+    return kept
+
+
+MOMENT = datetime(2026, 5, 6, 12, tzinfo=UTC)
+REFUSED = LastRun(time=MOMENT, error="eve may not", reason="PermissionDenied")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (ScheduleStatus(last_run=REFUSED), ScheduleStatus(last_run=LastRun(time=MOMENT, name="a-1"))),
+        (ScheduleStatus(last_run=LastRun(time=MOMENT, name="a-1")), ScheduleStatus(last_run=REFUSED)),
+        (ScheduleStatus(last_run=REFUSED, summary="every 5 s", timing="x", decided_until=MOMENT, next_times=(MOMENT,),
+                        active=("a-1",), active_count=1), ScheduleStatus()),
+    ],
+    ids=["made after a refusal", "refused after one that was made", "nothing of it left"],
+)  # fmt: skip
+def test_a_status_is_written_whole(before: ScheduleStatus, after: ScheduleStatus) -> None:
+    written = merged(before.wire(), status_patch("7", after)["status"])
+    assert written == after.wire()
+    assert ScheduleStatus.model_validate(written) == after
 
 
 @pytest.mark.parametrize(("manual", "planned"), [(False, "2030-01-01T00:00:00Z"), (True, "Manual")])

@@ -8,7 +8,15 @@ import pytest
 from rollcall.names import ConditionType, Reason
 from rollcall.plan.observed import Note
 from rollcall.plan.schedule import due, run_name
-from rollcall.plan.scheduling import Outcome, conclude, mark, marked_at, plan
+from rollcall.plan.scheduling import (
+    Outcome,
+    conclude,
+    mark,
+    marked_at,
+    plan,
+    to_cancel,
+    without_details,
+)
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.schedule import Schedule, ScheduleState
 
@@ -248,6 +256,63 @@ def test_only_the_runs_own_name_says_what_it_was_planned_for(slot: str) -> None:
     invocation = child(schedule(), at(1)).model_copy(update={"metadata": forged})
     planned = plan(schedule(), [invocation], None, at(1))
     assert [(run.name, run.exists) for run in planned.runs] == [(run_name(schedule(), at(1)), False)]
+
+
+DENIED = Note(Reason.PERMISSION_DENIED, "no", warning=True)
+
+
+@pytest.mark.parametrize(("problem", "cancelled"), [(DENIED, 0), (None, 1)], ids=["denied", "made"])
+def test_nothing_is_cancelled_for_a_run_that_is_not_made(problem: Note | None, cancelled: int) -> None:
+    ran, _ = step(schedule(), at(1))
+    planned = plan(schedule(ran.status, concurrencyPolicy="Replace"), [child(schedule(), at(1))], None, at(2))
+    assert len(to_cancel(planned, [Outcome(run, problem) for run in planned.runs])) == cancelled
+    assert to_cancel(planned, []) == ()
+
+
+def test_the_status_stays_small_and_no_run_is_made_beside_a_thousand() -> None:
+    busy = [child(schedule(), at(0) - timedelta(seconds=n)) for n in range(999)]
+    almost, made = step(schedule(), at(1), *busy)
+    assert (len(made), almost.status.active_count, len(almost.status.active)) == (1, 999, 100)
+    full = plan(almost, [*busy, child(schedule(), at(1))], None, at(2))
+    assert (full.runs, [outcome.run.planned for outcome in full.skipped]) == ((), [at(2)])
+    status, (note,) = conclude(almost, full, [], busy, at(2))
+    assert (status.missed, note.reason) == (1, Reason.RUN_SKIPPED)
+    assert "no more than 1000" in note.message
+    assert status.last_run is not None
+    assert (status.last_run.name, status.last_run.reason) == (None, "RunSkipped")
+
+
+def test_of_runs_that_are_left_out_for_one_reason_the_first_is_told() -> None:
+    def events(of: Schedule, hours: float, *children: JobInvocation, problem: Note | None = None) -> list[Reason]:
+        planned = plan(of, children, None, at(hours))
+        outcomes = [Outcome(run, problem) for run in planned.runs]
+        return [note.reason for note in conclude(of, planned, outcomes, children, at(hours))[1]]
+
+    busy = child(schedule(), "Manual")
+    first, _ = step(schedule(concurrencyPolicy="Forbid"), at(0.5), busy)
+    assert events(first, 1, busy) == [Reason.RUN_SKIPPED]
+    second, _ = step(first, at(1), busy)
+    assert events(second, 2, busy) == []
+    assert events(second, 2, problem=DENIED) == [Reason.PERMISSION_DENIED]
+    assert events(second, 2) == [Reason.RUN_STARTED]
+    denied, _ = step(schedule(), at(1), problem=DENIED)
+    assert events(denied, 2, problem=DENIED) == []
+    made, _ = step(denied, at(2))
+    assert events(made, 3, problem=DENIED) == [Reason.PERMISSION_DENIED], "it is news again"
+    asked = schedule(denied.status, {"rollcall.dev/run-now": mark(at(1.5))})
+    assert events(asked, 1.5, problem=DENIED) == [Reason.PERMISSION_DENIED], "who asks by hand is answered"
+
+
+def test_of_a_status_that_is_refused_what_counts_is_kept() -> None:
+    ran, _ = step(schedule(), at(1))
+    kept = without_details(schedule(), ran.status, "status.summary: Too long", at(1))
+    assert (kept.state, kept.iteration, kept.decided_until) == (ScheduleState.INVALID, 1, at(1))
+    assert (kept.next_times, kept.last_run, kept.summary) == ((), None, None)
+    after = schedule(kept)
+    found = after.condition(ConditionType.VALID)
+    assert found is not None
+    assert (found.status, "status.summary: Too long" in found.message) == ("False", True)
+    assert without_details(after, kept, "status.summary: Too long", at(3)) == kept, "nothing more to write"
 
 
 def test_what_is_wrong_is_told_and_nothing_is_run() -> None:
