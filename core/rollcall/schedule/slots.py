@@ -1,6 +1,7 @@
 """The slots of a schedule, whatever says when they are: all of these answer `after`, and nothing else."""
 
 import heapq
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,8 @@ from itertools import islice
 from typing import Final, Protocol
 
 _FIRST_LOOK: Final = timedelta(minutes=30)
+_SPARE: Final = 30
+"""How many more slots than are wanted are taken from one span."""
 
 
 class Slots(Protocol):
@@ -78,19 +81,18 @@ def between(slots: Slots, after: datetime, until: datetime, limit: int) -> list[
 def latest(slots: Slots, after: datetime, until: datetime, count: int) -> Sequence[datetime]:
     """The last `count` slots in `(after, until]`, in order.
 
-    Looks back in growing spans: a line of every minute is not followed through a year that nobody was there.
+    Steps back in spans that grow while they hold few, and shrink where they hold many: neither a line of every minute
+    nor one that was dense long ago is followed through a year that nobody was there.
     """
-    span = _FIRST_LOOK
-    while True:
+    found: deque[datetime] = deque()
+    span, many = _FIRST_LOOK, count + _SPARE
+    least = timedelta(seconds=many - 1)  # holds fewer: slots are at least a second apart
+    while len(found) < count and until > after:
         begin = max(after, until - span)
-        found = list(_until(slots.after(begin), until))
-        if len(found) >= count or begin == after:
-            return found[-count:]
-        span *= 4
-
-
-def _until(slots: Iterator[datetime], until: datetime) -> Iterator[datetime]:
-    for slot in slots:
-        if slot > until:
-            return
-        yield slot
+        part = between(slots, begin, until, many)
+        if len(part) == many and span > least:
+            span = max(least, span / 8)
+            continue
+        found.extendleft(reversed(part))
+        until, span = begin, span * 4
+    return list(found)[-count:]

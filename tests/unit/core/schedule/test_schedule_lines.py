@@ -1,10 +1,12 @@
 """What cron lines, grids and recurrence rules say."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from time import process_time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rollcall.schedule.cronlines import CronLine
 from rollcall.schedule.recurrence import recurrence
@@ -116,6 +118,28 @@ def test_the_latest_slots_of_a_long_time_are_found_without_counting_all() -> Non
     assert latest(CronLine("* * * * *", UTC), NOON, years, 2) == [years - timedelta(minutes=1), years]
     assert latest(CronLine("0 0 1 1 *", UTC), NOON, years, 1) == [datetime(2040, 1, 1, tzinfo=UTC)]
     assert latest(Once(NOON), NOON, years, 1) == []
+
+
+def test_the_latest_slots_of_a_dense_time_long_ago_are_found_without_counting_all() -> None:
+    january = AnyOf(tuple(CronLine(f"{minute}-59 * * 1 *", UTC) for minute in range(4)))
+    begun = process_time()
+    found = latest(january, datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 5, 30, tzinfo=UTC), 3)
+    assert [f"{slot:%m-%d %H:%M}" for slot in found] == ["01-31 23:57", "01-31 23:58", "01-31 23:59"]
+    assert process_time() - begun < 1
+
+
+@given(
+    seconds=st.integers(1, 5000),
+    lines=st.lists(st.sampled_from(["* * 6 5 *", "*/7 * * * *", "0 */5 1,9 * *", "3 3 * * fri"]), max_size=2),
+    hours=st.integers(0, 100),
+    count=st.integers(1, 1200),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_latest_slots_are_the_last_of_all(seconds: int, lines: list[str], hours: int, count: int) -> None:
+    slots = AnyOf((Grid(NOON - timedelta(hours=2), seconds), *(CronLine(line, UTC) for line in lines)))
+    begin, end = NOON - timedelta(hours=hours / 8), NOON + timedelta(hours=hours)
+    every = list(takewhile(lambda slot: slot <= end, slots.after(begin)))
+    assert latest(slots, begin, end, count) == every[-count:]
 
 
 LONDON = "DTSTART;TZID=Europe/London:20260326T013000 RRULE:FREQ=DAILY;INTERVAL=1"
