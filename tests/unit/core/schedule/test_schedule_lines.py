@@ -5,6 +5,7 @@ from itertools import islice, takewhile
 from time import process_time
 
 import pytest
+from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -180,11 +181,53 @@ def test_a_rule_of_minutes_does_not_count_them_from_its_start() -> None:
         ("DTSTART;TZID=Nowhere:20300101T020000 RRULE:FREQ=DAILY", "no time zone"),
         ("DTSTART:20300101T020000Z", "at least one RRULE"),
         ("DTSTART:20300101T020000Z RRULE:FREQ=SOMETIMES", "cannot be read"),
+        ("DTSTART:20300231T020000Z RRULE:FREQ=DAILY", "there is no time 20300231T020000"),
+        ("DTSTART:19691231T020000Z RRULE:FREQ=DAILY", "DTSTART must not lie before 1970"),
+        ("DTSTART:20300101T020000Z RRULE:FREQ=DAILY;UNTIL=20300230", "there is no time 20300230"),
+        ("DTSTART:20300101T020000Z RRULE:FREQ=DAILY;UNTIL=20300230T000000Z", "there is no time 20300230T000000"),
+        ("DTSTART:20300101T020000Z RRULE:FREQ=SECONDLY", "FREQ must be one of YEARLY"),
+        ("DTSTART:20300101T020000Z RRULE:FREQ=DAILY;INTERVAL=0", "INTERVAL must be a number from 1"),
+        ("DTSTART:20300101T020000Z RRULE:FREQ=MINUTELY;INTERVAL=0", "INTERVAL must be a number from 1"),
+        ("DTSTART:20300101T020000Z RRULE:FREQ=MINUTELY;COUNT=100000000", "COUNT must be a number from 1 to 999"),
+        ("DTSTART:20300101T020000Z RRULE:FREQ=DAILY;COUNT=-1", "COUNT must be a number"),
+        ("DTSTART:20300101T020000Z RRULE:FREQ=MINUTELY;BYSETPOS=2", "BYSETPOS does not go with MINUTELY"),
+        (
+            f"DTSTART:20300101T020000Z RRULE:FREQ=DAILY;BYHOUR=1,2;BYMINUTE={','.join(map(str, range(31)))}",
+            "more than 60",
+        ),
+        ("DTSTART:20300101T020000Z RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "never comes"),
+        ("DTSTART:20300101T020000Z RRULE:FREQ=MINUTELY;BYMONTH=2;BYMONTHDAY=30", "never comes"),
+        ("DTSTART:20300101T020000Z RRULE:FREQ=DAILY;INTERVAL=7;BYDAY=MO", "never comes"),  # that is a Tuesday
+        ("DTSTART:20300101T020000Z RRULE:FREQ=YEARLY;INTERVAL=2;BYMONTH=2;BYMONTHDAY=29;BYYEARDAY=61", "never comes"),
     ],
 )
 def test_a_rule_that_is_wrong_says_why(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         recurrence(text)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["FREQ=DAILY;INTERVAL=7;BYDAY=TU", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=SU",
+     "FREQ=MONTHLY;BYDAY=FR;BYSETPOS=-1", "FREQ=WEEKLY;INTERVAL=3;BYDAY=MO,SU;WKST=SU",
+     "FREQ=HOURLY;INTERVAL=5;BYDAY=MO,TU", "FREQ=YEARLY;BYEASTER=-2"],
+)  # fmt: skip
+def test_a_rule_goes_on_as_from_its_start_however_late_it_is_asked(rule: str) -> None:
+    start, late = datetime(2030, 1, 1, 2, tzinfo=UTC), datetime(2061, 3, 5, tzinfo=UTC)
+    found = recurrence(f"DTSTART:20300101T020000Z RRULE:{rule}")
+    all_of_them = rrulestr(rule, dtstart=start)
+    assert list(islice(found.after(late), 5)) == list(islice(all_of_them.xafter(late), 5))
+
+
+@pytest.mark.parametrize(
+    "rules",
+    ["RRULE:FREQ=MINUTELY EXRULE:FREQ=MINUTELY", "RRULE:FREQ=YEARLY EXRULE:FREQ=MINUTELY;INTERVAL=7"],
+)
+def test_exceptions_are_not_followed_for_ever(rules: str) -> None:
+    begun = process_time()
+    with pytest.raises(ValueError, match="more than 50000 times between two"):
+        list(islice(recurrence(f"DTSTART:20300101T020000Z {rules}").after(NOON), 3))
+    assert process_time() - begun < 2
 
 
 def test_the_zone_of_a_rule_is_the_zones() -> None:
