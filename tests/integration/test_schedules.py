@@ -145,8 +145,9 @@ def test_jobs_that_outlast_the_period(kube: Kube, permitted: str, policy: str) -
         assert "is active" in told["lastRun"]["error"]
         assert "RunSkipped" in events_of(kube, permitted, name)
     else:
-        found = made(kube, permitted, name, 3)
-        cancelled = [bool(run["spec"].get("cancellation")) for run in found]
+        made(kube, permitted, name, 3)
+        until_state(kube, permitted, name, "Finished")  # by then it is done with what the last run replaces
+        cancelled = [bool(run["spec"].get("cancellation")) for run in runs(kube, permitted, name)]
         assert cancelled == ([False, False, False] if policy == "Allow" else [True, True, False])
     kube.delete("schedules", permitted, name)
     kube.wait("runs to go with their schedule", lambda: not runs(kube, permitted, name), 120)
@@ -191,7 +192,7 @@ def test_who_has_lost_the_right_starts_nothing(kube: Kube, permitted: str) -> No
     assert "eve may not create jobinvocations" in told["lastRun"]["error"]
     assert (told["iteration"], told["state"]) == (0, "Active")
     assert runs(kube, permitted, "eves") == []
-    assert "PermissionDenied" in events_of(kube, permitted, "eves")
+    kube.wait("an Event", lambda: "PermissionDenied" in events_of(kube, permitted, "eves"))
     kube.apply({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {"name": "ops", "namespace": permitted},
@@ -199,9 +200,35 @@ def test_who_has_lost_the_right_starts_nothing(kube: Kube, permitted: str) -> No
         "subjects": [{"kind": "Group", "name": "ops", "apiGroup": "rbac.authorization.k8s.io"}],
     })  # fmt: skip
     assert made(kube, permitted, "eves", 1)
+    kube.wait("no word of the refusal", lambda: "error" not in status(kube, permitted, "eves")["lastRun"])
     kube.delete("rolebindings", permitted, "ops")
     kube.wait("refusal again", lambda: status(kube, permitted, "eves")["lastRun"].get("error"))
     kube.delete("schedules", permitted, "eves")
+
+
+def test_a_mark_that_somebody_made_up_is_replaced(kube: Kube, permitted: str) -> None:
+    forged = {"rollcall.dev/run-now": "taken-0001-01-01T00:00:00.000000+00:00"}
+    asked = schedule(permitted, "forged", cron=["0 0 1 1 *"])
+    kube.create(asked | {"metadata": asked["metadata"] | {"annotations": forged}})
+    (run,) = made(kube, permitted, "forged", 1)
+    kube.wait("the request to be met", lambda: "rollcall.dev/run-now" not in (
+        kube.get("schedules", permitted, "forged")["metadata"].get("annotations") or {}))  # fmt: skip
+    told = status(kube, permitted, "forged")
+    created = datetime.fromisoformat(kube.get("schedules", permitted, "forged")["metadata"]["creationTimestamp"])
+    assert (told["lastRun"]["name"], told["lastRun"]["manual"]) == (run["metadata"]["name"], True)
+    assert datetime.fromisoformat(told["lastRun"]["time"]).year == created.year
+    assert len(runs(kube, permitted, "forged")) == 1
+
+
+def test_what_cannot_be_read_is_told(kube: Kube, permitted: str) -> None:
+    """The API server takes the year 0, and Python does not."""
+    kube.create(schedule(permitted, "ancient", at="0000-01-01T00:00:00Z"))
+    until_state(kube, permitted, "ancient", "Invalid")
+    found = condition(kube.get("schedules", permitted, "ancient"), "Valid") or {}
+    assert (found["status"], found["reason"]) == ("False", "InvalidSpec")
+    assert "spec.at" in found["message"]
+    kube.patch("schedules", permitted, "ancient", {"spec": {"at": "2099-01-01T00:00:00Z"}})
+    until_state(kube, permitted, "ancient", "Active")
 
 
 def test_only_so_many_runs_are_kept(kube: Kube, permitted: str) -> None:

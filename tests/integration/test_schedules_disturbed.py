@@ -87,7 +87,8 @@ def test_fifty_schedules_make_one_run_each_whatever_write_the_operator_dies_at(
     proxy.faults = killer
     killer.victim = operator
     kube.wait("the end of all", lambda: all_states(kube, place) == ["Finished"] * COUNT, 240)
-    assert killer.points == []
+    # A run is told of after its status is written: the last death may come a little later than the end of all.
+    kube.wait("the operator to die at every point", lambda: not killer.points)
     owners = sorted(run["metadata"]["ownerReferences"][0]["name"] for run in kube.list("jobinvocations", place))
     assert owners == sorted(f"s-{number}" for number in range(COUNT))
     for found in kube.list("schedules", place):
@@ -108,16 +109,15 @@ def test_an_outage_over_three_runs(kube: Kube, place: str, tmp_path: Path, polic
     """What was missed is settled by its policy; later runs are left out on request, so that these alone can be seen."""
     operator = Operator(place, kube.kubeconfig, tmp_path / "operator.log").start().wait_until_leading(kube)
     try:
-        deadline = {"missedRunPolicy": policy, "startingDeadlineSeconds": 1} if policy == "Skip" else {
-            "missedRunPolicy": policy}  # fmt: skip
+        patience = 62 if policy == "Skip" else 2  # up to a minute is not too late for it
         kube.create(schedule(place, "s", every={"seconds": 4, "anchor": soon(8)}, maxIterations=100,
-                             invocationTemplate=unrunnable(), **deadline))  # fmt: skip
+                             invocationTemplate=unrunnable(), missedRunPolicy=policy))  # fmt: skip
         kube.wait("a schedule that waits", lambda: all_states(kube, place) == ["Active"])
         kube.wait("an id", lambda: numbered(kube, place))
         times = status(kube, place, "s")["nextTimes"]
         operator.kill()
         assert runs(kube, place, "s") == []
-        kube.wait("the third run to pass", lambda: soon(0) > _later(times[2], 2))
+        kube.wait("the third run to pass", lambda: soon(0) > _later(times[2], patience), 120)
         kube.patch("schedules", place, "s", {"spec": {"skipTimes": times[3:] + _more(times[4], 4, 40)}})
         operator.start().wait_until_leading(kube)
         kube.wait("the outage to be told", lambda: (
