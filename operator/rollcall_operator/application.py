@@ -18,7 +18,7 @@ from rollcall_operator.output_store import open_store
 from rollcall_operator.output_sweep import Sweep
 from rollcall_operator.schedules import Schedules
 from rollcall_operator.settings import Settings
-from rollcall_operator.store import WATCHED, Store
+from rollcall_operator.store import WATCHED, Key, Store
 from rollcall_operator.tally import Tally
 from rollcall_operator.watching import SELECTORS, Watch
 
@@ -166,10 +166,28 @@ class Application:
             for namespace, name in gone:
                 if (namespace, name) not in listed:
                     self.store.forget(plural, namespace, name)
+                    self._forgotten(plural, namespace, name)
             still = self.store.untold(plural, untold)
             if still and any((d["metadata"]["namespace"], d["metadata"]["name"]) in listed for d in still):
-                return f"the watch of {plural} has told nothing of a change for {settle_seconds:.0f} s"
+                return _silent(plural, settle_seconds)
+        plural = Kind.SCHEDULE.plural
+        if not await self.schedules.compare(self._schedule_versions, settle_seconds):
+            return _silent(plural, settle_seconds)
+        self.tally.told(plural)
         return None
+
+    def _forgotten(self, plural: str, namespace: str, name: str) -> None:
+        if plural == Kind.JOB_INVOCATION.plural:
+            self.schedules.notice((namespace, name))
+
+    async def _schedule_versions(self) -> dict[Key, int]:
+        """The resource versions of all schedules: of thousands no more is kept."""
+        versions: dict[Key, int] = {}
+        for namespace in self.settings.namespaces or (None,):
+            async for document in self.cluster.list_metadata(Kind.SCHEDULE.plural, namespace):
+                metadata = document["metadata"]
+                versions[metadata["namespace"], metadata["name"]] = int(metadata["resourceVersion"])
+        return versions
 
     async def _list(self, plural: str) -> list[Document]:
         selector = SELECTORS.get(plural, "")
@@ -177,3 +195,7 @@ class Application:
         return [
             document for namespace in namespaces async for document in self.cluster.list(plural, namespace, selector)
         ]
+
+
+def _silent(plural: str, seconds: float) -> str:
+    return f"the watch of {plural} has told nothing of a change for {seconds:.0f} s"

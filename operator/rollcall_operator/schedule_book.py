@@ -1,7 +1,8 @@
 """The schedules that there are, as bytes: thousands of them, of which few are looked at in any one minute."""
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,14 +152,21 @@ class ScheduleBook:
         ]
         return min(before)[1] if before else None
 
-    def vanished(self, namespace: str | None, listed: Iterable[Document], as_of: int) -> list[Key]:
+    def vanished(self, namespace: str | None, listed: Container[Key], as_of: float = math.inf) -> set[Key]:
         """Those that are known but not in a full list."""
-        there = {(document["metadata"]["namespace"], document["metadata"]["name"]) for document in listed}
-        return [
+        return {
             key
             for key, entry in self._entries.items()
-            if key not in there and entry.version <= as_of and namespace in (None, key[0])
-        ]
+            if key not in listed and entry.version <= as_of and namespace in (None, key[0])
+        }
+
+    def untold(self, versions: Mapping[Key, int]) -> dict[Key, int]:
+        """Those of a full list, as resource versions, that are newer than what is known."""
+        return {
+            key: version
+            for key, version in versions.items()
+            if version > max(self._gone.get(key, 0), self._entries[key].version if key in self._entries else 0)
+        }
 
 
 def _claim(entry: Entry) -> tuple[str, str, str]:

@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -51,7 +51,8 @@ class Schedules:
 
     def take_list(self, _plural: str, namespace: str | None, documents: Sequence[Document], version: str) -> None:
         """Take in all schedules as of a resource version, and forget those that are gone."""
-        for key in self._book.vanished(namespace, documents, int(version)):
+        listed = {(document["metadata"]["namespace"], document["metadata"]["name"]) for document in documents}
+        for key in self._book.vanished(namespace, listed, int(version)):
             self._book.forget(key, int(version))
             self._times.pop(key, None)
         for document in documents:
@@ -79,6 +80,22 @@ class Schedules:
                 self._look_now(key)
         elif self._book.drop(document):
             self._times.pop(key, None)
+
+    async def compare(self, list_versions: Callable[[], Awaitable[Mapping[Key, int]]], settle_seconds: float) -> bool:
+        """Compare with full lists, as resource versions; False when the watch does not tell what happens.
+
+        Heals deletions that it has lost. Raises ClusterError.
+        """
+        listed = await list_versions()
+        gone, untold = self._book.vanished(None, listed), self._book.untold(listed)
+        if not gone and not untold:
+            return True
+        await asyncio.sleep(settle_seconds)
+        listed = await list_versions()
+        for key in gone & self._book.vanished(None, listed):
+            self._book.forget(key)
+            self._times.pop(key, None)
+        return not any(key in listed for key in self._book.untold(untold))
 
     def restore(self) -> None:
         """Learn which invocations there are, before any schedule is looked at."""

@@ -100,8 +100,18 @@ def test_what_a_list_lacks_has_vanished() -> None:
     book = ScheduleBook()
     for name, version in (("a", 1), ("b", 2), ("c", 9)):
         book.put(document(name, version))
-    assert book.vanished(None, [document("a")], 5) == [("jobs", "b")]
-    assert book.vanished("other", [], 99) == []
+    assert book.vanished(None, {("jobs", "a")}, 5) == {("jobs", "b")}
+    assert book.vanished(None, {("jobs", "a")}) == {("jobs", "b"), ("jobs", "c")}
+    assert book.vanished("other", set(), 99) == set()
+
+
+def test_what_a_list_has_newer_is_untold() -> None:
+    book = ScheduleBook()
+    for name, version in (("a", 1), ("b", 2), ("c", 3)):
+        book.put(document(name, version))
+    book.drop(document("c", 5))
+    listed = {("jobs", "a"): 1, ("jobs", "b"): 4, ("jobs", "c"): 3, ("jobs", "d"): 4}
+    assert book.untold(listed) == {("jobs", "b"): 4, ("jobs", "d"): 4}
 
 
 def test_a_status_is_believed_while_nothing_has_happened_since() -> None:
