@@ -69,12 +69,13 @@ class CronLine:
 def _matches(fields: cronfields.CronFields, start: datetime) -> Iterator[datetime]:
     """The naive local times later than a naive one that match, in order."""
     times = croniter(fields.times + " * * *", start, ret_type=datetime)
-    for day in fields.days_from(start.date()):
-        midnight = datetime.combine(day, time())
-        try:
-            found = times.get_next(start_time=max(start, midnight - _SECOND))
+    try:
+        found = times.get_next()
+        for day in fields.days_from(start.date()):
+            if found.date() < day:
+                found = times.get_next(start_time=datetime.combine(day, time()) - _SECOND)
             while found.date() == day:
                 yield found
                 found = times.get_next()
-        except OverflowError:
-            return  # the calendar ends
+    except OverflowError:
+        return  # the calendar ends

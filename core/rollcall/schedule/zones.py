@@ -46,8 +46,10 @@ def first_moment(naive: datetime, in_zone: tzinfo) -> datetime:
 
 def moments(naive: datetime, in_zone: tzinfo) -> list[datetime]:
     """The moments at which the zone's clock shows a naive time, in order: one, two, or none."""
-    found = (naive.replace(tzinfo=in_zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    return sorted({moment for moment in found if local(moment, in_zone) == naive})
+    first, second = (naive.replace(tzinfo=in_zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first == second:
+        return [first]
+    return [moment for moment in (first, second) if local(moment, in_zone) == naive]
 
 
 def turned_back(moment: datetime, in_zone: tzinfo) -> timedelta:

@@ -109,6 +109,11 @@ def test_a_grid_is_not_shifted_by_anything() -> None:
     assert list(Grid(end, 3600).after(NOON)) == [end]
 
 
+@pytest.mark.parametrize("line", ["0 12 * * *", "*/30 * * * *", "0 12 31 12 *"])
+def test_slots_end_with_the_calendar(line: str) -> None:
+    assert list(CronLine(line, UTC).after(datetime(9999, 12, 30, 13, tzinfo=UTC)))[-1].day == 31
+
+
 def test_lines_together_have_a_common_slot_once() -> None:
     together = AnyOf((CronLine("0 */6 * * *", UTC), CronLine("0 18 * * *", UTC), Once(NOON + timedelta(hours=1))))
     assert [slot.hour for slot in islice(together.after(NOON), 4)] == [13, 18, 0, 6]
