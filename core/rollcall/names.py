@@ -185,7 +185,7 @@ class Reason(StrEnum):
     RUNS_MISSED = "RunsMissed"
     """Planned runs were not made, because they would have been too late."""
     RUN_SKIPPED = "RunSkipped"
-    """A run was not made, because an earlier one is active and the schedule forbids another."""
+    """A run was not made, because an earlier one is active and the schedule forbids another, or a thousand are."""
     RUN_REFUSED = "RunRefused"
     """A run was not made, because the API server does not take the invocation."""
     PERMISSION_DENIED = "PermissionDenied"

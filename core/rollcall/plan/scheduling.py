@@ -78,7 +78,8 @@ def plan(schedule: Schedule, children: Sequence[JobInvocation], holder: str | No
     wanted += [_exists(run, children) for run in _by_hand(schedule, now)]
     runs, skipped, cancel = _together(schedule.spec.concurrency_policy, wanted, children)
     runs, crowded = _with_room(runs, children)
-    return SchedulePlan(decision, runs, (*skipped, *crowded), cancel, _beyond_history(schedule, children), invalid)
+    skipped, cancel = (*skipped, *crowded), () if crowded else cancel
+    return SchedulePlan(decision, runs, skipped, cancel, _beyond_history(schedule, children), invalid)
 
 
 def _planned(schedule: Schedule, child: JobInvocation) -> datetime | None:

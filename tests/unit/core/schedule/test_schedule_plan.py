@@ -275,6 +275,8 @@ def test_the_status_stays_small_and_no_run_is_made_beside_a_thousand() -> None:
     assert (len(made), almost.status.active_count, len(almost.status.active)) == (1, 999, 100)
     full = plan(almost, [*busy, child(schedule(), at(1))], None, at(2))
     assert (full.runs, [outcome.run.planned for outcome in full.skipped]) == ((), [at(2)])
+    replacing = schedule(almost.status, concurrencyPolicy="Replace")
+    assert plan(replacing, [*busy, child(schedule(), at(1))], None, at(2)).cancel == (), "for nothing"
     status, (note,) = conclude(almost, full, [], busy, at(2))
     assert (status.missed, note.reason) == (1, Reason.RUN_SKIPPED)
     assert "no more than 1000" in note.message
