@@ -265,18 +265,18 @@ def _with_conditions(
     if invalid is not None:
         return unfit(status, schedule.metadata.generation, invalid, now)
     if schedule.spec.suspend:
-        state, why = ScheduleState.SUSPENDED, Note(Reason.SUSPENDED, "spec.suspend is true")
+        state, why = ScheduleState.SUSPENDED, (Reason.SUSPENDED, "spec.suspend is true")
     elif decision.finished:
-        state, why = ScheduleState.FINISHED, Note(Reason.FINISHED, "no run will follow")
+        state, why = ScheduleState.FINISHED, (Reason.FINISHED, "no run will follow")
     else:
-        state, why = ScheduleState.ACTIVE, Note(Reason.RUNS_FOLLOW, "runs follow at its times")
-    valid = Note(Reason.ACCEPTED, "nothing is wrong with it")
+        state, why = ScheduleState.ACTIVE, (Reason.RUNS_FOLLOW, "runs follow at its times")
+    valid = (Reason.ACCEPTED, "nothing is wrong with it")
     return _in_state(status, state, schedule.metadata.generation, {ConditionType.VALID: valid}, why, now)
 
 
 def unfit(status: ScheduleStatus, generation: int, problem: Note, now: datetime) -> ScheduleStatus:
     """The status of a schedule that cannot be carried out."""
-    return _in_state(status, ScheduleState.INVALID, generation, {}, problem, now)
+    return _in_state(status, ScheduleState.INVALID, generation, {}, (problem.reason, problem.message), now)
 
 
 def without_details(schedule: Schedule, status: ScheduleStatus, refusal: str, now: datetime) -> ScheduleStatus:
@@ -296,22 +296,22 @@ def _in_state(
     status: ScheduleStatus,
     state: ScheduleState,
     generation: int,
-    true: Mapping[ConditionType, Note],
-    why: Note,
+    true: Mapping[ConditionType, tuple[Reason, str]],
+    why: tuple[Reason, str],
     now: datetime,
 ) -> ScheduleStatus:
     """The status with its conditions: those that are True in any case, and for the others why the state is that."""
     conditions = status.conditions
     for type_ in (ConditionType.VALID, ConditionType.ACTIVE):
-        said = true.get(type_, why)
+        reason, message = true.get(type_, why)
         holds = type_ in true or state is ScheduleState.ACTIVE
         condition = Condition(
             type=type_,
             status=ConditionStatus.TRUE if holds else ConditionStatus.FALSE,
             observed_generation=generation,
             last_transition_time=now.replace(microsecond=0),
-            reason=said.reason.value,
-            message=said.message[:32768],
+            reason=reason.value,
+            message=message[:32768],
         )
         conditions = with_condition(conditions, condition)
     return status.model_copy(update={"state": state, "conditions": conditions, "observed_generation": generation})
