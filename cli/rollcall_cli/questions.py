@@ -6,11 +6,12 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from rollcall.query import ansible, foreman, pql
+from rollcall import targeting
+from rollcall.query import pql
 from rollcall.query.ast import Statement
 from rollcall.query.errors import QueryError
-from rollcall.query.hostrows import TARGETS
-from rollcall.resources.targeting import QueryLanguage
+from rollcall.query.index import Index
+from rollcall.resources.targeting import HostQuery, QueryLanguage
 from rollcall_cli.errors import CommandError
 
 _SHOWN: Final = 60
@@ -20,15 +21,10 @@ _SHOWN: Final = 60
 def read(language: QueryLanguage, text: str, names: frozenset[str] = frozenset()) -> Statement:
     """What a text asks; PQL also as its arrays. `names` are those of all hosts. Raises CommandError, which points."""
     try:
-        match language:
-            case QueryLanguage.FOREMAN:
-                return Statement(foreman.parse(text, TARGETS, datetime.now().astimezone(), targeting=True))
-            case QueryLanguage.ANSIBLE:
-                return Statement(ansible.parse(text, names))
-            case QueryLanguage.PQL if text.lstrip().startswith("["):
-                return _arrays(text)
-            case QueryLanguage.PQL:
-                return pql.parse(text)
+        if language is QueryLanguage.PQL and text.lstrip().startswith("["):
+            return _arrays(text)
+        query = HostQuery.model_construct(language=language, text=text)
+        return targeting.read(query, Index({name: {} for name in names}), datetime.now().astimezone())
     except QueryError as error:
         raise CommandError(f"{error}\n{pointed(text, error.position)}") from None
 

@@ -18,6 +18,8 @@ GIT_CREDENTIALS_DIRECTORY: Final = "/run/rollcall-git"
 """Where the init container that fetches it finds what to log in with."""
 SCRATCH_DIRECTORY: Final = "/run/rollcall-scratch"
 """Where a runner pod may write: in memory, and gone with the pod."""
+NOTHING_FOR_IT: Final = "no play of the playbook is for this host or one of its groups: nothing was done"
+"""What is said of a host that a playbook passes by, which is no failure: nobody has connected to it."""
 
 
 @dataclass(frozen=True, slots=True)

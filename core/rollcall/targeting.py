@@ -3,14 +3,17 @@
 Hosts that take no new work (`spec.unschedulable`) are left out, but where they are named one by one.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from rollcall.inventory import Groups, InventoryError, check
 from rollcall.names import Reason
 from rollcall.query import ansible, foreman, pql
-from rollcall.query.ast import Statement
+from rollcall.query.ast import EVERYTHING, Statement, parts
+from rollcall.query.cost import CostError, check_cost
 from rollcall.query.errors import QueryError
 from rollcall.query.evaluate import OutOfRangeError, select
 from rollcall.query.hostrows import TARGETS, HostRow
@@ -20,12 +23,17 @@ from rollcall.resources.inventory import Inventory
 from rollcall.resources.meta import LabelOperator, LabelRequirement, LabelSelector
 from rollcall.resources.targeting import HostQuery, InventoryReference, QueryLanguage, Targeting
 
+_SAYS_SOMETHING: Final = re.compile(r"[^\s,:&!]")
+"""Blanks of all kinds, what stands between terms and what stands before them say nothing."""
+MAX_MESSAGE_LENGTH: Final = 32_768
+"""The longest message that a condition can have."""
+
 
 class TargetingError(ValueError):
     """The hosts cannot be told; `may_heal` when another object may turn up, or change."""
 
     def __init__(self, reason: Reason, message: str, *, may_heal: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(message[:MAX_MESSAGE_LENGTH])
         self.reason = reason
         self.may_heal = may_heal
 
@@ -81,11 +89,13 @@ def _of_inventory(reference: InventoryReference, fleet: Fleet, now: datetime) ->
     try:
         found = members(inventory, fleet, now)
     except TargetingError as error:
-        raise TargetingError(error.reason, f"the Inventory {name}: {error}", may_heal=error.may_heal) from None
+        raise TargetingError(error.reason, f"the Inventory {name}: {error}", may_heal=True) from None
     if reference.limit is None:
         return found
+    limit = HostQuery(language=QueryLanguage.ANSIBLE, text=reference.limit)
     limited = _rows(found, fleet.hosts, Groups(inventory.spec.groups))
-    return _answer(lambda: Statement(ansible.parse(reference.limit or "", frozenset(found))), "the limit", limited)
+    chosen = frozenset(_answer(lambda: read(limit, limited, now), "the limit", limited))
+    return tuple(name for name in found if name in chosen)
 
 
 def no_inventory(name: str, unreadable: str | None) -> TargetingError:
@@ -94,7 +104,7 @@ def no_inventory(name: str, unreadable: str | None) -> TargetingError:
         return TargetingError(
             Reason.INVENTORY_NOT_FOUND, f"there is no Inventory {name} in this namespace", may_heal=True
         )
-    return TargetingError(Reason.INVALID_SPEC, f"the Inventory {name} cannot be read: {unreadable}")
+    return TargetingError(Reason.INVALID_SPEC, f"the Inventory {name} cannot be read: {unreadable}", may_heal=True)
 
 
 def _rows(names: Iterable[str], hosts: Mapping[str, Host], groups: Groups) -> Index:
@@ -120,10 +130,17 @@ def _selected(
 
 
 def read(query: HostQuery, index: Index, now: datetime) -> Statement:
-    """What a query asks. Raises QueryError."""
+    """What a query asks. Raises QueryError, also for one that names nothing, like a comma: in its language it may mean
+    all hosts, and for its author hardly.
+    """
+    if not _SAYS_SOMETHING.search(query.text):
+        raise QueryError("it is blank", 0, expected="what to select")
     match query.language:
         case QueryLanguage.FOREMAN:
-            return Statement(foreman.parse(query.text, TARGETS, now, targeting=True))
+            asked = foreman.parse(query.text, TARGETS, now, targeting=True)
+            if EVERYTHING in parts(asked):
+                raise QueryError("there is no condition, or none in a pair of parentheses", 0, expected="conditions")
+            return Statement(asked)
         case QueryLanguage.ANSIBLE:
             return Statement(ansible.parse(query.text, frozenset(index.names(index.all))))
         case QueryLanguage.PQL:
@@ -132,9 +149,13 @@ def read(query: HostQuery, index: Index, now: datetime) -> Statement:
 
 def _answer(ask: Callable[[], Statement], title: str, index: Index) -> tuple[str, ...]:
     try:
-        return tuple(select(ask(), index))
+        statement = ask()
+        check_cost(statement, index)
+        return tuple(select(statement, index))
     except QueryError as error:
         raise TargetingError(Reason.INVALID_QUERY, f"{title} cannot be read: {error}") from None
+    except CostError as error:
+        raise TargetingError(Reason.INVALID_QUERY, f"{title} asks too much: {error}; make it simpler") from None
     except OutOfRangeError as error:
         raise TargetingError(Reason.INVALID_QUERY, f"{title} has no answer: {error}", may_heal=True) from None
 

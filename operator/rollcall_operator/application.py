@@ -149,6 +149,7 @@ class Application:
         self.schedules.restore()
         for watch in self._watches:
             await watch.list()
+        self.judge.notice_all()  # while nobody looked, Hosts may have changed, and ConfigMaps with facts have gone
 
     async def compare(self, settle_seconds: float) -> str | None:
         """Compare the store with full lists; returns a sentence when a watch does not tell what happens.

@@ -6,7 +6,7 @@ Nothing is kept twice: the index has views of the Hosts, and what many Hosts hav
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from rollcall.hostfacts import with_facts
+from rollcall.hostfacts import FactsMap, with_facts
 from rollcall.query.hostrows import HostRow
 from rollcall.query.index import Index
 from rollcall.resources.host import Host
@@ -21,8 +21,8 @@ class HostCache:
         self.index = Index()
         self._sharing = Sharing()
         self._written: dict[str, Host] = {}
-        """Those that take facts from a ConfigMap, as they are written."""
-        self._facts: dict[str, Mapping[str, str]] = {}
+        """Those that take facts from a ConfigMap, without these."""
+        self._facts: dict[str, FactsMap] = {}
         self._readers: defaultdict[str, set[str]] = defaultdict(set)
         """The Hosts that take facts from each ConfigMap."""
         self._problems: dict[str, str] = {}
@@ -31,6 +31,9 @@ class HostCache:
         """Take in a Host as it is written."""
         name = host.metadata.name
         self._forget_facts(name)
+        self._take(name, self._sharing.host(host))
+
+    def _take(self, name: str, host: Host) -> None:
         if host.spec.facts_from is not None:
             source = host.spec.facts_from.config_map_key_ref.name
             self._written[name] = host
@@ -38,7 +41,7 @@ class HostCache:
             host, problem = with_facts(host, self._facts.get(source))
             if problem is not None:
                 self._problems[name] = problem
-        host = self.hosts[name] = self._sharing.host(host)
+        self.hosts[name] = host
         if host.spec.unschedulable:
             self.index.remove(name)
         else:
@@ -55,10 +58,11 @@ class HostCache:
         if data is None:
             self._facts.pop(source, None)
         else:
-            self._facts[source] = data
+            self._facts[source] = FactsMap(data, self._sharing.facts)
         readers = sorted(self._readers.get(source, ()))
         for name in readers:
-            self.put(self._written[name])
+            self._problems.pop(name, None)
+            self._take(name, self._written[name])
         return readers
 
     def problem(self, name: str) -> str | None:

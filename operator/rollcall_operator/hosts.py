@@ -48,6 +48,11 @@ class HostJudge:
         if self._waiting:
             self._arrived.set()
 
+    def notice_all(self) -> None:
+        """Have all Hosts judged."""
+        for namespace, known in self._store.hosts.items():
+            self.notice(namespace, known.hosts)
+
     async def run(self) -> None:
         """Judge Hosts that were noticed, one after the other, for ever."""
         while True:
@@ -57,6 +62,7 @@ class HostJudge:
                 namespace, name = next(iter(self._waiting))
                 del self._waiting[namespace, name]
                 await self.judge(namespace, name)
+                await asyncio.sleep(0)  # one that needs no write does not wait for anything, and ten thousand may come
 
     async def judge(self, namespace: str, name: str) -> None:
         """Say what is wrong with a Host, if it is there."""

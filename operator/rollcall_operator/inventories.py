@@ -5,6 +5,7 @@ change, and written only where something is new: ten thousand Hosts that are app
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ REST_SECONDS: Final = 2.0
 REST: Final = 4
 """How many times as long as a look took to rest after it: jobs come first."""
 ANEW_SECONDS: Final = 60.0
-"""After what time without a change queries are asked again: some ask for the time that has passed."""
+"""After what time all queries are asked again: some ask for the time that has passed."""
 
 
 class Inventories:
@@ -44,12 +45,14 @@ class Inventories:
 
     async def run(self) -> None:
         """Keep the statuses true, for ever."""
+        anew = time.monotonic() + ANEW_SECONDS
         while True:
-            try:
-                await asyncio.wait_for(self._arrived.wait(), ANEW_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), anew - time.monotonic())
                 await asyncio.sleep(SETTLE_SECONDS)
-            except TimeoutError:
+            if time.monotonic() >= anew:
                 self._changed.update(self._store.inventories)
+                anew = time.monotonic() + ANEW_SECONDS
             self._arrived.clear()
             namespaces, self._changed = self._changed, set()
             thought = 0.0
@@ -64,12 +67,22 @@ class Inventories:
             inventory = self._store.inventories[namespace].get(name)
             if isinstance(inventory, Inventory):
                 begun = time.perf_counter()
-                status = status_of(inventory, self._store.fleet(namespace), datetime.now(UTC))
+                status = self._judged(inventory)
                 thought += time.perf_counter() - begun
                 if status != inventory.status:
                     await self._write(inventory, status)
                 await asyncio.sleep(0)  # one takes tens of milliseconds with many hosts
         return thought
+
+    def _judged(self, inventory: Inventory) -> InventoryStatus:
+        """The status that the inventory should have; the one that it has where that cannot be told."""
+        metadata = inventory.metadata
+        try:
+            return status_of(inventory, self._store.fleet(metadata.namespace), datetime.now(UTC))
+        except Exception:
+            # Anybody may write one: what nobody has thought of in it must not end the operator, nor stop jobs.
+            logger.exception("cannot judge Inventory %s/%s", metadata.namespace, metadata.name)
+            return inventory.status
 
     async def _write(self, inventory: Inventory, status: InventoryStatus) -> None:
         namespace, name = inventory.metadata.namespace, inventory.metadata.name

@@ -16,11 +16,12 @@ from typing import Final
 import kopf
 
 from rollcall.names import ConditionType, Reason
+from rollcall.plan.holding import secrets_to_read
 from rollcall.plan.invocation import reconcile
 from rollcall.plan.locks import Claimant, Locks
 from rollcall.plan.observed import Note, Observed, Origin, Plan
 from rollcall.plan.pods import Pod
-from rollcall.plan.resolution import chosen_template, needed_secrets
+from rollcall.plan.resolution import chosen_template
 from rollcall.plan.slices import Slices
 from rollcall.plan.starting import TEMPLATE, locks_for
 from rollcall.resources.jobinvocation import JobInvocation
@@ -163,8 +164,8 @@ class Reconciler:
             return Plan(done=True)
         if invocation.metadata.deletion_timestamp is None:
             self._follow(key, memory)
-        observed = await self._observe(key, invocation, memory)
-        begun, now = time.perf_counter(), datetime.now(UTC)
+        observed, now = await self._observe(key, invocation, memory)
+        begun = time.perf_counter()
         plan = reconcile(observed, now)
         self._claim(key, observed, plan)
         memory.thought_seconds = time.perf_counter() - begun
@@ -181,14 +182,21 @@ class Reconciler:
             if name in slices and not slices[name].done and slices[name].metadata.uid == pod.owner:
                 self._collector.follow(slices[name], pod, fresh=name in memory.made_pods)
 
-    async def _observe(self, key: Key, invocation: JobInvocation, memory: Memory) -> Observed:
+    async def _observe(self, key: Key, invocation: JobInvocation, memory: Memory) -> tuple[Observed, datetime]:
+        """What is known of an invocation, and the moment for which that is all that a plan wants to know."""
         observed = self._look(key, invocation, memory)
         if invocation.condition(ConditionType.RESOLVED) is not None:
-            return observed
-        secrets = await self._execution.read_secrets(key[0], needed_secrets(observed, datetime.now(UTC)))
-        keys = {name: None if data is None else frozenset(data) for name, data in secrets.items()}
+            return observed, datetime.now(UTC)
         template = await self._execution.with_playbook(observed.template)
-        return replace(self._look(key, invocation, memory), secrets=keys, template=template)
+        keys: dict[str, frozenset[str] | None] = {}
+        while True:
+            # Hosts and locks may have changed, and the start may have come, while Secrets were read.
+            observed, now = self._look(key, invocation, memory), datetime.now(UTC)
+            unread = secrets_to_read(observed, now) - keys.keys()
+            if not unread:
+                return replace(observed, secrets=keys, template=template), now
+            found = await self._execution.read_secrets(key[0], unread)
+            keys |= {name: None if data is None else frozenset(data) for name, data in found.items()}
 
     def _look(self, key: Key, invocation: JobInvocation, memory: Memory) -> Observed:
         """What is known of an invocation without asking the API server."""

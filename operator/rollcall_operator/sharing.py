@@ -26,9 +26,7 @@ class Sharing:
 
     def host(self, host: Host) -> Host:
         """The same Host, with shared parts, and without annotations: people's tools keep all of it there once more."""
-        if len(self._texts) + len(self._parts) > MOST_PARTS:
-            self._texts.clear()
-            self._parts.clear()
+        self._begin_anew_when_full()
         metadata, spec = host.metadata, host.spec
         shared = {
             name: self._equal(getattr(spec, name))
@@ -44,13 +42,26 @@ class Sharing:
             spec=HostSpec.model_construct(
                 _NOTHING_SET,
                 **dict(spec) | shared | {
-                    "facts": {self._text(name): self._json(value) for name, value in spec.facts.items()},
+                    "facts": self._facts(spec.facts),
                     "variables": self._json(spec.variables),
                     "groups": self._equal(tuple(map(self._text, spec.groups))),
                 },
             ),
             status=self._equal(host.status),
         )  # fmt: skip
+
+    def facts(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """The same facts, with shared parts."""
+        self._begin_anew_when_full()
+        return self._facts(facts)
+
+    def _facts(self, facts: dict[str, Any]) -> dict[str, Any]:
+        return {self._text(name): self._json(value) for name, value in facts.items()}
+
+    def _begin_anew_when_full(self) -> None:
+        if len(self._texts) + len(self._parts) > MOST_PARTS:
+            self._texts.clear()
+            self._parts.clear()
 
     def _text(self, text: str) -> str:
         return self._texts.setdefault(text, text)

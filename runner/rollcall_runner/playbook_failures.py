@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from rollcall.names import HostState, Reason
 from rollcall.outputs import Exit
+from rollcall.playbook import NOTHING_FOR_IT
 from rollcall_runner.emitter import MAX_MESSAGE_LENGTH
 from rollcall_runner.failures import failed
 from rollcall_runner.playbook_events import HostStory, Mishap, Story
@@ -14,9 +15,7 @@ from rollcall_runner.quoting import quote
 
 FAILED_CODE: Final = 2
 """The exit code of ansible-playbook when a task failed."""
-UNTOUCHED: Final = Exit(
-    HostState.SUCCEEDED, 0, None, "no play of the playbook is for this host or one of its groups: nothing was done"
-)
+UNTOUCHED: Final = Exit(HostState.SUCCEEDED, 0, None, NOTHING_FOR_IT)
 _NOT_BEGUN: Final = "nothing of the playbook had been begun on this host"
 
 _HOST_KEY: Final = re.compile(r"host key verification failed|host key is known|identification has changed", re.I)

@@ -173,6 +173,24 @@ def test_hosts_are_chosen_when_the_turn_has_come(kube: Kube, namespace: str) -> 
     assert set(results(kube, namespace, "turn-2")) == {"host-8"}
 
 
+def test_nobody_comes_between_the_choice_and_the_start(kube: Kube, namespace: str, operator: Operator) -> None:
+    """The host is busy when the turn has come, and the operator dies meanwhile."""
+    kube.create(template(namespace, "alone", exclusive="Slice"))
+    kube.create(template(namespace, "in-turn", exclusive="Slice", concurrencyPolicy="Forbid"))
+    kube.create(invocation(namespace, "between-1", "sleep 15", ["host-7"], templateRef={"name": "alone"}))
+    kube.wait("start", lambda: kube.get("jobinvocations", namespace, "between-1").get("status", {}).get("startTime"))
+    targeting = {"hosts": ["host-7"], "resolve": "AtStart"}
+    kube.create(job(namespace, "between-2", targeting, templateRef={"name": "in-turn"}))
+    waiting(kube, namespace, "between-2", "HostsBusy")
+    operator.kill()
+    operator.start()
+    kube.create(invocation(namespace, "between-3", "true", ["host-8"], templateRef={"name": "in-turn"}))
+    held = waiting(kube, namespace, "between-3", "TemplateBusy")
+    assert "waiting for between-2" in (condition(held, "Waiting") or {})["message"]
+    for name in ("between-1", "between-2", "between-3"):
+        assert condition(end_of(kube, namespace, name), "Complete")
+
+
 def test_a_host_that_is_deleted_before_its_start_is_missing(kube: Kube, namespace: str, hosts: list[SshHost]) -> None:
     doomed = hosts[9].manifest(namespace, "ops-key", groups=["doomed"])
     kube.create(doomed | {"metadata": {"name": "doomed", "namespace": namespace}})

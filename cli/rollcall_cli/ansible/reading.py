@@ -67,11 +67,16 @@ class _Reader:
 
     def content(self, limit: str | None) -> Content:
         self._inventory.subset(limit)
-        selected = [str(host.name) for host in self._inventory.get_hosts()]
+        selected = [str(host.name) for host in self._hosts()]
         self._inventory.subset(None)
-        members = {str(host.name): self._member(host) for host in self._inventory.get_hosts()}
+        members = {str(host.name): self._member(host) for host in self._hosts()}
         groups = {str(group.name): self._group(group) for group in self._inventory.groups.values()}
         return Content(members, groups, selected, tuple(sorted(self._loader.locked)))
+
+    def _hosts(self) -> list[Any]:
+        """The hosts as they come in the files: Ansible goes through sets, whose order is another in each process."""
+        places = {name: place for place, name in enumerate(self._inventory.hosts)}
+        return sorted(self._inventory.get_hosts(), key=lambda host: places[host.name])
 
     def _group(self, group: Any) -> Group:
         children = [str(child.name) for child in group.child_groups]

@@ -62,7 +62,7 @@ def inventory_of(name: str | None, inventories: Mapping[str, Inventory | str]) -
     try:
         return InventoryView(found)
     except InventoryError as error:
-        raise TargetingError(Reason.INVALID_SPEC, f"the Inventory {name}: {error}") from None
+        raise TargetingError(Reason.INVALID_SPEC, f"the Inventory {name}: {error}", may_heal=True) from None
 
 
 def hosts_again(rerun_of: RerunOf, listed: tuple[str, ...], origin: Origin | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rollcall.names import HostState, Reason
+from rollcall.playbook import NOTHING_FOR_IT
 from rollcall.resources.host import Host
 from rollcall.resources.jobslice import HostResult, JobSliceStatus
 from rollcall.resources.jobtemplate import JobTemplate
@@ -36,4 +37,6 @@ def is_news(host: Host, moment: datetime) -> bool:
 
 
 def _was_there(result: HostResult) -> bool:
-    return result.state == HostState.SUCCEEDED or result.reason in _PROOFS
+    if result.state == HostState.SUCCEEDED:
+        return result.message != NOTHING_FOR_IT
+    return result.reason in _PROOFS

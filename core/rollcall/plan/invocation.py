@@ -12,15 +12,15 @@ from datetime import datetime
 from rollcall.names import ConditionType, Reason
 from rollcall.plan.choosing import inventory_name
 from rollcall.plan.conditions import conclude, unless_same
-from rollcall.plan.holding import chooses_at_start, hold_back, latest_choice, may_choose_since
+from rollcall.plan.holding import chooses_at_start, held_by, hold_back, latest_choice, may_choose_since, turn
 from rollcall.plan.observed import Note, Observed, Plan
 from rollcall.plan.playbooks import provider_of
-from rollcall.plan.resolution import Problem, Resolution, examine
+from rollcall.plan.resolution import Problem, Resolution, examine, survey
 from rollcall.plan.rolling import roll_out
 from rollcall.plan.rollout import deal
 from rollcall.plan.starting import TEMPLATE
 from rollcall.plan.stopping import stop_all
-from rollcall.plan.waiting import with_waiting
+from rollcall.plan.waiting import turned, with_waiting
 from rollcall.resources.jobinvocation import HostCounts, InvocationState, JobInvocation
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.resources.meta import ConditionStatus
@@ -67,10 +67,9 @@ def _begin(observed: Observed, now: datetime) -> Plan:
     if observed.slices:
         # A dealing that was cut short. Hosts may have changed since: none of it is kept.
         return Plan(discard_slices=True, again_at=now)
-    found = examine(observed, now)
-    at_start = chooses_at_start(observed.invocation)
+    found = examine(observed, now) if held_by(observed, now) is None else survey(observed, now)
     cancelled = stop_all(observed.invocation, output_exceeded=False, now=now) is not None
-    if cancelled and (at_start or isinstance(found, Problem)):
+    if cancelled and (chooses_at_start(observed.invocation) or isinstance(found, Problem)):
         return _cancel(observed.invocation, now)
     if (plan := hold_back(observed, found, now)) is not None:
         return plan
@@ -80,9 +79,7 @@ def _begin(observed: Observed, now: datetime) -> Plan:
         case Resolution(lacks=Problem() as problem) if now < _patience_ends(observed, now):
             return _reject(observed, problem, now)
         case Resolution() as resolution:
-            plan = _deal(observed, resolution, now)
-            # Nobody else's turn comes between the choice and the start.
-            return replace(plan, held=frozenset({TEMPLATE})) if at_start and not plan.done else plan
+            return _deal(observed, resolution, now)
 
 
 def _clear(observed: Observed, now: datetime) -> Plan:
@@ -135,6 +132,8 @@ def _reject(observed: Observed, problem: Problem, now: datetime) -> Plan:
         again_at=min(deadline, now + observed.timing.progress, latest_choice(invocation) or deadline)
         if waiting
         else None,
+        # Those who come later have their turn when this one's patience has ended: else it would begin anew each time.
+        held=turn(observed, now) if waiting else frozenset(),
         done=not waiting,
     )
 
@@ -174,8 +173,10 @@ def _deal(observed: Observed, resolution: Resolution, now: datetime) -> Plan:
     message = f"{total} hosts in {len(slices)} slices" if total else "the targeting selects no host"
     status = conclude(status, invocation, now, (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, message))
     if total:
-        notes = (Note(Reason.HOSTS_RESOLVED, message), *_changes(observed, resolution))
-        return Plan(create_slices=slices, status=status, notes=notes, again_at=now)
+        waits = (Note(Reason(c.reason), c.message) for c in turned(status, invocation.status))
+        notes = (Note(Reason.HOSTS_RESOLVED, message), *_changes(observed, resolution), *waits)
+        # Nobody else's turn comes between the choice and the start.
+        return Plan(create_slices=slices, status=status, notes=notes, held=turn(observed, now), again_at=now)
     targeting = invocation.spec.targeting
     failed = targeting is not None and targeting.when_empty == WhenEmpty.FAIL
     end = ConditionType.FAILED if failed else ConditionType.COMPLETE

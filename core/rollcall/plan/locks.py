@@ -4,7 +4,8 @@ A lock is no object in the cluster. What an invocation has follows from its slic
 anew; so nothing has to be released, and no lock outlives its holder, whatever dies. A lock is shared or exclusive: one
 that is exclusive has no holder beside it. Who waits is served in the order of arrival, which is the order of creation;
 somebody who arrived later does not slip in, also not where there would be room. An older invocation never waits for a
-younger one that waits itself, so nobody waits in a circle.
+younger one that waits itself, and who has a lock does not wait for somebody who waits for it, so nobody waits in a
+circle.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -59,6 +60,8 @@ class _Queue:
         for holder, alone in self.holders.items():
             if holder != claimant and (alone or exclusive):
                 return holder
+        if claimant in self.holders:
+            return None
         waiting = (other for other, alone in self.waiters.items() if other < claimant and (alone or exclusive))
         return min(waiting, default=None)
 

@@ -249,7 +249,10 @@ class _Bench:
             raise _UnusableError(Reason.HOST_UNSCHEDULABLE, unschedulable(name))
         if (problem := variables_problem(host)) is not None:
             raise InputError(f"Host {name}: {problem}")
-        host = self._inventory.of(host) if self._inventory else host
+        if self._inventory:
+            if (problem := self._inventory.problem(host)) is not None:
+                raise InputError(f"Host {name}: {problem}")
+            host = self._inventory.of(host)
         task = self._task
         in_pod = task.template.in_pod
         login = Credentials() if in_pod else self._login(host)

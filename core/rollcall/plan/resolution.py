@@ -1,7 +1,7 @@
 """The first decision about an invocation: can it be carried out, and on which hosts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rollcall.inputs import InputError, bind_inputs, listed
@@ -78,6 +78,18 @@ def chosen_template(invocation: JobInvocation, templates: Mapping[str, JobTempla
 
 def examine(observed: Observed, now: datetime) -> Resolution | Problem:
     """The hosts of the invocation, or the first problem that stands in the way."""
+    found = survey(observed, now)
+    if isinstance(found, Problem) or (isinstance(observed.template, JobTemplate) and observed.template.in_pod):
+        return found
+    hosts = _known(observed, found.hosts)
+    if (problem := _credentials_problem(observed, hosts)) is not None:
+        return problem
+    lacks = missing(hosts, observed.hosts, observed.secrets)
+    return replace(found, lacks=Problem(lacks.reason, lacks.message, may_heal=True) if lacks else None)
+
+
+def survey(observed: Observed, now: datetime) -> Resolution | Problem:
+    """As `examine`, but whether the hosts can be logged in to is left open."""
     invocation = observed.invocation
     template = observed.template
     if not isinstance(template, JobTemplate):
@@ -109,15 +121,12 @@ def examine(observed: Observed, now: datetime) -> Resolution | Problem:
     except RenderError as error:
         return Problem(Reason.TEMPLATE_ERROR, str(error))
     metadata = template.metadata
-    lacks = None if template.in_pod else missing(hosts, observed.hosts, observed.secrets)
-    problem = None if template.in_pod else _credentials_problem(observed, hosts)
-    return problem or Resolution(
+    return Resolution(
         names,
         describe(template, inputs, invocation.spec.description_format, unseen),
         TemplateRecord(name=metadata.name, uid=metadata.uid, generation=metadata.generation),
-        Problem(lacks.reason, lacks.message, may_heal=True) if lacks else None,
-        most_hosts_per_slice(template, chosen),
-        inventory,
+        most_per_slice=most_hosts_per_slice(template, chosen),
+        inventory=inventory,
     )
 
 
@@ -175,6 +184,11 @@ def _credentials_problem(observed: Observed, hosts: tuple[Host, ...]) -> Problem
 def _known(observed: Observed, names: Iterable[str]) -> tuple[Host, ...]:
     """The hosts of these names that exist."""
     return tuple(observed.hosts[name] for name in names if name in observed.hosts)
+
+
+def shared_secrets(observed: Observed) -> frozenset[str]:
+    """The Secrets that `survey` wants to know the keys of: those that are the same for all hosts."""
+    return frozenset((*invocation_secrets(observed.invocation), *template_secrets(observed.template)))
 
 
 def needed_secrets(observed: Observed, now: datetime) -> frozenset[str]:

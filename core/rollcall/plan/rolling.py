@@ -9,6 +9,7 @@ from rollcall.plan.conditions import unless_same
 from rollcall.plan.counting import Tally, View, host_counts, to_try_again
 from rollcall.plan.ending import closing_note, finished_status
 from rollcall.plan.halting import NONE, Halt, halt_all, halt_some
+from rollcall.plan.holding import turn
 from rollcall.plan.observed import Note, Observed, Plan
 from rollcall.plan.pods import STRANDED_AFTER, Phase, Pod, Trouble
 from rollcall.plan.results import final_status, never_started, progress_status, waiting_trouble
@@ -289,7 +290,9 @@ class _RollOut:
         working = {view.name for view in self.begun_views if not view.done}
         slices, pods = self.observed.slices, self.observed.pods.values()
         working |= {pod.slice for pod in pods if pod.slice not in slices and not pod.over(self.now)}
-        return frozenset(working | {TEMPLATE} if working or self._ever_begun else working)
+        if working or self._ever_begun:
+            return frozenset(working | {TEMPLATE})
+        return turn(self.observed, self.now)
 
     # ---- the invocation ----------------------------------------------------------------------------------------
 

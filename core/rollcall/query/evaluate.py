@@ -28,7 +28,7 @@ from rollcall.query.ast import (
     either,
 )
 from rollcall.query.index import NO_ROWS, Bits, Index
-from rollcall.query.predicates import Predicate, Present
+from rollcall.query.predicates import Glob, Predicate, Present
 
 
 class OutOfRangeError(ValueError):
@@ -64,7 +64,7 @@ def rows(query: Query, index: Index) -> Bits:
                 found |= rows(part, index)
             return found
         case SomeEntry(path, part):
-            return rows(_spelled_out(path, part, index), index)
+            return rows(spelled_out(path, part, index), index)
         case SomeItem(path, part):
             items, owners = index.items(path)
             return index.bits({owners[name] for name in items.names(rows(_of_item(part), items))})
@@ -78,6 +78,8 @@ def rows(query: Query, index: Index) -> Bits:
 
 def known_groups(predicate: Predicate, index: Index) -> bool:
     """Whether there is a group whose name the predicate accepts, also one that no row is in."""
+    if isinstance(predicate, Glob) and predicate.plain:
+        return predicate.pattern in index.groups or index.having(GROUPS, predicate) != NO_ROWS
     return any(map(predicate.accepts, index.groups)) or any(map(predicate.accepts, index.values(GROUPS)))
 
 
@@ -95,8 +97,8 @@ def _at(found: Bits, index: Index, place: int) -> Bits:
     return index.bits(names[place : place + 1] if place != -1 else names[-1:])
 
 
-def _spelled_out(path: Path, part: Query, index: Index) -> Query:
-    """The same without entries: for each name that an entry has in any row, what the part says of that entry."""
+def spelled_out(path: Path, part: Query, index: Index) -> Query:
+    """A `SomeEntry` of these without entries: for each name that one has in any row, what the part says of it."""
     names = sorted(index.values((*path, EACH_NAME)))
     return either(*(_of_entry(part, (*path, name), name) for name in names))
 

@@ -49,6 +49,10 @@ class HostRow(Mapping[str, Any]):
             return list(self._groups)
         return _FIELDS[name](self._host)
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of that name; the default for a name that no host has."""
+        return self[name] if name in _FIELDS else default
+
     def __contains__(self, name: object) -> bool:
         return name in _FIELDS
 

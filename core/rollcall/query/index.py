@@ -1,10 +1,11 @@
 """Rows, by what is in them: for each path that a query has asked about, which rows have which value.
 
 A row has a slot, and a set of rows is an integer with a bit for each: union and intersection of ten thousand rows are
-one machine operation each. What rows have at a path is collected when first asked for, and kept up to date from then
-on. A test looks at each *distinct* value once, however many rows have it, and equality at none.
+one machine operation each. What rows have at a path is collected when first asked for, and kept up to date while it is
+asked for again. A test looks at each *distinct* value once, however many rows have it, and equality at none.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final
@@ -16,6 +17,11 @@ Row = Mapping[str, Any]
 Bits = int
 """A set of rows, as the slots in it."""
 NO_ROWS: Final[Bits] = 0
+MOST_COLUMNS: Final = 64
+"""Of how many paths it is remembered what rows have there. One that was not asked for the longest time is forgotten."""
+_NOTHING: Final[dict[Any, Any]] = {}
+_FEW: Final = 128
+"""Up to how many rows with one value are kept one by one."""
 
 
 def values_at(row: Row, path: Path) -> Iterator[Any]:
@@ -58,60 +64,129 @@ class _Column:
 
     def __init__(self, path: Path, rows: Iterable[tuple[int, Row]]) -> None:
         self._path = path
+        self._simple = all(isinstance(step, str) for step in path)
+        """Whether a row has one value at most."""
+        self._slots: dict[Any, int | array[int]] = {}
+        """The slots with each value that few rows have, by the value's key: most values of some paths are unique."""
+        self._masks: dict[Any, Bits] = {}
+        """The slots with each other value."""
         self._values: dict[Any, Any] = {}
-        self._slots: dict[Any, int | set[int]] = {}
-        """A set only for a value that several rows have: most values of some paths are unique."""
-        self._arrays: dict[Any, Any] = {}
+        """The values that are not their own keys."""
+        self._arrays: dict[Any, list[Any]] = {}
+        self._holding: dict[Any, list[Any]] | None = None
+        """The keys of the arrays with each item; None until somebody asks."""
         for slot, row in rows:
             self.add(slot, row)
 
     def add(self, slot: int, row: Row) -> None:
-        for value in values_at(row, self._path):
-            name = key(value)
+        for name, value in self._found(row).items():
+            if name in self._masks:
+                self._masks[name] |= 1 << slot
+                continue
             known = self._slots.get(name)
             if known is None:
-                self._values[name], self._slots[name] = value, slot
-                if isinstance(value, list):
-                    self._arrays[name] = value
-            elif isinstance(known, set):
-                known.add(slot)
-            elif known != slot:
-                self._slots[name] = {known, slot}
+                self._begin(name, value)
+                self._slots[name] = slot
+            elif isinstance(known, int):
+                self._slots[name] = array("L", (known, slot))
+            elif len(known) < _FEW:
+                known.append(slot)
+            else:
+                self._masks[name] = bits_of((*known, slot), max(*known, slot) + 1)
+                del self._slots[name]
 
     def remove(self, slot: int, row: Row) -> None:
-        # A row may have a value twice.
-        for name in {key(value) for value in values_at(row, self._path)}:
+        for name in self._found(row):
+            if name in self._masks:
+                self._masks[name] &= ~(1 << slot)
+                if not self._masks[name]:
+                    del self._masks[name]
+                    self._end(name)
+                continue
             known = self._slots[name]
-            if isinstance(known, set) and len(known) > 1:
-                known.discard(slot)
+            if isinstance(known, int) or len(known) == 1:
+                del self._slots[name]
+                self._end(name)
             else:
-                del self._values[name], self._slots[name]
-                self._arrays.pop(name, None)
+                known.remove(slot)
+
+    def replace(self, slot: int, before: Row, row: Row) -> None:
+        old, new = self._found(before), self._found(row)
+        # 1 and 1.0 have one key, and another text.
+        if old.keys() != new.keys() or any(type(old[name]) is not type(new[name]) for name in old):
+            self.remove(slot, before)
+            self.add(slot, row)
 
     def values(self) -> Iterable[Any]:
-        return self._values.values()
+        return (self._values.get(name, name) for name in chain(self._slots, self._masks))
 
     def having(self, value: Any) -> Iterable[int]:
         """The slots of rows with this value."""
-        found = self._slots.get(key(value), ())
-        return found if isinstance(found, set | tuple) else (found,)
+        name = key(value)
+        if name in self._masks:
+            return slots_of(self._masks[name])
+        found = self._slots.get(name, ())
+        return (found,) if isinstance(found, int) else found
 
-    def slots(self, predicate: Predicate) -> Iterator[int]:
+    def rows(self, predicate: Predicate, capacity: int) -> Bits:
+        """The rows with a value that the predicate accepts."""
         names: Iterable[Any]
         if isinstance(predicate, Glob) and predicate.plain:
             names = (predicate.pattern,)
         elif isinstance(predicate, Equals):
-            arrays = (name for name, value in self._arrays.items() if predicate.accepts(value))
-            names = chain(predicate.keys, arrays)
+            names = chain(predicate.keys, *(self._arrays_with(item) for item in predicate.keys))
         else:
-            accepts = predicate.accepts
-            names = [name for name, value in self._values.items() if accepts(value)]
+            names = self._accepted(predicate.accepts)
+        masks, few = NO_ROWS, []
         for name in names:
             found = self._slots.get(name)
-            if isinstance(found, set):
-                yield from found
+            if isinstance(found, int):
+                few.append(found)
             elif found is not None:
-                yield found
+                few.extend(found)
+            else:
+                masks |= self._masks.get(name, NO_ROWS)
+        return masks | bits_of(few, capacity) if few else masks
+
+    def _accepted(self, accepts: Callable[[Any], bool]) -> Iterator[Any]:
+        value_of = self._values.get
+        return (name for name in chain(self._slots, self._masks) if accepts(value_of(name, name)))
+
+    def _arrays_with(self, item: Any) -> Iterable[Any]:
+        if not self._arrays:
+            return ()
+        if self._holding is None:
+            self._holding = {}
+            for name, value in self._arrays.items():
+                for held in {key(part) for part in value}:
+                    self._holding.setdefault(held, []).append(name)
+        return self._holding.get(item, ())
+
+    def _begin(self, name: Any, value: Any) -> None:
+        """Learn of the first row with the value."""
+        if isinstance(value, bool | list | dict):
+            self._values[name] = value
+        if isinstance(value, list):
+            self._arrays[name], self._holding = value, None
+
+    def _end(self, name: Any) -> None:
+        """No row has the value any more."""
+        self._values.pop(name, None)
+        if self._arrays.pop(name, None) is not None:
+            self._holding = None
+
+    def _found(self, row: Row) -> dict[Any, Any]:
+        """What the row has, by its keys."""
+        if not self._simple:
+            return {key(value): value for value in values_at(row, self._path)}
+        value: Any = row
+        for step in self._path:
+            if type(value) is not dict and not isinstance(value, Mapping):
+                return _NOTHING
+            value = value.get(step)
+        if value is None:
+            return _NOTHING
+        return {value if type(value) is str else key(value): value}
 
 
 def _rank(value: Any) -> tuple[int, str | int | float] | None:
@@ -160,11 +235,12 @@ class Index:
             slot = self._slots[name] = self._new_slot(name)
             self._ordered = None
             self._all |= 1 << slot
+            for column in self._columns.values():
+                column.add(slot, row)
         else:
-            self._forget(slot)
+            for column in self._columns.values():
+                column.replace(slot, self._held(slot), row)
         self._rows[slot] = row
-        for column in self._columns.values():
-            column.add(slot, row)
 
     def remove(self, name: str) -> None:
         """Let go of a row, if it is there."""
@@ -172,7 +248,8 @@ class Index:
         if slot is not None:
             self._items.clear()
             self._ordered = None
-            self._forget(slot)
+            for column in self._columns.values():
+                column.remove(slot, self._held(slot))
             self._rows[slot] = None
             self._all &= ~(1 << slot)
             self._free.append(slot)
@@ -189,7 +266,7 @@ class Index:
 
     def having(self, path: Path, predicate: Predicate) -> Bits:
         """The rows with a value at the path that the predicate accepts."""
-        return bits_of(self._column(path).slots(predicate), len(self._rows))
+        return self._column(path).rows(predicate, len(self._rows))
 
     def values(self, path: Path) -> Iterable[Any]:
         """The distinct values at the path."""
@@ -243,15 +320,16 @@ class Index:
         self._names.append(name)
         return len(self._rows) - 1
 
-    def _forget(self, slot: int) -> None:
+    def _held(self, slot: int) -> Row:
         row = self._rows[slot]
         assert row is not None, "a slot in use has a row"
-        for column in self._columns.values():
-            column.remove(slot, row)
+        return row
 
     def _column(self, path: Path) -> _Column:
-        column = self._columns.get(path)
+        column = self._columns.pop(path, None)
         if column is None:
-            rows = ((slot, row) for slot, row in enumerate(self._rows) if row is not None)
-            column = self._columns[path] = _Column(path, rows)
+            column = _Column(path, ((slot, row) for slot, row in enumerate(self._rows) if row is not None))
+            if len(self._columns) >= MOST_COLUMNS:
+                del self._columns[next(iter(self._columns))]
+        self._columns[path] = column
         return column

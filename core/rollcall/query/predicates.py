@@ -146,7 +146,8 @@ class Glob:
     pattern: str
 
     def __post_init__(self) -> None:
-        _ = self.accepts
+        if not self.plain:
+            _ = self.accepts
 
     @property
     def plain(self) -> bool:
@@ -156,6 +157,8 @@ class Glob:
     @cached_property
     def accepts(self) -> Accepts:
         """Says whether a value is what is asked for."""
+        if self.plain:
+            return lambda value: isinstance(value, str) and value == self.pattern
         try:
             # Python's translation of shell patterns does not try again what it has found.
             matches = re.compile(fnmatch.translate(self.pattern)).match

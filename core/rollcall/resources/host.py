@@ -4,7 +4,7 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from rollcall.resources.meta import Condition, ConfigMapKeyReference, LocalReference, Model, Resource, Time
 from rollcall.work import HostKeyPolicy
@@ -12,8 +12,35 @@ from rollcall.work import HostKeyPolicy
 DEFAULT_PORT = 22
 MAX_FACTS_BYTES: Final = 32_768
 MAX_VARIABLES_BYTES: Final = 32_768
+MAX_JSON_DEPTH: Final = 64
+"""How deep facts and variables may be nested: what reads and compares them calls itself for each level."""
 GROUP_NAME: Final = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 GroupName = Annotated[str, Field(min_length=1, max_length=253, pattern=GROUP_NAME)]
+
+
+def check_depth(value: Any) -> Any:
+    """The JSON value as it is. Raises ValueError for one that is nested deeper than facts and variables may be."""
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH):
+        level = [
+            part
+            for inner in level
+            if isinstance(inner, dict | list)
+            for part in (inner.values() if isinstance(inner, dict) else inner)
+        ]
+        if not level:
+            return value
+    if any(isinstance(inner, dict | list) for inner in level):
+        raise ValueError(f"is nested more than {MAX_JSON_DEPTH} levels deep")
+    return value
+
+
+JsonObject = Annotated[
+    dict[str, Any],
+    BeforeValidator(check_depth),
+    Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
+]
+"""Any JSON object that is not nested too deep to be worked with."""
 
 
 class Exclusive(StrEnum):
@@ -79,11 +106,11 @@ class HostSpec(Model):
     """The organization that the machine belongs to, for queries."""
     location: Annotated[str, Field(max_length=253)] | None = None
     """The place where the machine is, for queries."""
-    facts: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = {}
+    facts: JsonObject = {}
     """What is known about the machine: any JSON object, at most 32 KiB. A script reads `{{ host.facts.os.family }}`."""
     facts_from: FactsSource | None = None
     """More facts. Where one has the name of one in `facts`, the latter counts. All together have at most 32 KiB."""
-    variables: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = {}
+    variables: JsonObject = {}
     """Settings of the machine, by name: any JSON values, at most 32 KiB. A script reads
     `{{ host.variables.http_port }}`."""
     groups: Annotated[

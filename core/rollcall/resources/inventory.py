@@ -1,10 +1,10 @@
 """`Inventory`: a named set of hosts, with what they have in common."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
-from rollcall.resources.host import GroupName
+from rollcall.resources.host import GroupName, JsonObject
 from rollcall.resources.meta import Condition, LabelSelector, Model, Resource, rule
 from rollcall.resources.targeting import HostNames, Query
 
@@ -14,7 +14,6 @@ _ONE_SOURCE: Final = rule(
     "[has(self.hosts), has(self.selector), has(self.query)].filter(given, given).size() == 1",
     "give exactly one of hosts, selector and query",
 )
-_ANY_VALUES: Final[dict[str, Any]] = {"x-kubernetes-preserve-unknown-fields": True}
 
 
 class InventoryGroup(Model):
@@ -24,7 +23,7 @@ class InventoryGroup(Model):
         tuple[GroupName, ...], Field(max_length=MAX_GROUPS, json_schema_extra={"x-kubernetes-list-type": "set"})
     ] = ()
     """The groups whose hosts belong to this one too: names that Hosts have in `spec.groups`, or other groups here."""
-    variables: Annotated[dict[str, Any], Field(json_schema_extra=_ANY_VALUES)] = {}
+    variables: JsonObject = {}
     """Settings of the hosts in this group, by name, any JSON values."""
 
 
@@ -37,11 +36,12 @@ class InventorySpec(Model):
     """Selects Host objects in the same namespace by their labels. An empty selector selects all."""
     query: Query = None
     """Selects Host objects in the same namespace by what is known of them. Groups mean those below too."""
-    variables: Annotated[dict[str, Any], Field(json_schema_extra=_ANY_VALUES)] = {}
+    variables: JsonObject = {}
     """Settings of all hosts, by name, any JSON values. A group's come before these, and a Host's own before all."""
     groups: Annotated[dict[str, InventoryGroup], Field(max_length=MAX_GROUPS)] = {}
     """Groups over those that Hosts name in `spec.groups`, by name. Where a host has a variable from several groups, the
-    one that lies deeper in the tree counts, and of two that lie equally deep the later by name."""
+    one that lies deeper in the tree counts, and of two that lie equally deep the one with the higher
+    `ansible_group_priority` (1 when absent), then the later by name. What one host has from here is at most 64 KiB."""
 
 
 class InventoryStatus(Model):

@@ -63,7 +63,8 @@ class HostQuery(Model):
     `Ansible`: a host pattern, as in `web:&prod:!web3`. `PQL`: the Puppet Query Language, as in
     `inventory { facts.os.family = "Debian" }`."""
     text: Annotated[str, Field(min_length=1, max_length=MAX_LENGTH)]
-    """The query. Hosts come in the order that it asks for, else in that of their names."""
+    """The query. Hosts come in the order that it asks for, else in that of their names. It may ask about 32 different
+    fields and facts, and have 64 tests other than equality; values to be equal to are not counted."""
 
 
 Query = Annotated[HostQuery | None, Field(json_schema_extra=_NOT_BLANK)]

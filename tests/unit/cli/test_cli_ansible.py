@@ -1,10 +1,12 @@
 """`rollcall import ansible`, case by case."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from unit.cli.program import Said, of_kind, rollcall
+from unit.cli.program import BIN, Said, of_kind, rollcall
 
 
 def imported(folder: Path, text: str, *arguments: str, code: int = 0, name: str = "small.ini") -> Said:
@@ -38,6 +40,23 @@ def test_options_say_what_the_inventory_does_not(tmp_path: Path) -> None:
     assert inventory["metadata"] == {"name": "fleet", "namespace": "prod", "labels": labels}
     assert inventory["spec"] == {"selector": {"matchLabels": {"rollcall.dev/inventory": "fleet"}}}
     assert said.err == "2 Hosts and the Inventory fleet with 0 groups\n"
+
+
+def test_every_process_writes_the_same(tmp_path: Path) -> None:
+    groups = "".join(
+        f"[g{number}]\nh{number}-[0:3]\n[all_of_{number % 3}:children]\ng{number}\n" for number in range(12)
+    )
+    (tmp_path / "fleet.ini").write_text(groups)
+    said = {
+        subprocess.run(
+            [BIN / "rollcall", "import", "ansible", tmp_path / "fleet.ini"],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in range(4)
+    }
+    assert len(said) == 1
 
 
 def test_a_limit_leaves_hosts_and_those_on_the_way_to_them(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 
 from rollcall.names import ConditionType
 from rollcall.outputs import Exit
+from rollcall.plan.holding import secrets_to_read
 from rollcall.plan.invocation import reconcile
 from rollcall.plan.locks import Claimant, Locks
 from rollcall.plan.observed import Observed, Plan, Refusal, Timing
 from rollcall.plan.pods import HURRIED_GRACE_SECONDS
 from rollcall.plan.prepare import Prepared, prepare
-from rollcall.plan.resolution import needed_secrets
 from rollcall.plan.results import with_failures
 from rollcall.plan.slices import Slices
 from rollcall.plan.starting import TEMPLATE, locks_for
@@ -109,7 +109,7 @@ class Operator:
             progress_written=self.progress_written.get(name),
         )
         keys = None if cluster.secret is None else frozenset(cluster.secret)
-        return replace(observed, secrets=dict.fromkeys(needed_secrets(observed, cluster.now), keys))
+        return replace(observed, secrets=dict.fromkeys(secrets_to_read(observed, cluster.now), keys))
 
     def nudge(self, name: str) -> None:
         """Something has happened to the invocation."""

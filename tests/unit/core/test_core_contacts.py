@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from rollcall.plan.contacts import contacts, is_news
+from rollcall.playbook import NOTHING_FOR_IT
 from rollcall.resources.host import Host
 from unit.core.objects import NOW, after, host, slice_, template
 
@@ -15,6 +16,7 @@ END = "2026-03-01T12:00:05Z"
     ("result", "there"),
     [
         ({"state": "Succeeded", "exitCode": 0}, True),
+        ({"state": "Succeeded", "exitCode": 0, "message": NOTHING_FOR_IT}, False),
         ({"state": "Failed", "reason": "ExitCode", "exitCode": 3}, True),
         ({"state": "Failed", "reason": "Timeout"}, True),
         ({"state": "Failed", "reason": "PrivilegeEscalationFailed"}, True),

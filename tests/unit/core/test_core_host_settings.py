@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollcall.hostfacts import with_facts
+from rollcall.hostfacts import FactsMap, with_facts
 from rollcall.names import Reason
 from rollcall.plan.hosts import examine_host
 from rollcall.plan.invocation import reconcile
@@ -91,6 +91,16 @@ def test_too_many_variables_of_its_own_fail_a_host_and_those_of_the_inventory_ar
     assert found.failures["a"].message == "Host a: spec.variables has 33008 bytes as JSON, more than 32768"
 
 
+def test_too_many_variables_of_the_inventory_fail_only_those_hosts_that_have_them() -> None:
+    groups = {f"g{number}": {"variables": {f"x{number}": "y" * 30_000}} for number in range(3)}
+    document = {"metadata": {"name": "shop", "namespace": "fleet"}, "spec": {"selector": {}, "groups": groups}}
+    large = Inventory.model_validate(document)
+    found = prepared(template("true"), host("a", groups=list(groups)), host("b", groups=["g1"]), inventory=large)
+    assert found.work is not None
+    assert found.failures.keys() == {"a"}
+    assert found.failures["a"].message.startswith("Host a: the Inventory shop gives it variables of 90025 bytes")
+
+
 def test_what_looks_like_a_template_in_a_variable_is_text() -> None:
     text = "{{ inputs.x }}$(reboot)'; rm -rf /"
     made = scripts(prepared(template("echo {{ host.variables.x }}"), host("a", variables={"x": text})))
@@ -129,7 +139,7 @@ FROM = {"configMapKeyRef": {"name": "facts", "key": "a"}}
 
 def test_own_facts_are_laid_over_those_of_the_config_map() -> None:
     declared = host("a", factsFrom=FROM, facts={"os": {"family": "Suse"}})
-    found, problem = with_facts(declared, {"a": '{"os": {"name": "Debian"}, "cpus": 4}'})
+    found, problem = with_facts(declared, FactsMap({"a": '{"os": {"name": "Debian"}, "cpus": 4}'}))
     assert (found.spec.facts, problem) == ({"os": {"family": "Suse"}, "cpus": 4}, None)
 
 
@@ -141,13 +151,16 @@ def test_own_facts_are_laid_over_those_of_the_config_map() -> None:
         ({"a": "{"}, "the key a of the ConfigMap facts is not JSON: "),
         ({"a": '{"x": NaN}'}, "the key a of the ConfigMap facts is not JSON: NaN is no number in JSON"),
         ({"a": "[" * 20_000}, "the key a of the ConfigMap facts is not JSON: "),
+        ({"a": '{"x": 1e999}'}, "the key a of the ConfigMap facts is not JSON: Out of range float values"),
+        ({"a": '{"x": "\\ud800"}'}, "the key a of the ConfigMap facts is not JSON: 'utf-8' codec can't encode"),
+        ({"a": '{"x":' * 65 + "0" + "}" * 65}, "the key a of the ConfigMap facts is nested more than 64 levels deep"),
         ({"a": "[]"}, "the key a of the ConfigMap facts is no JSON object"),
         ({"a": "{}" + " " * 70_000}, "the key a of the ConfigMap facts has 70002 bytes, more than facts can have"),
     ],
 )
 def test_facts_that_cannot_be_read_leave_the_host_its_own(data: dict[str, str] | None, said: str) -> None:
     declared = host("a", factsFrom=FROM, facts={"x": 1})
-    found, problem = with_facts(declared, data)
+    found, problem = with_facts(declared, None if data is None else FactsMap(data))
     assert found == declared
     assert problem is not None
     assert problem.startswith(f"spec.factsFrom: {said}")
@@ -155,6 +168,6 @@ def test_facts_that_cannot_be_read_leave_the_host_its_own(data: dict[str, str] |
 
 def test_facts_are_measured_together() -> None:
     declared = host("a", factsFrom=FROM, facts={"x": "y" * 20_000})
-    found, problem = with_facts(declared, {"a": '{"z": "%s"}' % ("y" * 20_000)})
+    found, problem = with_facts(declared, FactsMap({"a": '{"z": "%s"}' % ("y" * 20_000)}))
     assert problem is None
     assert examine_host(found) == "spec.factsFrom and spec.facts have 40015 bytes as JSON, more than 32768"

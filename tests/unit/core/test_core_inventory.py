@@ -5,6 +5,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from ansible.inventory.data import InventoryData
+from ansible.inventory.helpers import get_group_vars
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,6 +78,10 @@ def test_a_host_has_the_groups_above_its_own() -> None:
     [
         ({"a": group("a")}, "a -> a"),
         ({"a": group("b"), "b": group("c"), "c": group("a")}, "a -> b -> c -> a"),
+        (
+            {f"g{number:03}": group(f"g{(number + 1) % 150:03}") for number in range(150)},
+            "g000 -> g001 -> g002 -> g003 -> g004 -> 145 more -> g000",
+        ),
         ({"top": group("x"), "x": group("y"), "y": group("x"), "z": group("y", "below")}, "x -> y -> x"),
     ],
 )
@@ -96,6 +102,59 @@ def test_a_thousand_groups_below_each_other_are_no_trouble() -> None:
     view = InventoryView(inventory(groups=groups))
     assert view.variables(host("a", groups=["g999"]))["x"] == 998
     assert time.perf_counter() - began < 1
+
+
+@pytest.mark.parametrize("value", ["high", 1.5, True, None, "1" * 20])
+def test_a_priority_that_is_no_whole_number_is_refused(value: Any) -> None:
+    with pytest.raises(InventoryError, match=r"^spec.groups.web.variables.ansible_group_priority is no whole number"):
+        Groups(inventory(groups={"web": group(ansible_group_priority=value)}).spec.groups)
+
+
+def test_all_is_below_no_group() -> None:
+    with pytest.raises(InventoryError, match=r"^spec.groups.web.children: all is above all groups, and below none"):
+        Groups(inventory(groups={"web": group("all")}).spec.groups)
+
+
+def test_what_an_inventory_gives_to_one_host_has_a_bound() -> None:
+    groups = {f"g{number}": group(**{f"x{number}": "y" * 30_000}) for number in range(3)}
+    view = InventoryView(inventory(groups=groups))
+    assert view.problem(host("a", groups=["g0", "g1"])) is None
+    said = view.problem(host("a", groups=list(groups))) or ""
+    assert said.startswith("the Inventory inv gives it variables of 90025 bytes as JSON, more than 65536; take some")
+
+
+ANSIBLE = st.permutations(["all", "c", "a", "d", "b", "ungrouped"])
+"""Names of groups, in an order in which each may have only those after it below it."""
+
+
+@given(
+    ANSIBLE,
+    st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5))),
+    st.dictionaries(st.sampled_from("abcd"), st.integers(-2, 12) | st.just("7"), max_size=3),
+    st.sets(st.sampled_from(["all", "a", "b", "c", "d", "ungrouped"])),
+)
+def test_groups_come_in_the_order_in_which_ansible_has_them(
+    order: list[str], edges: set[tuple[int, int]], priorities: dict[str, Any], direct: set[str]
+) -> None:
+    order.sort(key=lambda name: name != "all")
+    below = {order[i]: [order[j] for k, j in edges if k == i < j and order[j] != "ungrouped"] for i in range(6)}
+    below["ungrouped"] = []
+    theirs, groups = InventoryData(), {}
+    for name in order:
+        theirs.add_group(name)
+    for name in order:
+        priority = {"ansible_group_priority": priorities[name]} if name in priorities else {}
+        groups[name] = group(*below[name], x=name, **{f"in_{name}": True}, **priority)
+        for key, value in groups[name]["variables"].items():
+            theirs.set_variable(name, key, value)
+        for child in below[name]:
+            theirs.add_child(name, child)
+    theirs.add_host("h")
+    for name in sorted(direct):
+        theirs.add_child(name, "h")
+    theirs.reconcile_inventory()
+    expected = get_group_vars(theirs.hosts["h"].get_groups())
+    assert InventoryView(inventory(groups=groups)).variables(host("h", groups=sorted(direct))) == expected
 
 
 NAMES = st.sampled_from([f"g{number}" for number in range(8)])

@@ -154,6 +154,12 @@ def test_who_came_earlier_does_not_wait_for_who_waits() -> None:
     assert locks.obstacle(OLD, {WEB0: True}) is None
 
 
+def test_who_has_a_lock_does_not_wait_for_who_waits_for_it() -> None:
+    locks = having((YOUNG, {WEB0: True}, NOTHING), (OLD, NOTHING, {WEB0: True}))
+    assert locks.obstacle(YOUNG, {WEB0: True}) is None
+    assert locks.obstacle(OLD, {WEB0: True}) == (WEB0, YOUNG)
+
+
 def test_of_two_that_came_in_the_same_second_the_name_decides() -> None:
     first, second = PEOPLE[0], PEOPLE[1]
     assert first.arrived == second.arrived

@@ -114,12 +114,13 @@ def test_hosts_without_work_are_left_out_of_what_selects_and_kept_where_they_are
     ("limit", "expected"),
     [
         (None, ["web2", "web1", "db1"]),
-        ("prod", ["db1", "web1", "web2"]),
-        ("site:!db", ["web1", "web2"]),
+        ("prod", ["web2", "web1", "db1"]),
+        ("site:!db", ["web2", "web1"]),
         ("prod:&web:!web1", ["web2"]),
         ("empty", []),
         ("other", []),
-        ("~web[0-9]", ["web1", "web2"]),
+        ("~web[0-9]", ["web2", "web1"]),
+        ("web[0]", ["web1"]),
     ],
 )
 def test_a_limit_knows_the_groups_of_the_inventory(limit: str | None, expected: list[str]) -> None:
@@ -159,16 +160,96 @@ def test_an_inventory_that_cannot_be_used_says_so_to_itself_and_to_the_job(
     assert (raised.value.reason, str(raised.value)[: len(said)]) == (reason, said)
     error = refusal({"inventoryRef": {"name": "inv"}}, fleet({"inv": inventory(**spec)}))
     assert (error.reason, str(error)) == (reason, f"the Inventory inv: {raised.value}")
+    assert error.may_heal, "an Inventory can be edited"
 
 
-def test_an_inventory_that_is_not_there_may_turn_up() -> None:
+def test_an_inventory_that_is_not_there_or_cannot_be_read_may_turn_up_or_change() -> None:
     error = refusal({"inventoryRef": {"name": "inv"}})
     assert (error.reason, error.may_heal) == (Reason.INVENTORY_NOT_FOUND, True)
     broken = refusal({"inventoryRef": {"name": "inv"}}, fleet({"inv": "spec: bad"}))
-    assert (broken.reason, broken.may_heal) == (Reason.INVALID_SPEC, False)
+    assert (broken.reason, broken.may_heal) == (Reason.INVALID_SPEC, True)
 
 
 def test_a_limit_that_cannot_be_read_says_where() -> None:
     error = refusal({"inventoryRef": {"name": "inv", "limit": "web["}}, fleet({"inv": inventory(selector={})}))
     assert (error.reason, error.may_heal) == (Reason.INVALID_QUERY, False)
     assert str(error).startswith("the limit cannot be read: a bracket is not closed: '[' at character 4")
+
+
+BLANKS = [" ", "\u00a0", "\u3000 ", ",", ":", ", ,", "!", "&,", " : !"]
+
+
+@pytest.mark.parametrize("text", BLANKS)
+def test_what_names_nothing_does_not_select_all(text: str) -> None:
+    for language in ("Ansible", "Foreman", "PQL"):
+        error = refusal(query(language, text))
+        assert (error.reason, error.may_heal) == (Reason.INVALID_QUERY, False)
+        assert str(error) == f"the {language} query cannot be read: it is blank at character 1: expected what to select"
+    limited = {"inventoryRef": {"name": "inv", "limit": text}}
+    assert str(refusal(limited, fleet({"inv": inventory(selector={})}))).startswith("the limit cannot be read: it is")
+
+
+@pytest.mark.parametrize("text", ["and", "()", "not", "() or name = web1", "not ()"])
+def test_a_search_without_a_condition_does_not_select_all(text: str) -> None:
+    assert "there is no condition, or none in a pair of parentheses" in str(refusal(query("Foreman", text)))
+
+
+MANY = [f"n{number}" for number in range(2_000)]
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("Ansible", ",".join([*MANY, "web1"])),
+        ("Ansible", f"{':'.join(MANY)}:web"),
+        ("Ansible", f"web1,!{',!'.join(MANY)}"),
+        ("Foreman", f"name ^ ({', '.join(MANY[:1500])}, web1)"),
+        ("Foreman", " or ".join(f"name = {name}" for name in ["web1", *MANY[:900]])),
+        ("Foreman", " and ".join(f"facts.os::family != {name}" for name in MANY[:400])),
+        ("PQL", "inventory { certname in [" + ", ".join(f'"{name}"' for name in [*MANY[:1500], "web1"]) + "] }"),
+        ("PQL", 'facts { name = "cpus" and value = 8 }'),
+    ],
+)
+def test_a_query_may_name_thousands(language: str, text: str) -> None:
+    assert "web1" in chosen(query(language, text))
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("Ansible", ",".join(f"*{k}x" for k in range(65)), "it has 65 tests other than equality, and may have 64"),
+        ("Ansible", ",".join(f"~.*{k}x" for k in range(65)), "65 tests other than equality"),
+        ("Ansible", ",".join(f"all[{k}]" for k in range(65)), "65 tests other than equality"),
+        ("Foreman", " or ".join(f"name ~ {k}x" for k in range(65)), "65 tests other than equality"),
+        (
+            "Foreman",
+            " or ".join(f"facts.p{k} = 1" for k in range(33)),
+            "33 different fields and facts, and may have 32",
+        ),
+        (
+            "PQL",
+            "facts { " + " or ".join(f'value = "{k}"' for k in range(80)) + " }",
+            "81 tests of the entries or items of one fact",
+        ),
+    ],
+)
+def test_a_query_that_would_take_too_long_says_what_it_has_too_much_of(language: str, text: str, said: str) -> None:
+    error = refusal(query(language, text))
+    assert (error.reason, error.may_heal) == (Reason.INVALID_QUERY, False)
+    assert str(error).startswith(f"the {language} query asks too much: ")
+    assert said in str(error)
+
+
+def test_a_query_about_any_fact_is_measured_by_the_facts_that_there_are() -> None:
+    asked = query("PQL", 'facts { value = "x" }')
+    for number in (128, 129):
+        known = Fleet({}, Index({"a": {"name": "a", "facts": {f"f{k}": "x" for k in range(number)}}}))
+        if number == 128:
+            assert chosen(asked, known) == ["a"]
+        else:
+            assert "it has 129 facts at once, and may have 128" in str(refusal(asked, known))
+
+
+def test_messages_are_no_longer_than_a_condition_can_hold() -> None:
+    assert len(str(refusal(query("PQL", 'inventory { name ~ "' + "(" * 16_000 + '" }')))) <= 32_768
+    assert len(str(TargetingError(Reason.INVALID_QUERY, "x" * 40_000))) == 32_768

@@ -1,7 +1,9 @@
 """The operator's Hosts: queries see each change at once, and facts come from ConfigMaps in any order."""
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +12,10 @@ from rollcall.query.ast import Has, Statement
 from rollcall.query.evaluate import select
 from rollcall.query.predicates import Equals, Present
 from rollcall.resources.host import Host
+from rollcall.resources.inventory import Inventory
+from rollcall_operator.cluster import Cluster
 from rollcall_operator.host_cache import HostCache
+from rollcall_operator.hosts import HostJudge
 from rollcall_operator.store import Store
 
 
@@ -105,3 +110,59 @@ def test_an_inventory_that_cannot_be_read_says_why() -> None:
     metadata = {"name": "inv", "namespace": "fleet", "resourceVersion": "1"}
     store.put("inventories", {"metadata": metadata, "spec": {"groups": 3}})
     assert "spec.groups" in str(store.fleet("fleet").inventories["inv"])
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """An object with an object in it, and so on."""
+    found: dict[str, Any] = {}
+    for _ in range(depth - 1):
+        found = {"a": found}
+    return found
+
+
+def document(plural: str, **spec: Any) -> tuple[str, dict[str, Any]]:
+    return plural, {"metadata": {"name": "a", "namespace": "fleet", "resourceVersion": "1"}, "spec": spec}
+
+
+@pytest.mark.parametrize(("depth", "kept"), [(64, True), (65, False), (990, False), (10_000, False)])
+def test_what_is_nested_too_deep_is_not_taken_in_and_harms_nobody(depth: int, kept: bool) -> None:
+    store = Store()
+    store.put(*document("hosts", facts=nested(depth)))
+    assert ("a" in store.hosts["fleet"].hosts) is kept
+    store.put(*document("inventories", selector={}, variables={"a": nested(depth - 1)}))
+    inventory = store.fleet("fleet").inventories["a"]
+    said = "spec.variables: Value error, is nested more than 64 levels deep"
+    assert isinstance(inventory, Inventory) if kept else inventory == said
+    cache = HostCache()
+    cache.put_facts("facts", {"a": '{"a":' * (depth - 1) + "{}" + "}" * (depth - 1)})
+    cache.put(host("a", factsFrom=source()))
+    assert (cache.problem("a") is None) is kept
+
+
+def test_hosts_that_take_the_same_facts_have_the_same() -> None:
+    cache = HostCache()
+    cache.put(host("a", factsFrom=source()))
+    cache.put(host("b", factsFrom=source()))
+    cache.put(host("c", factsFrom=source(), facts={"y": 2}))
+    for number in (1, 2):
+        cache.put_facts("facts", {"a": f'{{"x": {number}}}'})
+        one, other, more = (cache.hosts[name].spec.facts for name in "abc")
+        assert (one, more) == ({"x": number}, {"x": number, "y": 2})
+        assert one is other
+
+
+async def test_judging_hosts_that_are_fine_leaves_time_for_others() -> None:
+    store = Store()
+    store.put(*document("hosts"))
+    cache = store.hosts["fleet"]
+    for number in range(50):
+        cache.put(host(f"h{number}"))
+    judge = HostJudge(cast(Cluster, None), store)  # none of them needs a write
+    judge.notice("fleet", cache.hosts)
+    working = asyncio.create_task(judge.run())
+    turns = 0
+    while judge._waiting:
+        await asyncio.sleep(0)
+        turns += 1
+    working.cancel()
+    assert turns > 25

@@ -26,7 +26,7 @@ from rollcall.query.ast import (
 )
 from rollcall.query.evaluate import rows
 from rollcall.query.explain import explain, why
-from rollcall.query.index import Index, bits_of, slots_of, values_at
+from rollcall.query.index import MOST_COLUMNS, Index, bits_of, slots_of, values_at
 from rollcall.query.predicates import (
     Bound,
     Compares,
@@ -237,3 +237,22 @@ def test_a_path_of_a_host_in_words() -> None:
         'all of:  [no]\n  facts."a b".disks[0] (each) is one of "x", 1  [yes: it has "x", "y"]\n'
         '  not:  [no]\n    name matches /^w/  [yes: it has "web"]'
     )
+
+
+def test_what_was_not_asked_about_for_long_is_forgotten_and_found_again() -> None:
+    built = index({"name": "a", "x": {f"f{number}": number for number in range(200)}}, {"name": "b", "x": {"f0": 0}})
+    for number in (*range(200), 0):
+        assert selected(Has(("x", f"f{number}"), Equals((number,))), built) == (["a"] if number else ["a", "b"])
+    assert len(built._columns) == MOST_COLUMNS
+
+
+def test_a_value_of_very_many_rows_follows_their_changes() -> None:
+    names = [f"h{number:03}" for number in range(400)]
+    built = Index({name: {"name": name, "x": "old"} for name in names})
+    old, new = (Has(("x",), Equals((value,))) for value in ("old", "new"))
+    for gone in (0, 100, 390, 400):
+        for name in names[:gone]:
+            built.put(name, {"name": name, "x": "new"})
+        assert (selected(old, built), selected(new, built)) == (names[gone:], names[:gone])
+    built.remove("h007")
+    assert selected(new, built) == [name for name in names if name != "h007"]
