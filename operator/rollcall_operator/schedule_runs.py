@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rollcall.names import (
     ANNOTATION_RUN_NOW,
     API_VERSION,
+    FINALIZER_INVOCATION,
     LABEL_SCHEDULE,
     Kind,
     Reason,
@@ -59,6 +60,21 @@ class ScheduleRuns:
         self._told = told
         self._permissions = Permissions(cluster)
         self._emissions: set[asyncio.Task[None]] = set()
+
+    async def make(self, key: Key, children: Sequence[JobInvocation]) -> None:
+        """Make the runs that are due, and no more: `look` finds them there, and does and says the rest.
+
+        Raises ClusterError.
+        """
+        try:
+            found = self._book.read(key)
+        except UnreadableError:
+            return
+        if found is None or found[0].metadata.deletion_timestamp is not None:
+            return
+        schedule, document = found
+        for run in plan(schedule, children, self._book.holder(key), datetime.now(UTC)).runs:
+            await self._make(schedule, document, run)
 
     async def look(self, key: Key, children: Sequence[JobInvocation]) -> datetime | None:
         """Look at a schedule, do what is to be done, and say when to look again. Raises ClusterError."""
@@ -139,7 +155,7 @@ class ScheduleRuns:
             said = f"{run.name} was not made: {requester.username} may not create jobinvocations in {namespace}"
             return Outcome(run, Note(Reason.PERMISSION_DENIED, said, warning=True))
         try:
-            made = await self._cluster.create(_INVOCATIONS, invocation_of(schedule, document, run))
+            made = await self._cluster.create(_INVOCATIONS, invocation_of(schedule, document, run), urgent=True)
         except RefusedError as error:
             return Outcome(run, Note(Reason.RUN_REFUSED, f"{run.name} was not made: {error.message}", warning=True))
         except ConflictError:
@@ -227,6 +243,8 @@ def invocation_of(schedule: Schedule, document: Document, run: Run) -> Document:
                 LABEL_SCHEDULE: schedule.metadata.name[:63].rstrip("-."),
             },
             "annotations": child_annotations(run, metadata.get("annotations") or {}),
+            # As the framework would put it there, with a write of its own.
+            "finalizers": [FINALIZER_INVOCATION],
             "ownerReferences": [schedule.owner_reference().wire()],
         },
         "spec": {**template["spec"], "requestedBy": {"username": schedule.spec.requested_by.username}},

@@ -1,7 +1,8 @@
 """Schedules: one heap of when to look at which, one task that waits for its head, and a few that look.
 
 No schedule has a task or a timer of its own, and none is looked at before its time, unless it or one of its invocations
-changes. The wait is cut into short pieces, because a clock that is set forward wakes nobody.
+changes. When many are due at once, the runs of all are made first, and what is to be said of them is written later.
+The wait is cut into short pieces, because a clock that is set forward wakes nobody.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Final
 from rollcall.names import Kind
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall_operator.cluster import Cluster, ClusterError, Document
+from rollcall_operator.lineup import Lineup, Rank
 from rollcall_operator.schedule_book import ScheduleBook, settled_until
 from rollcall_operator.schedule_runs import ScheduleRuns
 from rollcall_operator.store import Key, Store
@@ -39,10 +41,7 @@ class Schedules:
         self._times: dict[Key, float] = {}
         """When each is to be looked at; what the heap says beside that is outdated."""
         self._moved = asyncio.Event()
-        self._waiting: asyncio.Queue[Key] = asyncio.Queue()
-        self._queued: set[Key] = set()
-        self._busy: set[Key] = set()
-        self._again: set[Key] = set()
+        self._lineup = Lineup()
         self._failures: dict[Key, int] = {}
         self._children: defaultdict[str, dict[Key, bool]] = defaultdict(dict)
         """The invocations of each schedule, by its uid, and whether they have finished."""
@@ -67,7 +66,7 @@ class Schedules:
         if moment > datetime.now(UTC).timestamp():
             self._look_at(key, moment)
         else:
-            self._look_now(key)
+            self._lineup.add(key, Rank.DUE if until else Rank.SETTLE)
 
     def take_event(self, _plural: str, event: Document) -> None:
         """Take in a watch event about a schedule."""
@@ -127,11 +126,7 @@ class Schedules:
         return news
 
     def _look_now(self, key: Key) -> None:
-        if key in self._busy:
-            self._again.add(key)
-        elif key not in self._queued:
-            self._queued.add(key)
-            self._waiting.put_nowait(key)
+        self._lineup.add(key, Rank.SETTLE)
 
     def _look_at(self, key: Key, moment: float) -> None:
         self._times[key] = moment
@@ -156,7 +151,7 @@ class Schedules:
                 moment, key = heapq.heappop(self._heap)
                 if self._times.get(key) == moment:
                     del self._times[key]
-                    self._look_now(key)
+                    self._lineup.add(key, Rank.DUE)
             patience = min(self._heap[0][0] - now, LONGEST_WAIT_SECONDS) if self._heap else None
             try:
                 await asyncio.wait_for(self._moved.wait(), patience)
@@ -165,27 +160,36 @@ class Schedules:
 
     async def _work(self) -> None:
         while True:
-            key = await self._waiting.get()
-            self._queued.discard(key)
-            self._busy.add(key)
+            key, rank = await self._lineup.next()
             try:
-                await self._look(key)
-            finally:
-                self._busy.discard(key)
-                if key in self._again:
-                    self._again.discard(key)
+                if rank is Rank.DUE:
                     self._look_now(key)
+                    await self._make(key)
+                else:
+                    await self._look(key)
+            finally:
+                self._lineup.done(key)
 
-    async def _look(self, key: Key) -> None:
-        """Do what there is to do for a schedule, and remember when to look again."""
-        children = [
+    async def _make(self, key: Key) -> None:
+        """Make the runs of a schedule that are due."""
+        try:
+            await self._runs.make(key, self._invocations(key))
+        except Exception as error:  # the look that follows meets the same, and says what is to be said
+            logger.debug("schedule %s/%s, no run yet: %r", *key, error)
+
+    def _invocations(self, key: Key) -> Sequence[JobInvocation]:
+        """The invocations of a schedule."""
+        return [
             found
             for uid in self._book.uid(key)
             for child in self._children.get(uid, ())
             if (found := self._store.invocations.get(child)) is not None
         ]
+
+    async def _look(self, key: Key) -> None:
+        """Do what there is to do for a schedule, and remember when to look again."""
         try:
-            again_at = await self._runs.look(key, children)
+            again_at = await self._runs.look(key, self._invocations(key))
         except ClusterError as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]

@@ -212,7 +212,7 @@ def conclude(
             "timing": timing(schedule.spec),
             "iteration": iteration,
             "missed": before.missed + decision.missed + left_out,
-            "last_run": _last_run(schedule, [*made_plan.skipped, *outcomes], now) or before.last_run,
+            "last_run": _last_run(schedule, [*made_plan.skipped, *outcomes], children, now) or before.last_run,
             "active": tuple(sorted(active)[:SHOWN_ACTIVE]),
             "active_count": len(active),
             "decided_until": _decided_until(schedule, decision, now),
@@ -242,11 +242,14 @@ def _afterwards(schedule: Schedule, status: ScheduleStatus, now: datetime) -> De
     return decide(terms(schedule), reached, now)
 
 
-def _last_run(schedule: Schedule, outcomes: Sequence[Outcome], now: datetime) -> LastRun | None:
+def _last_run(
+    schedule: Schedule, outcomes: Sequence[Outcome], children: Sequence[JobInvocation], now: datetime
+) -> LastRun | None:
     if not outcomes:
         return None
     last = max(outcomes, key=lambda outcome: (outcome.run.planned, outcome.run.manual))
-    late = now - last.run.planned
+    made = (child.metadata.creation_timestamp for child in children if child.metadata.name == last.run.name)
+    late = (next(made, None) or now) - last.run.planned
     if not last.run.manual:
         late -= delay(schedule)
     return LastRun(

@@ -185,6 +185,7 @@ def test_the_invocation_is_the_template_and_belongs_to_the_schedule(manual: bool
             "namespace": "jobs",
             "labels": {"team": "web", "rollcall.dev/schedule": "a"},
             "annotations": {"rollcall.dev/planned": planned},
+            "finalizers": ["rollcall.dev/invocation"],
             "ownerReferences": [
                 {"apiVersion": "rollcall.dev/v1alpha1", "kind": "Schedule", "name": "a", "uid": "uid-a",
                  "controller": True, "blockOwnerDeletion": False}
