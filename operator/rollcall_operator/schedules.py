@@ -23,8 +23,9 @@ from rollcall_operator.store import Key, Store
 
 logger = logging.getLogger(__name__)
 
-WORKERS: Final = 24
-"""How many schedules are looked at, at once; each waits for the API server most of the time."""
+WORKERS: Final = 28
+"""How many schedules are looked at, at once; each waits for the API server most of the time. The other requests that
+may be under way at once are left to whatever else happens while many runs are made."""
 LONGEST_WAIT_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 5)
 """How long to wait after the first, second, ... failure in a row."""

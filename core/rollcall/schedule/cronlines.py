@@ -10,10 +10,12 @@ those of Debian's cron:
 """
 
 import heapq
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
+from itertools import takewhile
 from typing import Final
 
 from croniter import croniter
@@ -22,6 +24,7 @@ from rollcall.schedule import cronfields
 from rollcall.schedule.zones import first_moment, local, moments, turned_back
 
 _SECOND: Final = timedelta(seconds=1)
+_ANY_DAY: Final = date(2000, 1, 1)
 _read = lru_cache(maxsize=4096)(cronfields.read)
 
 
@@ -68,14 +71,16 @@ class CronLine:
 
 def _matches(fields: cronfields.CronFields, start: datetime) -> Iterator[datetime]:
     """The naive local times later than a naive one that match, in order."""
-    times = croniter(fields.times + " * * *", start, ret_type=datetime)
-    try:
-        found = times.get_next()
-        for day in fields.days_from(start.date()):
-            if found.date() < day:
-                found = times.get_next(start_time=datetime.combine(day, time()) - _SECOND)
-            while found.date() == day:
-                yield found
-                found = times.get_next()
-    except OverflowError:
-        return  # the calendar ends
+    times = _times(fields.times)
+    for day in fields.days_from(start.date()):
+        begin = bisect_right(times, start.time()) if day == start.date() else 0
+        for number in range(begin, len(times)):
+            yield datetime.combine(day, times[number])
+
+
+@lru_cache(maxsize=256)
+def _times(minutes_and_hours: str) -> Sequence[time]:
+    """The times of any day that match, in order: those of the next day come as soon as there are no more."""
+    times = croniter(minutes_and_hours + " * * *", datetime.combine(_ANY_DAY, time()) - _SECOND, ret_type=datetime)
+    found = iter(times.get_next, None)
+    return tuple(match.time() for match in takewhile(lambda match: match.date() == _ANY_DAY, found))
