@@ -6,6 +6,7 @@ that it is planned for, and a run that is there already has been made.
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -59,6 +60,8 @@ class ScheduleRuns:
         self._identity = identity
         self._told = told
         self._permissions = Permissions(cluster)
+        self._untold: defaultdict[str, dict[str, JobInvocation]] = defaultdict(dict)
+        """Runs that no status tells of yet, by their schedule's uid: they were made, even if they have gone since."""
         self._emissions: set[asyncio.Task[None]] = set()
 
     async def make(self, key: Key, children: Sequence[JobInvocation]) -> None:
@@ -73,8 +76,16 @@ class ScheduleRuns:
         if found is None or found[0].metadata.deletion_timestamp is not None:
             return
         schedule, document = found
-        for run in plan(schedule, children, self._book.holder(key), datetime.now(UTC)).runs:
-            await self._make(schedule, document, run)
+        known = self._with_untold(schedule, children)
+        for run in plan(schedule, known, self._book.holder(key), datetime.now(UTC)).runs:
+            child = self._made(key, await self._make(schedule, document, run))
+            if child is not None:
+                self._untold[schedule.metadata.uid][run.name] = child
+
+    def _with_untold(self, schedule: Schedule, children: Sequence[JobInvocation]) -> list[JobInvocation]:
+        """All invocations of a schedule that it has to know of, also those that went before its status told of them."""
+        untold = self._untold.get(schedule.metadata.uid, {})
+        return list({**untold, **{child.metadata.name: child for child in children}}.values())
 
     async def look(self, key: Key, children: Sequence[JobInvocation]) -> datetime | None:
         """Look at a schedule, do what is to be done, and say when to look again. Raises ClusterError."""
@@ -89,13 +100,14 @@ class ScheduleRuns:
         if await self._mark_request(schedule):
             return datetime.now(UTC)
         now = datetime.now(UTC)
-        planned = plan(schedule, children, self._book.holder(key), now)
+        planned = plan(schedule, self._with_untold(schedule, children), self._book.holder(key), now)
         outcomes = [await self._make(schedule, document, run) for run in planned.runs]
         for name in to_cancel(planned, outcomes):
             await self._cancel(key[0], name)
         made = [child for outcome in outcomes if (child := self._made(key, outcome)) is not None]
         known = {child.metadata.name: child for child in (*children, *made)}
         status = await self._write(schedule, planned, outcomes, list(known.values()), now)
+        self._untold.pop(schedule.metadata.uid, None)
         for child in planned.delete:
             await self._cluster.delete(_INVOCATIONS, key[0], child.metadata.name, uid=child.metadata.uid)
         return status.next_times[0] if status.next_times else None

@@ -14,10 +14,11 @@ from support.schedules import permit, runs, schedule, soon, status
 COUNT = 50
 NTH = 3
 POINTS = [
-    ("localsubjectaccessreviews", "after"), ("jobinvocations", "before"), ("schedules/NAME/status", "after"),
-    ("jobinvocations", "after"), ("schedules/NAME/status", "before"), ("jobinvocations", "after"), ("events", "before"),
+    ("localsubjectaccessreviews", "after"), ("jobinvocations", "before"), ("jobinvocations", "after"),
+    ("schedules/NAME/status", "after"), ("schedules/NAME/status", "before"), ("events", "before"),
 ]  # fmt: skip
-"""The writes at which the operator dies, one after the other, before they are done or before they are answered."""
+"""The writes at which the operator dies, one after the other, before they are done or before they are answered. All
+runs are made before the first status is written."""
 
 
 class Killer(Faults):
@@ -95,6 +96,30 @@ def test_fifty_schedules_make_one_run_each_whatever_write_the_operator_dies_at(
         told = found["status"]
         assert (told["iteration"], told["missed"], told["lastRun"]["time"]) == (1, 0, moment)
         assert told["lastRun"]["name"] == runs(kube, place, found["metadata"]["name"])[0]["metadata"]["name"]
+
+
+class Silence(Faults):
+    """Lets no status of a schedule be written."""
+
+    async def before(self, call: Call) -> Answer | None:
+        return Answer(503) if call.writes and call.path.endswith("/schedules/NAME/status") else None
+
+
+def test_a_run_that_is_gone_before_its_status_is_written_is_not_made_again(
+    kube: Kube, place: str, proxied: tuple[Operator, Proxy]
+) -> None:
+    _, proxy = proxied
+    kube.create(schedule(place, "s", at=soon(4), invocationTemplate=unrunnable()))
+    kube.wait("a schedule that waits", lambda: all_states(kube, place) == ["Active"])
+    proxy.faults = Silence()
+    (run,) = kube.wait("the run", lambda: runs(kube, place, "s"))
+    kube.delete("jobinvocations", place, run["metadata"]["name"])
+    kube.wait("the run to go", lambda: not runs(kube, place, "s"))
+    proxy.faults = Faults()
+    kube.wait("the end", lambda: all_states(kube, place) == ["Finished"])
+    told = status(kube, place, "s")
+    assert (told["iteration"], told["missed"], told["lastRun"]["name"]) == (1, 0, run["metadata"]["name"])
+    assert runs(kube, place, "s") == []
 
 
 def unrunnable() -> Object:
