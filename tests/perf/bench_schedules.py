@@ -9,6 +9,7 @@ with the operator away, say what that bound is.
 """
 
 import asyncio
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -45,7 +46,7 @@ def test_a_thousand_beside_cron_jobs(
     namespace = make_namespace("bench")
     furnish(kube, namespace)
     theirs = full_minute(20 + 2 * SOME / 60)
-    ours = theirs + timedelta(minutes=2)
+    ours = theirs + timedelta(minutes=1 + math.ceil(SOME / 500))
     with Operator(namespace, account(kube, namespace, tmp_path), tmp_path / "operator.log") as operator:
         operator.wait_until_leading(kube)
         create_all(kube, (cron_job(namespace, number, theirs) for number in range(SOME)), "CronJobs")
@@ -69,7 +70,7 @@ def test_ten_thousand(
         wait_until_idle(kube, operator)
         assert operator.process is not None
         empty = resident_mib(operator.process.pid)
-        due = full_minute(120 + MANY / 30)
+        due = full_minute(120 + MANY / 20)
         create_all(kube, (hourly(namespace, number, due) for number in range(MANY)), "schedules")
         wait_until_planned(kube, operator, due)
         wait_until_idle(kube, operator)

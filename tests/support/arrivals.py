@@ -11,6 +11,7 @@ import httpx
 from support.kube import Kube
 
 _METADATA = {"Accept": "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}
+_ERROR = '{"type":"ERROR"'
 _ADDED = '{"type":"ADDED"'
 
 
@@ -30,15 +31,23 @@ class Arrivals:
         self._ended = False
 
     def _watch(self) -> None:
-        asked = {"watch": "true", "resourceVersion": self._version, "labelSelector": self._selector}
         try:
-            with self._client.stream("GET", self._path, params=asked, headers=_METADATA) as answer:
-                for line in answer.iter_lines():
-                    if line.startswith(_ADDED):
-                        self.moments[json.loads(line)["object"]["metadata"]["name"]] = time.time()
+            while not self._ended:  # the API server ends a watch that it finds too slow
+                self._follow()
         except (httpx.TransportError, httpx.StreamError, RuntimeError, ValueError, OSError):
             if not self._ended:
                 raise
+
+    def _follow(self) -> None:
+        asked = {"watch": "true", "resourceVersion": self._version, "labelSelector": self._selector}
+        with self._client.stream("GET", self._path, params=asked, headers=_METADATA) as answer:
+            answer.raise_for_status()
+            for line in answer.iter_lines():
+                assert not line.startswith(_ERROR), line
+                if line.startswith(_ADDED):
+                    metadata = json.loads(line)["object"]["metadata"]
+                    self.moments.setdefault(metadata["name"], time.time())
+                    self._version = metadata["resourceVersion"]
 
     def wait(self, count: int, timeout: float) -> list[float]:
         """The moments of so many objects, in order. TimeoutError says how many there were."""
