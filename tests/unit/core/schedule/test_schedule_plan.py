@@ -117,6 +117,14 @@ def test_a_run_whose_status_was_never_written_is_not_made_again() -> None:
     assert (after.status.iteration, after.status.missed) == (2, 0)
 
 
+def test_a_run_is_as_late_as_it_was_made_however_late_that_is_written_down() -> None:
+    run = child(schedule(), at(1))
+    made = run.metadata.model_copy(update={"creation_timestamp": at(1) + timedelta(seconds=7)})
+    after, _ = step(schedule(), at(1.5), run.model_copy(update={"metadata": made}))
+    assert after.status.last_run is not None
+    assert after.status.last_run.lateness_seconds == 7
+
+
 def test_forbid_leaves_a_run_out_and_replace_cancels_the_earlier_one() -> None:
     busy = child(schedule(), at(1))
     ran, _ = step(schedule(), at(1))
