@@ -46,7 +46,7 @@ def test_a_thousand_beside_cron_jobs(
     namespace = make_namespace("bench")
     furnish(kube, namespace)
     theirs = full_minute(20 + 2 * SOME / 60)
-    ours = theirs + timedelta(minutes=1 + math.ceil(SOME / 500))
+    ours = theirs + timedelta(minutes=1 + math.ceil(SOME / 700))
     with Operator(namespace, account(kube, namespace, tmp_path), tmp_path / "operator.log") as operator:
         operator.wait_until_leading(kube)
         create_all(kube, (cron_job(namespace, number, theirs) for number in range(SOME)), "CronJobs")
