@@ -13,6 +13,8 @@ LABEL_INVOCATION: Final = f"{GROUP}/invocation"
 """The name of the JobInvocation that a slice, pod, output or Secret belongs to."""
 LABEL_SLICE: Final = f"{GROUP}/slice"
 """The name of the JobSlice that a pod or output belongs to."""
+LABEL_SCHEDULE: Final = f"{GROUP}/schedule"
+"""The name of the Schedule that an invocation was made by."""
 LABEL_TEMPLATE: Final = f"{GROUP}/template"
 """The name of the JobTemplate that an invocation was made from."""
 LABEL_FACTS: Final = f"{GROUP}/facts"
@@ -32,6 +34,11 @@ ANNOTATION_STOP: Final = f"{GROUP}/stop"
 ANNOTATION_CHUNK: Final = f"{GROUP}/chunk"
 """On a JobOutput: what it holds, as `rollcall.outputkeys.Contents` writes it, for readers that do not open it."""
 
+ANNOTATION_RUN_NOW: Final = f"{GROUP}/run-now"
+"""On a Schedule: asks for one run at once, whatever the value; it is taken away when the run is there."""
+ANNOTATION_PLANNED: Final = f"{GROUP}/planned"
+"""On a JobInvocation that a Schedule made: the moment that it was planned for, in RFC 3339, or `Manual`."""
+
 
 class Kind(StrEnum):
     """The custom resource kinds of the group."""
@@ -42,6 +49,7 @@ class Kind(StrEnum):
     JOB_INVOCATION = "JobInvocation"
     JOB_SLICE = "JobSlice"
     JOB_OUTPUT = "JobOutput"
+    SCHEDULE = "Schedule"
 
     @property
     def plural(self) -> str:
@@ -97,6 +105,8 @@ class ConditionType(StrEnum):
     """No further hosts are started while `spec.suspend` is true."""
     FAILURE_TARGET = "FailureTarget"
     """Hosts at work are being stopped and no others started, for the reason; nothing lifts that (KEP-3329)."""
+    ACTIVE = "Active"
+    """Runs will follow, as the schedule's times say."""
     COMPLETE = "Complete"
     """Every host succeeded."""
     FAILED = "Failed"
@@ -168,6 +178,26 @@ class Reason(StrEnum):
     """Hosts that failed are tried again."""
     TEMPLATE_CHANGED = "TemplateChanged"
     """The template is not the one that the earlier run had."""
+
+    # schedules
+    RUN_STARTED = "RunStarted"
+    """An invocation was made."""
+    RUNS_MISSED = "RunsMissed"
+    """Planned runs were not made, because they would have been too late."""
+    RUN_SKIPPED = "RunSkipped"
+    """A run was not made, because an earlier one is active and the schedule forbids another, or a thousand are."""
+    RUN_REFUSED = "RunRefused"
+    """A run was not made, because the API server does not take the invocation."""
+    PERMISSION_DENIED = "PermissionDenied"
+    """A run was not made, because who it is made for may not create invocations in the namespace."""
+    PURPOSE_TAKEN = "PurposeTaken"
+    """Another unfinished schedule of the namespace has the same purpose, and came first."""
+    NAME_TAKEN = "NameTaken"
+    """A run was not made, because another object has its name."""
+    RUNS_FOLLOW = "RunsFollow"
+    """The schedule makes runs at its times."""
+    FINISHED = "Finished"
+    """No run will follow."""
 
     # one host's end
     EXIT_CODE = "ExitCode"

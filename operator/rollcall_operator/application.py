@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import kopf
@@ -16,8 +16,9 @@ from rollcall_operator.invocations import Reconciler
 from rollcall_operator.numbering import Numbering
 from rollcall_operator.output_store import open_store
 from rollcall_operator.output_sweep import Sweep
+from rollcall_operator.schedules import Schedules
 from rollcall_operator.settings import Settings
-from rollcall_operator.store import WATCHED, Store
+from rollcall_operator.store import WATCHED, Key, Store
 from rollcall_operator.tally import Tally
 from rollcall_operator.watching import SELECTORS, Watch
 
@@ -40,8 +41,9 @@ class Application:
         self.store.fleet_changed = self._fleet_changed
         stores = [open_store(address, cluster) for address in settings.output.stores]
         self.sweep = Sweep(cluster, self.store, stores, settings.output, settings.namespaces)
+        self.schedules = Schedules(cluster, self.store, settings.identity)
         self._watches = [
-            Watch(cluster, plural, namespace, self._take_list, self._take_event)
+            Watch(cluster, plural, namespace, *self._takers(plural))
             for plural in SELECTORS
             for namespace in settings.namespaces or (None,)
         ]
@@ -51,6 +53,26 @@ class Application:
         async with asyncio.TaskGroup() as group:
             for watch in self._watches:
                 group.create_task(watch.run())
+
+    def _takers(self, plural: str) -> tuple[Callable[..., None], Callable[[str, Document], None]]:
+        """What a watch of a kind tells of a full list and of an event."""
+        if plural == Kind.SCHEDULE.plural:
+            return self._take_schedules, self._take_schedule_event
+        return self._take_list, self._take_event
+
+    def _take_schedules(self, plural: str, namespace: str | None, documents: Sequence[Document], version: str) -> None:
+        self.tally.told(plural)
+        self.schedules.take_list(plural, namespace, documents, version)
+        for document in documents:
+            self.numbering.notice(Kind.SCHEDULE, document)
+
+    def _take_schedule_event(self, plural: str, event: Document) -> None:
+        self.tally.told(plural)
+        self.schedules.take_event(plural, event)
+        if event["type"] == "DELETED":
+            self.numbering.forget(Kind.SCHEDULE, event["object"])
+        elif event["type"] != "BOOKMARK":
+            self.numbering.notice(Kind.SCHEDULE, event["object"])
 
     def _take_list(self, plural: str, namespace: str | None, documents: Sequence[Document], version: str) -> None:
         """Take in all objects of a kind as of a resource version, and forget those that are gone."""
@@ -100,6 +122,7 @@ class Application:
         invocation = self.store.invocations.get((metadata["namespace"], metadata["name"]))
         if invocation is not None:
             self.expiry.notice(invocation)
+        self.schedules.notice((metadata["namespace"], metadata["name"]))
 
     def template_event(self, event: kopf.RawEvent) -> None:
         """Take in a watch event about a JobTemplate: number it."""
@@ -123,6 +146,7 @@ class Application:
             if plural not in SELECTORS:
                 for document in await self._list(plural):
                     self.store.put(plural, document)
+        self.schedules.restore()
         for watch in self._watches:
             await watch.list()
         self.judge.notice_all()  # while nobody looked, Hosts may have changed, and ConfigMaps with facts have gone
@@ -143,10 +167,28 @@ class Application:
             for namespace, name in gone:
                 if (namespace, name) not in listed:
                     self.store.forget(plural, namespace, name)
+                    self._forgotten(plural, namespace, name)
             still = self.store.untold(plural, untold)
             if still and any((d["metadata"]["namespace"], d["metadata"]["name"]) in listed for d in still):
-                return f"the watch of {plural} has told nothing of a change for {settle_seconds:.0f} s"
+                return _silent(plural, settle_seconds)
+        plural = Kind.SCHEDULE.plural
+        if not await self.schedules.compare(self._schedule_versions, settle_seconds):
+            return _silent(plural, settle_seconds)
+        self.tally.told(plural)
         return None
+
+    def _forgotten(self, plural: str, namespace: str, name: str) -> None:
+        if plural == Kind.JOB_INVOCATION.plural:
+            self.schedules.notice((namespace, name))
+
+    async def _schedule_versions(self) -> dict[Key, int]:
+        """The resource versions of all schedules: of thousands no more is kept."""
+        versions: dict[Key, int] = {}
+        for namespace in self.settings.namespaces or (None,):
+            async for document in self.cluster.list_metadata(Kind.SCHEDULE.plural, namespace):
+                metadata = document["metadata"]
+                versions[metadata["namespace"], metadata["name"]] = int(metadata["resourceVersion"])
+        return versions
 
     async def _list(self, plural: str) -> list[Document]:
         selector = SELECTORS.get(plural, "")
@@ -154,3 +196,7 @@ class Application:
         return [
             document for namespace in namespaces async for document in self.cluster.list(plural, namespace, selector)
         ]
+
+
+def _silent(plural: str, seconds: float) -> str:
+    return f"the watch of {plural} has told nothing of a change for {seconds:.0f} s"

@@ -19,6 +19,7 @@ from yarl import URL
 
 from rollcall.names import API_VERSION, Kind
 from rollcall_operator import metrics
+from rollcall_operator.slots import Slots
 
 Document = dict[str, Any]
 
@@ -61,6 +62,7 @@ _PATHS: Final = {
     "configmaps": "/api/v1",
     "events": "/apis/events.k8s.io/v1",
     "leases": "/apis/coordination.k8s.io/v1",
+    "localsubjectaccessreviews": "/apis/authorization.k8s.io/v1",
 }
 
 
@@ -100,7 +102,7 @@ class Cluster:
         tls = ApiClient(configuration).rest_client.ssl_context
         # No limit: followed logs hold a connection each, and requests are bounded here.
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=tls), trust_env=False)
-        self._slots = asyncio.Semaphore(MAX_REQUESTS)
+        self._slots = Slots(MAX_REQUESTS)
         self.may_write_until = math.inf
         """The loop time from when on nothing is written: another may hold the Lease. A process that was stopped, or
         starved, cannot know what it has missed."""
@@ -210,9 +212,10 @@ class Cluster:
         found: Mapping[str, Document] = published["components"]["schemas"]
         return {name.rpartition(".")[2]: schema for name, schema in found.items()}
 
-    async def create(self, plural: str, document: Document) -> Document:
-        """The object as stored. Raises ConflictError when one of that name exists, RefusedError."""
-        return await self._request("create", plural, _path(plural, document["metadata"]["namespace"]), document)
+    async def create(self, plural: str, document: Document, *, urgent: bool = False) -> Document:
+        """The object as stored; what is urgent waits behind no other request. Raises ConflictError, RefusedError."""
+        path = _path(plural, document["metadata"]["namespace"])
+        return await self._request("create", plural, path, document, urgent=urgent)
 
     async def replace(self, plural: str, document: Document) -> Document:
         """The object as stored. Raises ConflictError when it was changed since it was read."""
@@ -273,9 +276,10 @@ class Cluster:
         *,
         parameters: Mapping[str, str] | None = None,
         accept: str = _JSON,
+        urgent: bool = False,
     ) -> Document:
         # A Lease is renewed in time however many other requests wait.
-        async with contextlib.nullcontext() if resource == "leases" else self._slots:
+        async with contextlib.nullcontext() if resource == "leases" else self._slots.slot(urgent=urgent):
             sends = MAX_SENDS
             while True:
                 if verb not in _READS and resource != "leases":

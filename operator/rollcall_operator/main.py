@@ -71,6 +71,7 @@ async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyn
         application.inventories.run(),
         application.judge.run(),
         application.reconciler.contacts.run(),
+        application.schedules.run(),
         application.watch(),
         health.watch_the_watches(application),
         _release_orphans(application),

@@ -1,4 +1,4 @@
-"""Numbering: every Host, JobTemplate and JobInvocation gets its integer id as a label.
+"""Numbering: every Host, JobTemplate, JobInvocation and Schedule gets its integer id as a label.
 
 Objects come in through `notice`, one task numbers them in batches: ids are taken from the sequence first, with one
 write for the whole batch, and only then written to the objects. An id that is lost in between is never used.
@@ -15,7 +15,7 @@ from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotF
 
 logger = logging.getLogger(__name__)
 
-NUMBERED: Final = (Kind.HOST, Kind.JOB_TEMPLATE, Kind.JOB_INVOCATION)
+NUMBERED: Final = (Kind.HOST, Kind.JOB_TEMPLATE, Kind.JOB_INVOCATION, Kind.SCHEDULE)
 RETRY_SECONDS: Final = 1.0
 _BATCH: Final = 200
 
@@ -117,7 +117,8 @@ class Numbering:
         """Write the id, unless the object was changed since: then its next event brings it here again."""
         metadata = document["metadata"]
         patch = {"metadata": {"labels": {LABEL_ID: str(number)}, "resourceVersion": metadata["resourceVersion"]}}
-        self._waiting.pop(uid, None)
+        if self._waiting.get(uid, (kind, None))[1] is document:
+            del self._waiting[uid]  # else a newer one has come, and waits for its turn
         try:
             await self._cluster.merge(kind.plural, metadata["namespace"], metadata["name"], patch)
         except (NotFoundError, ConflictError):

@@ -214,7 +214,7 @@ class Store:
 
     def _keep_broken(self, plural: str, namespace: str, name: str, error: ValueError) -> None:
         """Live on with an object that cannot be read: only those who need it are told."""
-        said = _first_problem(error)
+        said = first_problem(error)
         logger.warning("cannot read %s %s/%s: %s", plural, namespace, name, said)
         if plural == Kind.JOB_TEMPLATE.plural:
             self.templates[namespace][name] = said
@@ -236,7 +236,8 @@ def _owner(slice_: JobSlice) -> str:
     return next((reference.uid for reference in slice_.metadata.owner_references), "")
 
 
-def _first_problem(error: ValueError) -> str:
+def first_problem(error: ValueError) -> str:
+    """What is wrong with an object that cannot be read, without its values."""
     if isinstance(error, ValidationError):
         problem = error.errors(include_input=False, include_url=False)[0]
         return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"

@@ -1,8 +1,9 @@
-"""Watches of slices, runner pods and ConfigMaps with facts: a list, then every change, as long as the operator leads.
+"""Watches of slices, runner pods, schedules and ConfigMaps with facts: a list, then every change, as long as we lead.
 
 Slices and pods change several times for each host. Passing a change to a handler costs the framework many times what it
-costs to take it in (docs/adr/0014), so they are read here. Of ConfigMaps only those with a label are asked for, which
-the framework does not do. Everything else that changes rarely goes through the framework.
+costs to take it in (docs/adr/0014), so they are read here. Of schedules there can be thousands, of which it would keep
+a copy each; of ConfigMaps only those with a label are asked for, which it does not do. Everything else that changes
+rarely goes through the framework.
 """
 
 import asyncio
@@ -16,7 +17,12 @@ from rollcall_operator.cluster import Cluster, ClusterError, Document
 
 logger = logging.getLogger(__name__)
 
-SELECTORS: Final = {Kind.JOB_SLICE.plural: "", "configmaps": LABEL_FACTS, "pods": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
+SELECTORS: Final = {
+    Kind.SCHEDULE.plural: "",
+    Kind.JOB_SLICE.plural: "",
+    "configmaps": LABEL_FACTS,
+    "pods": f"{LABEL_MANAGED_BY}={MANAGED_BY}",
+}
 """The kinds that are watched here, and the labels of those objects that are."""
 RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 5)
 """How long to wait after the first, second, ... failure in a row."""

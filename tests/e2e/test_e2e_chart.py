@@ -71,6 +71,7 @@ def test_the_programs_have_the_rights_that_they_need_and_no_more(release: Releas
     jobs, system = release.jobs, release.namespace
     needed = [
         ("operator", "create", "pods", jobs),
+        ("operator", "create", "jobinvocations.rollcall.dev", jobs),
         ("operator", "get", "configmaps/rollcall-ids", system),
         ("operator", "get", "configmaps/plays", jobs),
         ("operator", "list", "configmaps", jobs),
@@ -80,7 +81,6 @@ def test_the_programs_have_the_rights_that_they_need_and_no_more(release: Releas
         ("api", "impersonate", "serviceaccounts", jobs),
     ]
     excess = [
-        ("operator", "create", "jobinvocations.rollcall.dev", jobs),
         ("operator", "list", "secrets", jobs),
         ("operator", "create", "pods", system),
         ("operator", "create", "pods", "kube-system"),

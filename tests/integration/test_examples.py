@@ -9,6 +9,7 @@ import yaml
 from support.jobs import end_of, events, output, results, slices
 from support.kube import Kube, Object, condition
 from support.operator import Operator
+from support.schedules import runs, status
 from support.sshhosts import IMAGE, SshHost
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -18,6 +19,7 @@ ORDINARY = [
 ]  # fmt: skip
 """Those that complete by themselves; the others have a story of their own below."""
 STORIES = [
+    "30-schedule-nightly", "31-schedule-every", "32-schedule-once", "33-schedule-patching",
     "07-approval", "11-suspended", "12-cancelled", "14-rerun", "18-output-limit", "19-jump-host", "20-host-keys",
     "27-at-start",
 ]  # fmt: skip
@@ -211,3 +213,30 @@ def test_host_keys_are_listed_or_accepted(
     apply_with(kube, namespace, "20-host-keys", changes)
     assert condition(end_of(kube, namespace, "uptime-known"), "Complete"), results(kube, namespace, "uptime-known")
     assert kube.get("hosts", namespace, "new")["status"]["hostKeys"] == [new.host_key]
+
+
+def apply_schedule(kube: Kube, namespace: str, name: str) -> None:
+    """Apply an example with the ServiceAccount of this namespace."""
+    for document in documents(name):
+        document["metadata"]["namespace"] = namespace
+        if document["kind"] == "RoleBinding":
+            document["subjects"][0]["namespace"] = namespace
+        if document["kind"] == "Schedule":
+            document["spec"]["requestedBy"]["username"] = f"system:serviceaccount:{namespace}:scheduler"
+        kube.apply(document)
+
+
+def test_schedules_tell_what_they_will_do_and_do_it(kube: Kube, namespace: str, example_hosts: None) -> None:
+    for name in ("30-schedule-nightly", "31-schedule-every", "32-schedule-once", "33-schedule-patching"):
+        apply_schedule(kube, namespace, name)
+    for name, times in (("nightly", 5), ("far-away", 1), ("patching", 5)):
+        kube.wait(f"next times of {name}", lambda name=name, times=times: (
+            len(status(kube, namespace, name).get("nextTimes", ())) == times))  # fmt: skip
+    assert status(kube, namespace, "far-away")["nextTimes"] == ["2099-12-31T23:00:00Z"]
+    kube.wait("both runs", lambda: status(kube, namespace, "twice").get("state") == "Finished")
+    for run in runs(kube, namespace, "twice"):
+        assert run["metadata"]["labels"]["team"] == "web"
+        assert condition(end_of(kube, namespace, run["metadata"]["name"], 120), "Complete")
+    kube.patch("schedules", namespace, "nightly", {"metadata": {"annotations": {"rollcall.dev/run-now": "please"}}})
+    (run,) = kube.wait("the run by hand", lambda: runs(kube, namespace, "nightly"))
+    assert condition(end_of(kube, namespace, run["metadata"]["name"], 120), "Complete")

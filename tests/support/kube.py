@@ -31,6 +31,7 @@ GROUPS = {
     "deployments": "apps/v1",
     "replicasets": "apps/v1",
     "jobs": "batch/v1",
+    "cronjobs": "batch/v1",
     "leases": "coordination.k8s.io/v1",
     "roles": "rbac.authorization.k8s.io/v1",
     "rolebindings": "rbac.authorization.k8s.io/v1",
@@ -40,13 +41,14 @@ GROUPS = {
     "validatingadmissionpolicies": "admissionregistration.k8s.io/v1",
     "validatingadmissionpolicybindings": "admissionregistration.k8s.io/v1",
 }
-ROLLCALL = {"hosts", "inventories", "jobtemplates", "jobinvocations", "jobslices", "joboutputs"}
+ROLLCALL = {"hosts", "inventories", "jobtemplates", "jobinvocations", "jobslices", "joboutputs", "schedules"}
 PLURALS = {
     "Host": "hosts", "JobTemplate": "jobtemplates", "JobInvocation": "jobinvocations", "JobSlice": "jobslices",
-    "JobOutput": "joboutputs", "Inventory": "inventories", "Namespace": "namespaces", "Pod": "pods",
-    "Secret": "secrets", "LimitRange": "limitranges", "Node": "nodes",
+    "JobOutput": "joboutputs", "Inventory": "inventories", "Schedule": "schedules", "Namespace": "namespaces",
+    "Pod": "pods", "Secret": "secrets", "LimitRange": "limitranges", "Node": "nodes",
     "ConfigMap": "configmaps", "ServiceAccount": "serviceaccounts", "Role": "roles", "RoleBinding": "rolebindings",
-    "ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings", "Job": "jobs", "Service": "services",
+    "ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings", "Job": "jobs", "CronJob": "cronjobs",
+    "Service": "services",
     "CustomResourceDefinition": "customresourcedefinitions", "ResourceQuota": "resourcequotas",
     "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
     "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",

@@ -5,5 +5,6 @@ from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.joboutput import JobOutput
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.jobtemplate import JobTemplate
+from rollcall.resources.schedule import Schedule
 
-__all__ = ["Host", "JobInvocation", "JobOutput", "JobSlice", "JobTemplate"]
+__all__ = ["Host", "JobInvocation", "JobOutput", "JobSlice", "JobTemplate", "Schedule"]

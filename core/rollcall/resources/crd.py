@@ -17,10 +17,12 @@ from rollcall.resources.joboutput import JobOutput
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.resources.meta import Resource
+from rollcall.resources.schedule import Schedule
 
 Schema = dict[str, Any]
 
 CATEGORY: Final = "rollcall"
+TEMPLATE: Final = "invocationTemplate"
 _KEPT: Final = frozenset({
     "type", "description", "enum", "format", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems",
     "maxItems", "minProperties", "maxProperties", "items", "properties", "required", "additionalProperties", "default",
@@ -125,6 +127,23 @@ DEFINITIONS: Final = (
         ),
         status=False,
     ),
+    Definition(
+        Schedule,
+        "rsched",
+        (
+            ("State", "string", ".status.state", 0),
+            ("Times", "string", ".status.summary", 0),
+            ("Template", "string", ".spec.invocationTemplate.spec.templateRef.name", 0),
+            ("Next", "string", ".status.nextTimes[0]", 0),
+            ("Last", "date", ".status.lastRun.time", 0),
+            ("Problem", "string", '.status.conditions[?(@.type=="Valid")].reason', 1),
+            ("Error", "string", ".status.lastRun.error", 1),
+            ("Iteration", "integer", ".status.iteration", 1),
+            ("Missed", "integer", ".status.missed", 1),
+            ("Id", "string", rf".metadata.labels.{GROUP.replace('.', chr(92) + '.')}/id", 1),
+            _AGE,
+        ),
+    ),
 )
 
 
@@ -213,8 +232,11 @@ def missing_fields(wanted: Schema, known: Schema, path: str = "") -> Iterator[st
             yield from missing_fields(wanted[key], known[key], f"{path}[]")
 
 
-def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
-    """One node of the structural schema: references inlined, `null` alternatives dropped, defaults of parts not."""
+def _structural(node: Schema, definitions: dict[str, Schema], *, may_change: bool = False) -> Schema:
+    """One node of the structural schema: references inlined, `null` alternatives dropped, defaults of parts not.
+
+    What stands in a template may change, whatever holds for the objects that are made from it.
+    """
     node = _inlined(node, definitions)
     if node.get("x-rollcall-scalars"):
         # CEL cannot compare fields of unknown type, and inputs must not change: numbers and text, nothing else.
@@ -226,16 +248,25 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
             "additionalProperties": scalar,
         }
     result = {key: value for key, value in node.items() if key in _KEPT or key.startswith("x-kubernetes-")}
+    if "x-kubernetes-validations" in result and may_change:
+        lasting = [rule for rule in result["x-kubernetes-validations"] if "oldSelf" not in rule["rule"]]
+        result["x-kubernetes-validations"] = lasting
+        if not lasting:
+            del result["x-kubernetes-validations"]
     if "description" in result:
         result["description"] = _sentence(result["description"])
     if isinstance(result.get("default"), (dict, list)) or result.get("default") in (None, ""):
         result.pop("default", None)
     if "properties" in result:
-        result["properties"] = {name: _structural(child, definitions) for name, child in result["properties"].items()}
+        result["properties"] = {
+            name: _structural(child, definitions, may_change=may_change or name == TEMPLATE)
+            for name, child in result["properties"].items()
+        }
     if "items" in result:
-        result["items"] = _structural(result["items"], definitions)
+        result["items"] = _structural(result["items"], definitions, may_change=may_change)
     if isinstance(result.get("additionalProperties"), dict):
-        result["additionalProperties"] = _structural(result["additionalProperties"], definitions)
+        extra = result["additionalProperties"]
+        result["additionalProperties"] = _structural(extra, definitions, may_change=may_change)
     else:
         result.pop("additionalProperties", None)
     if result.get("type") == "integer" and "format" not in result:

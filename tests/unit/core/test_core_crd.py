@@ -129,6 +129,7 @@ def test_short_names_are_those_of_the_design() -> None:
         "JobInvocation": "ji",
         "JobSlice": "js",
         "JobOutput": "jo",
+        "Schedule": "rsched",
     }
 
 
@@ -136,7 +137,7 @@ def test_short_names_are_those_of_the_design() -> None:
 def test_columns_show_fields_that_exist(definition: Definition) -> None:
     known = {path for path, _ in fields(root(definition))}
     for column in version(definition)["additionalPrinterColumns"]:
-        path = column["jsonPath"]
+        path = column["jsonPath"].removesuffix("[0]")
         if not path.startswith((".metadata", ".status.conditions[")):
             assert path in known, column
     names = [column["name"] for column in version(definition)["additionalPrinterColumns"]]

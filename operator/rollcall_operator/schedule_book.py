@@ -1,0 +1,192 @@
+"""The schedules that there are, as bytes: thousands of them, of which few are looked at in any one minute."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from rollcall.names import ANNOTATION_RUN_NOW
+from rollcall.resources.schedule import Schedule, ScheduleState
+from rollcall_operator.store import MAX_GONE, Key, first_problem
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One schedule: what has to be known of it at any time, and all of it as JSON."""
+
+    version: int
+    uid: str
+    created: str
+    purpose: str
+    state: str
+    packed: bytes
+
+
+class UnreadableError(ValueError):
+    """A schedule that the API server took cannot be read here."""
+
+    def __init__(self, document: Document, problem: str) -> None:
+        super().__init__(problem)
+        self.document = document
+
+
+class ScheduleBook:
+    """The newest known schedules, by namespace and name."""
+
+    def __init__(self, concerned: Callable[[Key], object] = lambda _: None) -> None:
+        """`concerned` is called with each schedule whose right to its purpose another one's change may change."""
+        self._concerned = concerned
+        self._entries: dict[Key, Entry] = {}
+        self._by_uid: dict[str, Key] = {}
+        self._by_purpose: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
+        self._gone: dict[Key, int] = {}
+        """The versions at which schedules went: the answer to an own write may come after the watch told of that."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, document: Document) -> bool:
+        """Take in a schedule; False when that or something newer is known."""
+        metadata, spec = document["metadata"], document["spec"]
+        key, version = (metadata["namespace"], metadata["name"]), int(metadata["resourceVersion"])
+        known = self._entries.get(key)
+        if version <= max(known.version if known is not None else 0, self._gone.get(key, 0)):
+            return False
+        rivals = self.rivals(key)
+        self._remove(key)
+        purpose = spec.get("purpose") or ""
+        self._entries[key] = Entry(
+            version=version,
+            uid=metadata["uid"],
+            created=metadata["creationTimestamp"],
+            purpose=purpose,
+            state=(document.get("status") or {}).get("state") or "",
+            packed=orjson.dumps({**document, "metadata": {**metadata, "managedFields": None}}),
+        )
+        self._by_uid[metadata["uid"]] = key
+        if purpose:
+            self._by_purpose[key[0], purpose].add(key)
+        if known is None or _claim(known) != _claim(self._entries[key]):
+            self._tell({*rivals, *self.rivals(key)})
+        return True
+
+    def drop(self, document: Document) -> bool:
+        """Forget a schedule that was deleted; False when another of its name has been made since."""
+        metadata = document["metadata"]
+        key, version = (metadata["namespace"], metadata["name"]), int(metadata["resourceVersion"])
+        known = self._entries.get(key)
+        if known is not None and known.version > version:
+            return False
+        self.forget(key, version)
+        return True
+
+    def forget(self, key: Key, as_of: int = 0) -> None:
+        """Forget a schedule that is known to be gone as of a version, at least as of the last one of it."""
+        known, rivals = self._entries.get(key), self.rivals(key)
+        self._gone[key] = max(as_of, known.version if known is not None else 0, self._gone.pop(key, 0))
+        while len(self._gone) > MAX_GONE:
+            del self._gone[next(iter(self._gone))]
+        self._remove(key)
+        self._tell(rivals)
+
+    def _tell(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._concerned(key)
+
+    def _remove(self, key: Key) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return
+        self._by_uid.pop(entry.uid, None)
+        if entry.purpose:
+            same = self._by_purpose[key[0], entry.purpose]
+            same.discard(key)
+            if not same:
+                del self._by_purpose[key[0], entry.purpose]
+
+    def read(self, key: Key) -> tuple[Schedule, Document] | None:
+        """A schedule, and its JSON; None when there is none. Raises UnreadableError when it cannot be read."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        document: Document = orjson.loads(entry.packed)
+        try:
+            return Schedule.model_validate(document), document
+        except ValidationError as error:
+            raise UnreadableError(document, first_problem(error)) from error
+
+    def uid(self, key: Key) -> Sequence[str]:
+        """The uid of a schedule, if it is there."""
+        entry = self._entries.get(key)
+        return (entry.uid,) if entry is not None else ()
+
+    def of_uid(self, uid: str) -> Key | None:
+        """The schedule with a uid."""
+        return self._by_uid.get(uid)
+
+    def rivals(self, key: Key) -> Sequence[Key]:
+        """All other schedules of the namespace with the same purpose."""
+        entry = self._entries.get(key)
+        same = self._by_purpose.get((key[0], entry.purpose), set()) if entry and entry.purpose else set()
+        return [other for other in same if other != key]
+
+    def holder(self, key: Key) -> str | None:
+        """The name of another unfinished schedule with the same purpose that comes before this one.
+
+        Who is at it keeps it; of others the oldest comes first.
+        """
+        entry = self._entries[key]
+        if entry.state == ScheduleState.FINISHED:
+            return None  # it needs its purpose no more
+        rivals = ((other, self._entries[other]) for other in self.rivals(key))
+        before = [
+            (_rank(found), other[1])
+            for other, found in rivals
+            if found.state != ScheduleState.FINISHED and _rank(found) < _rank(entry)
+        ]
+        return min(before)[1] if before else None
+
+    def vanished(self, namespace: str | None, listed: Container[Key], as_of: float = math.inf) -> set[Key]:
+        """Those that are known but not in a full list."""
+        return {
+            key
+            for key, entry in self._entries.items()
+            if key not in listed and entry.version <= as_of and namespace in (None, key[0])
+        }
+
+    def untold(self, versions: Mapping[Key, int]) -> dict[Key, int]:
+        """Those of a full list, as resource versions, that are newer than what is known."""
+        return {
+            key: version
+            for key, version in versions.items()
+            if version > max(self._gone.get(key, 0), self._entries[key].version if key in self._entries else 0)
+        }
+
+
+def _claim(entry: Entry) -> tuple[str, str, str]:
+    """What a schedule's right to its purpose, and so that of others, follows from."""
+    return entry.purpose, entry.state, entry.uid
+
+
+def _rank(entry: Entry) -> tuple[bool, str, str]:
+    return entry.state not in (ScheduleState.ACTIVE, ScheduleState.SUSPENDED), entry.created, entry.uid
+
+
+def settled_until(document: Document) -> str | None:
+    """When to look at a schedule first after a start, if its status says and nothing has happened to it since."""
+    metadata, status = document["metadata"], document.get("status") or {}
+    untouched = (
+        status.get("state") == ScheduleState.ACTIVE
+        and status.get("observedGeneration") == metadata.get("generation")
+        and not status.get("active")
+        and not document["spec"].get("purpose")
+        and ANNOTATION_RUN_NOW not in (metadata.get("annotations") or {})
+    )
+    times = status.get("nextTimes") or ()
+    return times[0] if untouched and times else None

@@ -1,0 +1,239 @@
+"""Schedules on a real cluster: what they make, and what they do not."""
+
+import itertools
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from support.jobs import end_of
+from support.kube import Kube, KubeError, Object, condition
+from support.operator import Operator
+from support.schedules import OWNER, permit, runs, schedule, soon, status
+
+
+@pytest.fixture(scope="module")
+def permitted(kube: Kube, namespace: str, operator: Operator) -> Iterator[str]:
+    permit(kube, namespace)
+    operator.wait_until_leading(kube)
+    return namespace
+
+
+def made(kube: Kube, namespace: str, name: str, count: int, timeout: float = 60) -> list[Object]:
+    """The runs of a schedule, once there are so many and its status tells of the last."""
+
+    def enough() -> list[Object]:
+        found = runs(kube, namespace, name)
+        told = status(kube, namespace, name).get("lastRun", {}).get("name")
+        return found if len(found) >= count and told in {run["metadata"]["name"] for run in found} else []
+
+    return kube.wait(f"{count} runs of {name}", enough, timeout)
+
+
+def until_state(kube: Kube, namespace: str, name: str, state: str) -> Object:
+    """The status, once it is in a state."""
+    kube.wait(f"{name} to be {state}", lambda: status(kube, namespace, name).get("state") == state)
+    return status(kube, namespace, name)
+
+
+def events_of(kube: Kube, namespace: str, name: str) -> set[str]:
+    found = kube.list("events", namespace, fieldSelector=f"involvedObject.name={name}")
+    return {event["reason"] for event in found}
+
+
+def test_one_moment_makes_one_run_and_ends_the_schedule(kube: Kube, permitted: str) -> None:
+    moment = soon(5)
+    kube.create(schedule(permitted, "once", at=moment))
+    told = until_state(kube, permitted, "once", "Active")
+    assert told["nextTimes"] == [moment]
+    (run,) = made(kube, permitted, "once", 1)
+    assert run["metadata"]["annotations"]["rollcall.dev/planned"] == moment
+    assert run["metadata"]["ownerReferences"][0]["name"] == "once"
+    assert run["spec"]["requestedBy"] == {"username": f"system:serviceaccount:{permitted}:{OWNER}"}
+    ended = until_state(kube, permitted, "once", "Finished")
+    assert ended["iteration"] == 1
+    assert ended["nextTimes"] == []
+    assert (condition(kube.get("schedules", permitted, "once"), "Active") or {})["reason"] == "Finished"
+    assert (ended["lastRun"]["time"], ended["lastRun"]["name"]) == (moment, run["metadata"]["name"])
+    assert ended["lastRun"]["latenessSeconds"] <= 2
+    assert condition(end_of(kube, permitted, run["metadata"]["name"]), "Complete")
+    kube.wait("nothing active", lambda: not status(kube, permitted, "once")["active"])
+    assert {"RunStarted", "Finished"} <= events_of(kube, permitted, "once")
+
+
+def test_a_grid_makes_a_run_at_each_point_up_to_its_iterations(kube: Kube, permitted: str) -> None:
+    kube.create(schedule(permitted, "grid", every={"seconds": 3, "anchor": soon(2)}, maxIterations=3,
+                         successfulJobsHistoryLimit=10))  # fmt: skip
+    found = made(kube, permitted, "grid", 3)
+    planned = [datetime.fromisoformat(run["metadata"]["annotations"]["rollcall.dev/planned"]) for run in found]
+    assert [(later - first).total_seconds() for first, later in itertools.pairwise(planned)] == [3, 3]
+    assert until_state(kube, permitted, "grid", "Finished")["iteration"] == 3
+
+
+def test_the_table_tells_what_runs_next_and_when(kube: Kube, permitted: str) -> None:
+    kube.create(schedule(permitted, "nightly", cron=["30 2 * * *", "@noon"], timeZone="Europe/Berlin"))
+    told = until_state(kube, permitted, "nightly", "Active")
+    assert len(told["nextTimes"]) == 5
+    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    table = kube.request("GET", kube.path("schedules", permitted, "nightly"), headers=accept).json()
+    names = [column["name"] for column in table["columnDefinitions"]]
+    row = dict(zip(names, table["rows"][0]["cells"], strict=True))
+    assert row["State"] == "Active"
+    assert row["Times"] == "30 2 * * * | @noon (Europe/Berlin)"
+    assert row["Template"] == "run-command"
+    assert row["Next"] == told["nextTimes"][0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({}, "exactly one of cron, every and at"),
+        ({"cron": ["@daily"], "at": "2030-01-01T00:00:00Z"}, "exactly one of cron, every and at"),
+        ({"at": "2030-01-01T00:00:00Z", "timeZone": "UTC"}, "timeZone belongs to cron"),
+        ({"cron": ["@daily"], "startAt": "2030-01-02T00:00:00Z", "endAt": "2030-01-01T00:00:00Z"}, "endAt must not be"),
+        ({"cron": ["@daily"], "requestedBy": {"username": "system:admin"}}, "a person or a ServiceAccount"),
+        ({"cron": ["@daily"], "requestedBy": {"username": "eve", "groups": ["system:masters"]}}, "a person or a"),
+        ({"cron": ["@daily"], "requestedBy": None}, "requestedBy: Required"),
+    ],
+)
+def test_the_api_server_refuses_what_does_not_fit_together(kube: Kube, permitted: str, spec: Object, said: str) -> None:
+    with pytest.raises(KubeError, match=said):
+        kube.create(schedule(permitted, "wrong", **spec))
+
+
+def test_what_only_the_operator_can_see_is_told(kube: Kube, permitted: str) -> None:
+    kube.create(schedule(permitted, "no-zone", cron=["@daily"], timeZone="Mars/Olympus"))
+    until_state(kube, permitted, "no-zone", "Invalid")
+    found = condition(kube.get("schedules", permitted, "no-zone"), "Valid") or {}
+    assert (found["status"], found["reason"]) == ("False", "InvalidSpec")
+    assert "there is no time zone 'Mars/Olympus'" in found["message"]
+    kube.patch("schedules", permitted, "no-zone", {"spec": {"timeZone": "Europe/Berlin"}})
+    assert until_state(kube, permitted, "no-zone", "Active")["nextTimes"]
+
+
+def test_resuming_and_editing_make_no_run_of_the_past(kube: Kube, permitted: str) -> None:
+    kube.create(schedule(permitted, "paused", every={"seconds": 1}, suspend=True))
+    until_state(kube, permitted, "paused", "Suspended")
+    created = datetime.fromisoformat(kube.get("schedules", permitted, "paused")["metadata"]["creationTimestamp"])
+    kube.wait("five seconds", lambda: _age(created) > 5)
+    kube.patch("schedules", permitted, "paused", {"spec": {"suspend": False, "maxIterations": 2}})
+    found = made(kube, permitted, "paused", 2)
+    told = until_state(kube, permitted, "paused", "Finished")
+    assert (told["iteration"], told["missed"]) == (2, 0)
+    first = datetime.fromisoformat(found[0]["metadata"]["annotations"]["rollcall.dev/planned"])
+    assert (first - created).total_seconds() >= 5
+    kube.patch("schedules", permitted, "paused", {"spec": {"every": {"seconds": 3600}, "maxIterations": 5}})
+    told = until_state(kube, permitted, "paused", "Active")
+    assert (told["iteration"], len(runs(kube, permitted, "paused"))) == (2, 2)
+
+
+def _age(moment: datetime) -> float:
+    return (datetime.now(moment.tzinfo) - moment).total_seconds()
+
+
+@pytest.mark.parametrize("policy", ["Allow", "Forbid", "Replace"])
+def test_jobs_that_outlast_the_period(kube: Kube, permitted: str, policy: str) -> None:
+    name = f"overlap-{policy.lower()}"
+    kube.create(schedule(permitted, name, "sleep 60", every={"seconds": 3, "anchor": soon(2)}, maxIterations=3,
+                         concurrencyPolicy=policy, failedJobsHistoryLimit=10))  # fmt: skip
+    if policy == "Forbid":
+        (first,) = made(kube, permitted, name, 1)
+        kube.wait("runs left out", lambda: status(kube, permitted, name)["missed"] >= 2)
+        told = status(kube, permitted, name)
+        assert told["active"] == [first["metadata"]["name"]]
+        assert told["iteration"] == 1
+        assert "is active" in told["lastRun"]["error"]
+        assert "RunSkipped" in events_of(kube, permitted, name)
+    else:
+        made(kube, permitted, name, 3)
+        until_state(kube, permitted, name, "Finished")  # by then it is done with what the last run replaces
+        cancelled = [bool(run["spec"].get("cancellation")) for run in runs(kube, permitted, name)]
+        assert cancelled == ([False, False, False] if policy == "Allow" else [True, True, False])
+    kube.delete("schedules", permitted, name)
+    kube.wait("runs to go with their schedule", lambda: not runs(kube, permitted, name), 120)
+
+
+def test_of_one_purpose_only_the_oldest_runs(kube: Kube, permitted: str) -> None:
+    kube.create(schedule(permitted, "first", at=soon(5), purpose="patching"))
+    until_state(kube, permitted, "first", "Active")
+    kube.create(schedule(permitted, "second", every={"seconds": 2}, purpose="patching"))
+    until_state(kube, permitted, "second", "Invalid")
+    found = condition(kube.get("schedules", permitted, "second"), "Valid") or {}
+    assert (found["reason"], "schedule first has the same purpose" in found["message"]) == ("PurposeTaken", True)
+    made(kube, permitted, "first", 1)
+    assert runs(kube, permitted, "second") == []
+    until_state(kube, permitted, "first", "Finished")
+    assert made(kube, permitted, "second", 1)
+    kube.delete("schedules", permitted, "second")
+
+
+def test_a_run_by_hand(kube: Kube, permitted: str) -> None:
+    kube.create(schedule(permitted, "rarely", cron=["0 0 1 1 *"]))
+    until_state(kube, permitted, "rarely", "Active")
+
+    def ask() -> None:
+        kube.patch("schedules", permitted, "rarely", {"metadata": {"annotations": {"rollcall.dev/run-now": "yes"}}})
+        kube.wait("the request to be met", lambda: "rollcall.dev/run-now" not in (
+            kube.get("schedules", permitted, "rarely")["metadata"].get("annotations") or {}))  # fmt: skip
+
+    for count in (1, 2):
+        ask()
+        found = runs(kube, permitted, "rarely")
+        assert [run["metadata"]["annotations"]["rollcall.dev/planned"] for run in found] == ["Manual"] * count
+    told = status(kube, permitted, "rarely")
+    assert (told["lastRun"]["manual"], told["iteration"], told["state"]) == (True, 0, "Active")
+
+
+def test_who_has_lost_the_right_starts_nothing(kube: Kube, permitted: str) -> None:
+    eve = {"username": "eve", "groups": ["ops"]}
+    kube.create(schedule(permitted, "eves", every={"seconds": 2}, requestedBy=eve))
+    kube.wait("refusal", lambda: status(kube, permitted, "eves").get("lastRun", {}).get("error"))
+    told = status(kube, permitted, "eves")
+    assert "eve may not create jobinvocations" in told["lastRun"]["error"]
+    assert (told["iteration"], told["state"]) == (0, "Active")
+    assert runs(kube, permitted, "eves") == []
+    kube.wait("an Event", lambda: "PermissionDenied" in events_of(kube, permitted, "eves"))
+    kube.apply({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "ops", "namespace": permitted},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OWNER},
+        "subjects": [{"kind": "Group", "name": "ops", "apiGroup": "rbac.authorization.k8s.io"}],
+    })  # fmt: skip
+    assert made(kube, permitted, "eves", 1)
+    kube.wait("no word of the refusal", lambda: "error" not in status(kube, permitted, "eves")["lastRun"])
+    kube.delete("rolebindings", permitted, "ops")
+    kube.wait("refusal again", lambda: status(kube, permitted, "eves")["lastRun"].get("error"))
+    kube.delete("schedules", permitted, "eves")
+
+
+def test_a_mark_that_somebody_made_up_is_replaced(kube: Kube, permitted: str) -> None:
+    forged = {"rollcall.dev/run-now": "taken-0001-01-01T00:00:00.000000+00:00"}
+    asked = schedule(permitted, "forged", cron=["0 0 1 1 *"])
+    kube.create(asked | {"metadata": asked["metadata"] | {"annotations": forged}})
+    (run,) = made(kube, permitted, "forged", 1)
+    kube.wait("the request to be met", lambda: "rollcall.dev/run-now" not in (
+        kube.get("schedules", permitted, "forged")["metadata"].get("annotations") or {}))  # fmt: skip
+    told = status(kube, permitted, "forged")
+    created = datetime.fromisoformat(kube.get("schedules", permitted, "forged")["metadata"]["creationTimestamp"])
+    assert (told["lastRun"]["name"], told["lastRun"]["manual"]) == (run["metadata"]["name"], True)
+    assert datetime.fromisoformat(told["lastRun"]["time"]).year == created.year
+    assert len(runs(kube, permitted, "forged")) == 1
+
+
+def test_what_cannot_be_read_is_told(kube: Kube, permitted: str) -> None:
+    """The API server takes the year 0, and Python does not."""
+    kube.create(schedule(permitted, "ancient", at="0000-01-01T00:00:00Z"))
+    until_state(kube, permitted, "ancient", "Invalid")
+    found = condition(kube.get("schedules", permitted, "ancient"), "Valid") or {}
+    assert (found["status"], found["reason"]) == ("False", "InvalidSpec")
+    assert "spec.at" in found["message"]
+    kube.patch("schedules", permitted, "ancient", {"spec": {"at": "2099-01-01T00:00:00Z"}})
+    until_state(kube, permitted, "ancient", "Active")
+
+
+def test_only_so_many_runs_are_kept(kube: Kube, permitted: str) -> None:
+    kube.create(schedule(permitted, "kept", every={"seconds": 2, "anchor": soon(1)}, maxIterations=3,
+                         successfulJobsHistoryLimit=1))  # fmt: skip
+    until_state(kube, permitted, "kept", "Finished")
+    kube.wait("one run to be left", lambda: (
+        len(found := runs(kube, permitted, "kept")) == 1 and condition(found[0], "Complete")), 180)  # fmt: skip

@@ -1,0 +1,179 @@
+"""Schedules whose operator is killed around the moment that they are due, or is away for a while."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from support.kube import Kube, Object
+from support.operator import Operator
+from support.proxy import Answer, Call, Faults, Proxy
+from support.schedules import permit, runs, schedule, soon, status
+
+COUNT = 50
+NTH = 3
+POINTS = [
+    ("localsubjectaccessreviews", "after"), ("jobinvocations", "before"), ("jobinvocations", "after"),
+    ("schedules/NAME/status", "after"), ("schedules/NAME/status", "before"), ("events", "before"),
+]  # fmt: skip
+"""The writes at which the operator dies, one after the other, before they are done or before they are answered. All
+runs are made before the first status is written."""
+
+AFTER_OUTAGE = {"Skip": (0, 3), "Last": (1, 2), "All": (3, 0)}
+"""How many of three runs are made after an outage, and how many are missed, by policy."""
+
+
+class Killer(Faults):
+    """Kills the operator at the third write of a kind since its start, then of the next kind, and starts it again."""
+
+    def __init__(self) -> None:
+        self.points = list(POINTS)
+        self.victim: Operator | None = None
+        self._seen = 0
+
+    async def before(self, call: Call) -> Answer | None:
+        return self._judge(call, "before")
+
+    async def after(self, call: Call) -> Answer | None:
+        return self._judge(call, "after")
+
+    def _judge(self, call: Call, moment: str) -> Answer | None:
+        if self.victim is None or not self.points or not call.writes:
+            return None
+        plural, when = self.points[0]
+        if moment != when or not call.path.endswith(f"/{plural}"):
+            return None
+        self._seen += 1
+        if self._seen < NTH:
+            return None
+        self.victim.kill()
+        self.victim.start()
+        self._seen = 0
+        del self.points[0]
+        return Answer(503)
+
+
+@pytest.fixture
+def place(kube: Kube, crds: None, make_namespace: Callable[[str], str]) -> str:
+    name = make_namespace("sched")
+    permit(kube, name)
+    return name
+
+
+@pytest.fixture
+def proxied(kube: Kube, place: str, tmp_path: Path) -> Iterator[tuple[Operator, Proxy]]:
+    """An operator behind a proxy."""
+    with Proxy(kube) as proxy:
+        config = proxy.kubeconfig(tmp_path / "kubeconfig")
+        with Operator(place, config, tmp_path / "operator.log") as operator:
+            operator.wait_until_leading(kube)
+            yield operator, proxy
+
+
+def all_states(kube: Kube, namespace: str) -> list[str]:
+    return [found.get("status", {}).get("state", "") for found in kube.list("schedules", namespace)]
+
+
+def numbered(kube: Kube, namespace: str) -> bool:
+    return all("rollcall.dev/id" in s["metadata"].get("labels", {}) for s in kube.list("schedules", namespace))
+
+
+def test_fifty_schedules_make_one_run_each_whatever_write_the_operator_dies_at(
+    kube: Kube, place: str, proxied: tuple[Operator, Proxy]
+) -> None:
+    operator, proxy = proxied
+    killer = Killer()
+    moment = soon(40)
+    for number in range(COUNT):
+        kube.create(schedule(place, f"s-{number}", at=moment, invocationTemplate=unrunnable()))
+    kube.wait("schedules that wait", lambda: all_states(kube, place) == ["Active"] * COUNT and numbered(kube, place))
+    proxy.faults = killer
+    killer.victim = operator
+    kube.wait("the end of all", lambda: all_states(kube, place) == ["Finished"] * COUNT, 240)
+    # A run is told of after its status is written: the last death may come a little later than the end of all.
+    kube.wait("the operator to die at every point", lambda: not killer.points)
+    owners = sorted(run["metadata"]["ownerReferences"][0]["name"] for run in kube.list("jobinvocations", place))
+    assert owners == sorted(f"s-{number}" for number in range(COUNT))
+    for found in kube.list("schedules", place):
+        told = found["status"]
+        assert (told["iteration"], told["missed"], told["lastRun"]["time"]) == (1, 0, moment)
+        assert told["lastRun"]["name"] == runs(kube, place, found["metadata"]["name"])[0]["metadata"]["name"]
+
+
+class Silence(Faults):
+    """Lets no status of a schedule be written."""
+
+    async def before(self, call: Call) -> Answer | None:
+        return Answer(503) if call.writes and call.path.endswith("/schedules/NAME/status") else None
+
+
+def test_a_run_that_is_gone_before_its_status_is_written_is_not_made_again(
+    kube: Kube, place: str, proxied: tuple[Operator, Proxy]
+) -> None:
+    _, proxy = proxied
+    kube.create(schedule(place, "s", at=soon(8), invocationTemplate=unrunnable()))
+    kube.wait("a schedule that waits", lambda: all_states(kube, place) == ["Active"])
+    proxy.faults = Silence()
+    (run,) = kube.wait("the run", lambda: runs(kube, place, "s"))
+    kube.delete("jobinvocations", place, run["metadata"]["name"])
+    kube.wait("the run to go", lambda: not runs(kube, place, "s"))
+    proxy.faults = Faults()
+    kube.wait("the end", lambda: all_states(kube, place) == ["Finished"])
+    told = status(kube, place, "s")
+    assert (told["iteration"], told["missed"], told["lastRun"]["name"]) == (1, 0, run["metadata"]["name"])
+    assert runs(kube, place, "s") == []
+
+
+def unrunnable() -> Object:
+    """Invocations that wait for ever: these tests are about how many there are."""
+    return {"spec": {"templateRef": {"name": "none"}, "targeting": {"hosts": ["none"]}, "suspend": True}}
+
+
+def test_an_outage_over_three_runs(kube: Kube, place: str, tmp_path: Path) -> None:
+    """What was missed is settled by its policy; later runs are left out on request, so that these alone can be seen."""
+    operator = Operator(place, kube.kubeconfig, tmp_path / "operator.log").start().wait_until_leading(kube)
+    grid = {"seconds": 4, "anchor": soon(10)}
+    try:
+        for policy in AFTER_OUTAGE:
+            kube.create(schedule(place, policy.lower(), every=grid, maxIterations=100, missedRunPolicy=policy,
+                                 invocationTemplate=unrunnable()))  # fmt: skip
+        kube.wait("schedules that wait", lambda: all_states(kube, place) == ["Active"] * 3 and numbered(kube, place))
+        times = status(kube, place, "last")["nextTimes"]
+        operator.kill()
+        assert kube.list("jobinvocations", place) == []
+        # Up to a minute is not too late for who skips.
+        kube.wait("the third run to be over", lambda: soon(0) > _later(times[2], 62), 120)
+        for policy in AFTER_OUTAGE:
+            skipped = times[3:] + _more(times[4], 4, 60)
+            kube.patch("schedules", place, policy.lower(), {"spec": {"skipTimes": skipped}})
+        operator.start().wait_until_leading(kube)
+        for policy, (made, missed) in AFTER_OUTAGE.items():
+            wait_for_outcome(kube, place, policy.lower(), made, missed)
+            found = [
+                run["metadata"]["annotations"]["rollcall.dev/planned"] for run in runs(kube, place, policy.lower())
+            ]
+            assert found == times[3 - made : 3]
+    finally:
+        operator.kill()
+
+
+def wait_for_outcome(kube: Kube, namespace: str, name: str, made: int, missed: int) -> None:
+    """Wait until a schedule tells of so many runs, and of so many that were missed."""
+
+    def told() -> bool:
+        now = status(kube, namespace, name)
+        return (now["iteration"], now["missed"], len(runs(kube, namespace, name))) == (made, missed, made)
+
+    kube.wait(f"the outage to be told by {name}", told, 30)
+
+
+def _later(moment: str, seconds: int) -> str:
+    return _more(moment, seconds, 1)[0]
+
+
+def _more(moment: str, seconds: int, count: int) -> list[str]:
+    """So many moments after one, at a distance."""
+    begin = datetime.fromisoformat(moment)
+    times = (begin + timedelta(seconds=seconds * number) for number in range(1, count + 1))
+    return [time.strftime("%Y-%m-%dT%H:%M:%SZ") for time in times]

@@ -1,0 +1,223 @@
+"""Ten thousand schedules that are all due in the same minute, and a thousand beside a thousand native CronJobs.
+
+What is made is suspended on both sides, JobInvocations as well as Jobs: no pod follows, and what is measured is how the
+runs are made. Each delay is from the full minute to the moment at which a watch tells of the new object, so that the
+way to the bench counts, too.
+
+The API server bounds how fast objects can be made. The same objects made by a bare client, after the schedules' and
+with the operator away, say what that bound is.
+"""
+
+import asyncio
+import math
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.config import load_kube_config
+
+from perf.scale import scaled
+from rollcall_operator.cluster import Cluster
+from support.arrivals import Arrivals
+from support.crowd import create_all
+from support.jobs import invocation, template
+from support.kube import Kube, Object
+from support.operator import Operator, account
+from support.report import Report
+from support.schedules import permit, runs, schedule, soon
+from support.usage import cpu_seconds, peak_mib, resident_mib
+
+MANY = scaled(10_000)
+SOME = scaled(1_000)
+BARE = scaled(3_000)
+AT_ONCE = 24
+"""Requests under way at once, as the operator has for runs."""
+IDLE_SECONDS = 30
+NEW = "!rollcall.dev/id"
+"""Invocations that were just made: the watch need not tell of what becomes of them."""
+
+
+def test_a_thousand_beside_cron_jobs(
+    kube: Kube, crds: None, make_namespace: Callable[[str], str], tmp_path: Path, report: Report
+) -> None:
+    namespace = make_namespace("bench")
+    furnish(kube, namespace)
+    theirs = full_minute(20 + 2 * SOME / 60)
+    ours = theirs + timedelta(minutes=1 + math.ceil(SOME / 700))
+    with Operator(namespace, account(kube, namespace, tmp_path), tmp_path / "operator.log") as operator:
+        operator.wait_until_leading(kube)
+        create_all(kube, (cron_job(namespace, number, theirs) for number in range(SOME)), "CronJobs")
+        create_all(kube, (hourly(namespace, number, ours) for number in range(SOME)), "schedules")
+        wait_until_planned(kube, operator, ours)
+        native = delays(kube, namespace, "jobs", "", theirs, SOME)
+        own = delays(kube, namespace, "jobinvocations", NEW, ours, SOME)
+    report.add(f"{SOME:,} native CronJobs due at once: the last Job is made after", native[-1], "s")
+    report.add(f"{SOME:,} Schedules due at once: the last run is made after", own[-1], "s")
+    report.add(f"{SOME:,} Schedules / native CronJobs, the last", own[-1] / native[-1], "x", at_most=0.5)
+    report.add(f"{SOME:,} Schedules / native CronJobs, 99 %", at(own, 0.99) / at(native, 0.99), "x", at_most=0.5)
+
+
+def test_ten_thousand(
+    kube: Kube, crds: None, make_namespace: Callable[[str], str], tmp_path: Path, report: Report
+) -> None:
+    namespace = make_namespace("bench")
+    furnish(kube, namespace)
+    with Operator(namespace, account(kube, namespace, tmp_path), tmp_path / "operator.log") as operator:
+        operator.wait_until_leading(kube)
+        wait_until_idle(kube, operator)
+        assert operator.process is not None
+        empty = resident_mib(operator.process.pid)
+        due = full_minute(120 + MANY / 20)
+        create_all(kube, (hourly(namespace, number, due) for number in range(MANY)), "schedules")
+        wait_until_planned(kube, operator, due)
+        wait_until_idle(kube, operator)
+        report.add(f"memory of {MANY:,} Schedules over empty", resident_mib(operator.process.pid) - empty, "MiB",
+                   at_most=40)  # fmt: skip
+        report.add(f"CPU of an operator with {MANY:,} Schedules, none due", idle_percent(operator), "%", at_most=1)
+        start_again(kube, operator, report, empty)
+        burst(kube, operator, due, report)
+        report.add("operator memory, peak", peak_mib(operator.process.pid), "MiB")
+
+
+def start_again(kube: Kube, operator: Operator, report: Report, empty: float) -> None:
+    """Times a start until it has made the run that came due while nobody was there."""
+    operator.stop()
+    kube.create(schedule(operator.namespace, "late", at=soon(1), invocationTemplate=suspended(operator.namespace)))
+    planned = kube.get("schedules", operator.namespace, "late")["spec"]["at"]
+    kube.wait("the run to be due", lambda: datetime.now(UTC) > datetime.fromisoformat(planned))
+    began = time.monotonic()
+    operator.start()
+    kube.wait("the run that is late", lambda: runs(kube, operator.namespace, "late"), 60, interval=0.02)
+    report.add(f"start with {MANY:,} Schedules, to the first run", time.monotonic() - began, "s", at_most=10)
+    wait_until_idle(kube, operator)
+    assert operator.process is not None
+    report.add("the same memory, after that start", resident_mib(operator.process.pid) - empty, "MiB", at_most=40)
+
+
+def burst(kube: Kube, operator: Operator, due: datetime, report: Report) -> None:
+    """Times the runs of all schedules, and compares with what the API server takes from a bare client."""
+    assert operator.process is not None
+    cpu = cpu_seconds(operator.process.pid)
+    found = delays(kube, operator.namespace, "jobinvocations", NEW, due, MANY)
+    report.add("operator CPU until then, of a run", (cpu_seconds(operator.process.pid) - cpu) / MANY * 1000, "ms")
+    kube.wait("statuses", lambda: all(
+        one.get("status", {}).get("iteration") == 1 for one in kube.list("schedules", operator.namespace)),
+        900, interval=5)  # fmt: skip
+    written = time.time() - due.timestamp()
+    wait_until_idle(kube, operator)
+    report.add("operator CPU in all, of a run", (cpu_seconds(operator.process.pid) - cpu) / MANY * 1000, "ms")
+    operator.stop()
+    bare = asyncio.run(make_bare(operator))
+    report.add(f"{MANY:,} Schedules due in one minute: 99 % of the runs are made within", at(found, 0.99), "s",
+               at_most=5)  # fmt: skip
+    report.add("the same, half of them", statistics.median(found), "s")
+    report.add("the same, all of them", found[-1], "s")
+    report.add("the same, all statuses are written", written, "s")
+    report.add("runs made a second", MANY / found[-1], "/s")
+    report.add("the same made by a bare client, the operator away", bare, "/s")
+    report.add("runs made / bare client", MANY / found[-1] / bare, "x")
+    operator.start()
+    operator.wait_until_leading(kube)
+
+
+async def make_bare(operator: Operator) -> float:
+    """How many invocations a second the API server takes, from a client that does nothing else."""
+    configuration = Configuration()
+    await load_kube_config(config_file=str(operator.kubeconfig), client_configuration=configuration)
+    waiting = [run_like(operator.namespace, f"bare-{number}") for number in range(BARE)]
+
+    async def make(cluster: Cluster) -> None:
+        while waiting:
+            await cluster.create("jobinvocations", waiting.pop())
+
+    async with Cluster(configuration) as cluster:
+        began = time.monotonic()
+        await asyncio.gather(*(make(cluster) for _ in range(AT_ONCE)))
+        return BARE / (time.monotonic() - began)
+
+
+def delays(kube: Kube, namespace: str, plural: str, selector: str, due: datetime, count: int) -> list[float]:
+    """How long after the moment so many objects were made, in order."""
+    assert datetime.now(UTC) < due, "the schedules were not ready in time: this machine is too slow, or too busy"
+    with Arrivals(kube, plural, namespace, selector) as arrivals:
+        kube.wait("the full minute", lambda: datetime.now(UTC) >= due, 1800)
+        return [moment - due.timestamp() for moment in arrivals.wait(count, 900)]
+
+
+def at(found: list[float], share: float) -> float:
+    """The least delay that this share of them keeps."""
+    return found[min(len(found) - 1, int(len(found) * share))]
+
+
+def full_minute(seconds: float) -> datetime:
+    """The first full minute that is at least so far away."""
+    moment = datetime.now(UTC) + timedelta(seconds=seconds)
+    return moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
+def wait_until_planned(kube: Kube, operator: Operator, due: datetime) -> None:
+    """Wait until all schedules have their id and tell of their next run, which is that one."""
+    wanted = due.strftime("%Y-%m-%dT%H:%M:%SZ")
+    kube.wait("ids", lambda: not kube.list("schedules", operator.namespace, labelSelector=NEW, limit=1), 900, 1)
+    kube.wait("next times", lambda: all(
+        wanted in one.get("status", {}).get("nextTimes", ()) for one in kube.list("schedules", operator.namespace)),
+        900, interval=5)  # fmt: skip
+
+
+def wait_until_idle(kube: Kube, operator: Operator) -> None:
+    """Wait until the operator has nothing left to do."""
+    assert operator.process is not None
+    pid = operator.process.pid
+
+    def idle() -> bool:
+        before = cpu_seconds(pid)
+        time.sleep(2)
+        return cpu_seconds(pid) - before <= 0.1
+
+    kube.wait("an idle operator", idle, 600)
+
+
+def idle_percent(operator: Operator) -> float:
+    """How much of a core the operator takes while nothing happens."""
+    assert operator.process is not None
+    before = cpu_seconds(operator.process.pid)
+    time.sleep(IDLE_SECONDS)
+    return (cpu_seconds(operator.process.pid) - before) / IDLE_SECONDS * 100
+
+
+def furnish(kube: Kube, namespace: str) -> None:
+    """What the schedules need."""
+    kube.create(template(namespace))
+    permit(kube, namespace)
+
+
+def hourly(namespace: str, number: int, due: datetime) -> Object:
+    """A schedule that is due at that minute of every hour."""
+    return schedule(
+        namespace, f"schedule-{number:05}", cron=[f"{due.minute} * * * *"], invocationTemplate=suspended(namespace)
+    )
+
+
+def suspended(namespace: str) -> Object:
+    """What each run is."""
+    return {"spec": run_like(namespace, "any")["spec"]}
+
+
+def run_like(namespace: str, name: str) -> Object:
+    """An invocation that waits for somebody to let it start."""
+    return invocation(namespace, name, "true", ["host-0"], suspend=True)
+
+
+def cron_job(namespace: str, number: int, due: datetime) -> Object:
+    """A native CronJob that is due at that minute of every hour, and whose Jobs wait for somebody to let them start."""
+    container = {"name": "main", "image": "none", "command": ["true"]}
+    job = {"suspend": True, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": f"cron-job-{number:05}", "namespace": namespace},
+        "spec": {"schedule": f"{due.minute} * * * *", "timeZone": "Etc/UTC", "jobTemplate": {"spec": job}},
+    }

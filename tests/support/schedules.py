@@ -1,0 +1,63 @@
+"""Making and watching schedules."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from support.jobs import API_VERSION
+from support.kube import Kube, Object
+
+OWNER = "scheduler"
+
+
+def schedule(namespace: str, name: str, command: str = "true", **spec: Any) -> Object:
+    """A schedule of the template `run-command` on host-0, made for the ServiceAccount of `permit`."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Schedule",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "requestedBy": {"username": f"system:serviceaccount:{namespace}:{OWNER}"},
+            "invocationTemplate": {
+                "spec": {
+                    "templateRef": {"name": "run-command"},
+                    "inputs": {"command": command},
+                    "targeting": {"hosts": ["host-0"]},
+                }
+            },
+        }
+        | spec,
+    }
+
+
+def permit(kube: Kube, namespace: str) -> None:
+    """Let the schedules' ServiceAccount create invocations."""
+    kube.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OWNER, "namespace": namespace}})
+    kube.apply({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": {"name": OWNER, "namespace": namespace},
+        "rules": [{"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations"], "verbs": ["create"]}],
+    })  # fmt: skip
+    kube.apply({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": OWNER, "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OWNER},
+        "subjects": [{"kind": "ServiceAccount", "name": OWNER, "namespace": namespace}],
+    })  # fmt: skip
+
+
+def soon(seconds: float) -> str:
+    """So many seconds from now, in RFC 3339, rounded up."""
+    moment = datetime.now(UTC) + timedelta(seconds=seconds + 0.999)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def runs(kube: Kube, namespace: str, name: str) -> list[Object]:
+    """The invocations of a schedule, in the order of the moments that they were planned for."""
+    found = kube.list("jobinvocations", namespace, labelSelector=f"rollcall.dev/schedule={name}")
+    return sorted(found, key=lambda run: str(run["metadata"]["annotations"]["rollcall.dev/planned"]))
+
+
+def status(kube: Kube, namespace: str, name: str) -> Object:
+    """What a schedule's status says."""
+    found: Object = kube.get("schedules", namespace, name).get("status", {})
+    return found
