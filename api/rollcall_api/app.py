@@ -21,6 +21,7 @@ from rollcall_api.cluster import Cluster
 from rollcall_api.dispatch import Dispatch
 from rollcall_api.foreman import errors as foreman_errors
 from rollcall_api.foreman import routes as foreman_routes
+from rollcall_api.foreman import routing as foreman_routing
 from rollcall_api.jobs import Jobs
 from rollcall_api.output import Outputs
 from rollcall_api.output_store import open_stores
@@ -57,14 +58,14 @@ class Facade:
         stores = open_stores(settings.output_stores, self.cluster, settings.namespace)
         self.outputs = Outputs(self.cluster, settings.namespace, stores)
         self.authenticator = Authenticator(self.cluster, Users(settings.users_dir))
-        foreman = foreman_routes.router(foreman_routes.Backend(self.jobs, self.outputs, self.access))
+        foreman = foreman_routes.router(foreman_routing.Backend(self.jobs, self.outputs, self.access))
         self.api = self._api(foreman)
         self._metrics_address = settings.metrics_address
         self.traffic = Traffic()
         self._app: ASGIApp = Gate(
             Dispatch(foreman.routes, self.api, self.traffic),
             self.authenticator,
-            canonical=foreman_routes.canonical,
+            canonical=foreman_routing.canonical,
             refuse=self.traffic.refusing(foreman_errors.refused),
             away=self.traffic.refusing(foreman_errors.away),
         )

@@ -8,7 +8,7 @@ from rollcall_api.foreman import requests
 from rollcall_api.foreman.cron import is_cron_line
 from rollcall_api.foreman.errors import ForemanError
 from rollcall_api.foreman.requests import Page
-from rollcall_api.foreman.routes import canonical
+from rollcall_api.foreman.routing import canonical
 
 
 @pytest.mark.parametrize("value", [True, 1, "1", "true", "True", "t", "yes", "Y", "on"])
