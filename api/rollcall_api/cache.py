@@ -1,9 +1,9 @@
 """The facade's picture of one namespace, kept up to date by list and watch.
 
-Four kinds are held: JobInvocations, JobSlices, Hosts and JobTemplates. Each table is first listed, then watched from
-the list's resource version; bookmarks keep that version fresh, so that a broken watch resumes where it was, and only
-a version that the API server has forgotten (410) leads to a new list. What this process writes itself goes into the
-table at once; older news about the same object is then ignored by its version.
+Six kinds are held: JobInvocations, JobSlices, Hosts, JobTemplates, Inventories and Schedules. Each table is first
+listed, then watched from the list's resource version; bookmarks keep that version fresh, so that a broken watch resumes
+where it was, and only a version that the API server has forgotten (410) leads to a new list. What this process writes
+itself goes into the table at once; older news about the same object is then ignored by its version.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from rollcall.names import Kind
 from rollcall_api import records
 from rollcall_api.cluster import Cluster, Object, custom
 from rollcall_api.problems import Expired, Problem, Unavailable
-from rollcall_api.records import Host, Job, Record, Slice, Template
+from rollcall_api.records import Host, Inventory, Job, Record, Schedule, Slice, Template
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ class Slices(Table[Slice]):
 
 
 class Cache(Collector):
-    """The four tables, and the tasks that keep them."""
+    """The tables, and the tasks that keep them."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._cluster = cluster
@@ -182,11 +182,15 @@ class Cache(Collector):
         self.slices = Slices(records.parse_slice)
         self.hosts: Table[Host] = Table(records.parse_host)
         self.templates = Templates(records.parse_template)
+        self.inventories: Table[Inventory] = Table(records.parse_inventory)
+        self.schedules: Table[Schedule] = Table(records.parse_schedule)
         self._feeds = [
             Feed(cluster, custom(kind, namespace), table)
             for kind, table in (
                 (Kind.JOB_TEMPLATE, self.templates),
                 (Kind.HOST, self.hosts),
+                (Kind.INVENTORY, self.inventories),
+                (Kind.SCHEDULE, self.schedules),
                 (Kind.JOB_SLICE, self.slices),
                 (Kind.JOB_INVOCATION, self.jobs),
             )

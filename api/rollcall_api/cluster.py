@@ -23,7 +23,7 @@ from rollcall_api.problems import Conflict, Expired, Forbidden, NotFound, Proble
 Object = dict[str, Any]
 
 CONNECTIONS: Final = 64
-"""Connections to the API server that may be open at once; four of them are watches."""
+"""Connections to the API server that may be open at once; six of them are watches."""
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=5)
 LIST_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, connect=5)
 _ERRORS: Final[Mapping[int, type[Problem]]] = {

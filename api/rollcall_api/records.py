@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from rollcall import ids
+from rollcall import ids, resources
 from rollcall.names import API_VERSION, GROUP, ConditionType, HostState, Kind
 from rollcall.resources import JobTemplate
 from rollcall.resources.jobslice import SliceState
@@ -115,6 +115,8 @@ class Slice(Record):
 class Host(Record):
     """A Host."""
 
+    resource: resources.Host
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template(Record):
@@ -124,6 +126,20 @@ class Template(Record):
     effective_user: str | None
     overridable: bool
     """Whether a job may name another effective user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory(Record):
+    """An Inventory; its variables are not kept."""
+
+    resource: resources.Inventory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule(Record):
+    """A Schedule."""
+
+    resource: resources.Schedule
 
 
 _USER_POLICIES: Final = {Provider.SSH: "ssh", Provider.ANSIBLE: "ansible"}
@@ -224,7 +240,7 @@ def _end(result: Mapping[str, Any]) -> HostEnd:
 @_readable
 def parse_host(raw: Mapping[str, Any]) -> Host:
     """The record of a Host."""
-    return Host(**_common(raw))
+    return Host(**_common(raw), resource=resources.Host.model_validate(_without_notes(raw)))
 
 
 @_readable
@@ -242,3 +258,25 @@ def parse_template(raw: Mapping[str, Any]) -> Template:
         effective_user=policy.get("name"),
         overridable=policy.get("overridable") is True,
     )
+
+
+@_readable
+def parse_inventory(raw: Mapping[str, Any]) -> Inventory:
+    """The record of an Inventory."""
+    spec = {key: value for key, value in raw["spec"].items() if key not in ("variables", "groups")}
+    document = _without_notes(raw) | {"spec": spec}
+    return Inventory(**_common(raw), resource=resources.Inventory.model_validate(document))
+
+
+@_readable
+def parse_schedule(raw: Mapping[str, Any]) -> Schedule:
+    """The record of a Schedule."""
+    return Schedule(**_common(raw), resource=resources.Schedule.model_validate(_without_notes(raw)))
+
+
+def _without_notes(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The object without what kubectl notes on it, which is the whole object once more; what dialects note stays."""
+    metadata = {key: value for key, value in raw["metadata"].items() if key not in ("annotations", "managedFields")}
+    annotations = raw["metadata"].get("annotations") or {}
+    metadata["annotations"] = {key: value for key, value in annotations.items() if ECHO_DOMAIN in key}
+    return {"apiVersion": API_VERSION, "metadata": metadata, **{k: raw[k] for k in ("spec", "status") if k in raw}}

@@ -29,7 +29,7 @@ FACADE_CLUSTER_RULES = [
 FACADE_RULES = [
     {
         "apiGroups": ["rollcall.dev"],
-        "resources": ["jobinvocations", "jobslices", "hosts", "jobtemplates"],
+        "resources": ["jobinvocations", "jobslices", "hosts", "inventories", "jobtemplates", "schedules"],
         "verbs": ["list", "watch"],
     },
     {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations"], "verbs": ["get", "delete"]},
