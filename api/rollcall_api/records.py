@@ -71,6 +71,7 @@ class Job(Record):
     failed: bool
     cancelled: bool
     started: bool
+    completed: datetime | None
     counts: Counts | None
 
     @property
@@ -175,6 +176,10 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else _time(text)
+
+
 @_readable
 def parse_job(raw: Mapping[str, Any]) -> Job:
     """The record of a JobInvocation."""
@@ -202,6 +207,7 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
         failed=ConditionType.FAILED in true,
         cancelled=ConditionType.CANCELLED in true,
         started=status.get("startTime") is not None,
+        completed=_moment(status.get("completionTime")),
         counts=None if counts is None else Counts(**{key: int(counts.get(key) or 0) for key in Counts.__slots__}),
     )
 

@@ -1,15 +1,14 @@
 """Foreman's JSON of jobs (contract §2 and §3)."""
 
-import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Final
 
 import orjson
 
 from rollcall.names import HostState
 from rollcall_api.foreman.creation import DIALECT, TARGETING_TYPES
+from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import Page
 from rollcall_api.foreman.search import Order, quoted
 from rollcall_api.jobs import Member, View, echo_key
@@ -29,15 +28,6 @@ _JOB_STATUS: Final = {
 _TARGETING_TYPE: Final = echo_key(DIALECT, "targeting-type")
 _RANDOMIZED: Final = echo_key(DIALECT, "randomized-ordering")
 _TIME_TO_PICKUP: Final = echo_key(DIALECT, "time-to-pickup")
-
-
-@lru_cache(maxsize=4096)
-def number_of(text: str) -> int:
-    """A positive 31-bit number for what has only a name here and an id there: users and template inputs.
-
-    It is the CRC-32 of the text without its highest bit, so that it is the same everywhere and for ever.
-    """
-    return zlib.crc32(text.encode()) & 0x7FFF_FFFF or 1
 
 
 def time(moment: datetime) -> str:

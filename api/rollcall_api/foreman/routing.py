@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -13,8 +14,12 @@ from starlette.responses import Response, StreamingResponse
 from rollcall.names import Kind
 from rollcall_api.access import Access
 from rollcall_api.foreman import errors
+from rollcall_api.foreman.description import Action
 from rollcall_api.foreman.errors import ForemanError, e1, e5
+from rollcall_api.foreman.requests import Bag, read_bag
+from rollcall_api.foreman.taxonomies import Taxonomies
 from rollcall_api.jobs import Jobs
+from rollcall_api.objects import Objects
 from rollcall_api.output import Outputs
 from rollcall_api.problems import Problem
 from rollcall_api.users import Identity
@@ -23,17 +28,26 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-_ROOT: Final = "/api/job_invocations"
-_ROOT_V2: Final = "/api/v2/job_invocations"
+_PREFIXES: Final = ("/api", "/apidoc", "/foreman_tasks/api")
+_PUBLIC: Final = "/apidoc/"
+_PERMISSION: Final = "rollcall.foreman.permission"
+"""In a request's scope: the permission that was asked for, for when the API server refuses what RBAC allows."""
 
 
 def canonical(path: str) -> str:
     """The one form in which a path of ours is routed: without `/v2`, `.json` and a slash at the end (§1.1)."""
-    if path.startswith(_ROOT_V2):
+    if path.startswith("/api/v2/"):
         path = "/api" + path[len("/api/v2") :]
-    if not path.startswith(_ROOT):
+    elif path.startswith("/foreman_tasks/api/v2/"):
+        path = "/foreman_tasks/api" + path[len("/foreman_tasks/api/v2") :]
+    if not path.startswith(_PREFIXES):
         return path
     return path.removesuffix("/").removesuffix(".json")
+
+
+def is_public(path: str) -> bool:
+    """Whether a path is answered without a login: the description of the dialect, which clients fetch before all."""
+    return path.startswith(_PUBLIC)
 
 
 class DialectRoute(APIRoute):
@@ -42,6 +56,9 @@ class DialectRoute(APIRoute):
     FastAPI's own parameter handling is left out: it cannot express the one bag of parameters, and costs as much time
     as the rest of a request.
     """
+
+    action: Action | None = None
+    """What `/apidoc` says of the route."""
 
     def get_route_handler(self) -> Handler:
         """The endpoint, with its exceptions turned into answers."""
@@ -53,7 +70,8 @@ class DialectRoute(APIRoute):
             except ForemanError as error:
                 return error.response()
             except Problem as problem:
-                return errors.of_problem(problem).response()
+                permission = request.scope.get(_PERMISSION, "create_job_invocations")
+                return errors.of_problem(problem, permission).response()
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody is there to read it
             except Exception as error:  # the edge: no traceback reaches a client
@@ -84,6 +102,8 @@ class Backend:
     jobs: Jobs
     outputs: Outputs
     access: Access
+    objects: Objects
+    taxonomies: Taxonomies
 
     async def permit(self, user: Identity, permission: Permission) -> None:
         """Raises E5 when the user lacks the permission, and 503 until there is something to read."""
@@ -91,6 +111,30 @@ class Backend:
             if not await self.access.allows(user, verb, kind):
                 raise e5(permission.name)
         self.jobs.cache.require_sync()
+
+    async def admit(self, request: Request, permission: Permission) -> tuple[Identity, Bag]:
+        """The user, who has the permission, and the parameters. Raises the contract's errors in their order (§1.4)."""
+        user: Identity = request.scope["user"]
+        request.scope[_PERMISSION] = permission.name
+        await self.permit(user, permission)
+        return user, await read_bag(request)
+
+
+def add(routes: APIRouter, action: Action, endpoint: Handler) -> None:
+    """Adds the route of an action, described to OpenAPI and to `/apidoc` alike."""
+    routes.add_api_route(
+        action.path,
+        endpoint,
+        methods=[action.method],
+        status_code=action.status,
+        summary=action.summary,
+        operation_id=f"{action.method.lower()}_{action.resource}_{action.name}",
+        tags=[f"Foreman {action.resource.replace('_', ' ')}"],
+        openapi_extra=action.openapi(),
+    )
+    route = routes.routes[-1]
+    if isinstance(route, DialectRoute):
+        route.action = action
 
 
 def parameters(*query: str, path: Sequence[str] = ()) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from rollcall_api.access import impersonate
-from rollcall_api.auth import FAILURE_WINDOW_SECONDS, MAX_FAILURES, Throttle
+from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS, Throttle
 from rollcall_api.jobs import JobRequest, invocation, secrets
 from rollcall_api.problems import Forbidden
 from rollcall_api.records import Template, parse_template
@@ -69,14 +69,14 @@ def test_changed_files_are_read_again(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_guessing_is_slowed_down_for_the_guesser_alone() -> None:
     now = [0.0]
-    throttle = Throttle(lambda: now[0])
+    throttle = Throttle(clock=lambda: now[0])
     for _ in range(MAX_FAILURES):
         assert not throttle.blocks("192.0.2.1", "ops")
         throttle.failed("192.0.2.1", "ops")
     assert throttle.blocks("192.0.2.1", "ops")
     assert not throttle.blocks("192.0.2.2", "ops")
     assert not throttle.blocks("192.0.2.1", "other")
-    now[0] = FAILURE_WINDOW_SECONDS + 1
+    now[0] = WINDOW_SECONDS + 1
     assert not throttle.blocks("192.0.2.1", "ops")
 
 

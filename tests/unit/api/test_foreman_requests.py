@@ -74,7 +74,10 @@ def test_pages_that_are_none(given: dict[str, Any]) -> None:
         ("/api/job_invocations/5.json", "/api/job_invocations/5"),
         ("/api/job_invocations/5/", "/api/job_invocations/5"),
         ("/api/v2/job_invocations/5/hosts/7.json", "/api/job_invocations/5/hosts/7"),
-        ("/api/v2/jobs/5/", "/api/v2/jobs/5/"),
+        ("/api/v2/hosts/web1.example.com/", "/api/hosts/web1.example.com"),
+        ("/foreman_tasks/api/v2/tasks.json", "/foreman_tasks/api/tasks"),
+        ("/apidoc/v2.json", "/apidoc/v2"),
+        ("/other/v2/jobs/5/", "/other/v2/jobs/5/"),
     ],
 )
 def test_a_path_is_routed_in_one_form(path: str, routed: str) -> None:
