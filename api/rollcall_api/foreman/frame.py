@@ -20,14 +20,15 @@ class Frame:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        if scope["type"] != "http" or not scope["path"].startswith(_CHECKSUMMED):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         context = scope[CONTEXT] = Context(self._taxonomies)
+        checksum = [self._checksum] if scope["path"].startswith(_CHECKSUMMED) else []
 
         async def send_framed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *context.headers, self._checksum]
+                message["headers"] = [*message["headers"], *context.headers, *checksum]
             await send(message)
 
         await self._app(scope, receive, send_framed)

@@ -38,6 +38,7 @@ def router(backend: Backend) -> APIRouter:
     listing = (*SEARCHING, *PAGING)
     add(routes, action("home", "index", "/api", "Show available API links"), endpoints.links)
     add(routes, action("home", "status", "/api/status", "Show status"), endpoints.status)
+    add(routes, action("ping", "index", "/api/ping", "Show whether services answer"), endpoints.ping)
     add(routes, action("ping", "statuses", "/api/statuses", "Show statuses of services"), endpoints.statuses)
     add(routes, action("settings", "index", "/api/settings", "List all settings", *listing), endpoints.settings)
     add(routes, action("settings", "show", "/api/settings/{id}", "Show a setting", IDENTIFIER), endpoints.setting)
@@ -72,6 +73,12 @@ class Endpoints:
         database = {"active": True, "duration_ms": "0"}
         foreman = {"version": FOREMAN_VERSION, "api": {"version": "v2"}, "plugins": [], "database": database}
         return _shown({"results": {"foreman": {**foreman, "smart_proxies": [{**proxy, "features": features}]}}})
+
+    async def ping(self, request: Request) -> Response:
+        """`GET /api/ping`: who gets this answer has reached all that there is."""
+        await self._backend.admit(request, ANYBODY)
+        services = {"database": {"active": True, "duration_ms": "0"}, "cache": {"servers": []}}
+        return _shown({"results": {"foreman": services}})
 
     async def settings(self, request: Request) -> Response:
         """`GET /api/settings`."""

@@ -85,6 +85,10 @@ class _Row(HostRow):
     def __getitem__(self, name: str) -> Any:
         return self._more[name] if name in self._more else super().__getitem__(name)
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of that name; the default for a name that no host has."""
+        return self._more[name] if name in self._more else super().get(name, default)
+
     def __contains__(self, name: object) -> bool:
         return name in self._more or super().__contains__(name)
 

@@ -290,7 +290,8 @@ def test_probes_are_open(world: World) -> None:
 def test_the_documentation_has_every_route(world: World) -> None:
     with world.facade.client("nobody") as client:
         paths = client.get("/openapi.json").json()["paths"]
-    assert {(path, method) for path, operations in paths.items() for method in operations} == {
+    of_jobs = {path: operations for path, operations in paths.items() if path.startswith(ROOT)}
+    assert {(path, method) for path, operations in of_jobs.items() for method in operations} == {
         (ROOT, "get"),
         (ROOT, "post"),
         (f"{ROOT}/{{id}}", "get"),
