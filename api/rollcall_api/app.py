@@ -1,5 +1,6 @@
 """Puts the facade together: the connection to the cluster, the shared parts, the dialects, and the gate before all."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ from rollcall_api.objects import Objects
 from rollcall_api.output import Outputs
 from rollcall_api.output_store import open_stores
 from rollcall_api.sequences import Sequences
+from rollcall_api.series import Series
 from rollcall_api.traffic import BEGAN, Traffic
 from rollcall_api.users import Users
 
@@ -62,6 +64,7 @@ class Facade:
         self.access = Access(self.cluster, settings.namespace)
         sequences = Sequences(self.cluster, settings.ids_namespace)
         self.jobs = Jobs(self.cluster, self.cache, sequences, settings.namespace)
+        self.series = Series(self.jobs, self.cache)
         stores = open_stores(settings.output_stores, self.cluster, settings.namespace)
         self.outputs = Outputs(self.cluster, settings.namespace, stores)
         throttle = Throttle(settings.login_failures, settings.login_window_seconds)
@@ -92,8 +95,11 @@ class Facade:
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         await self.cluster.open()
         self.cache.start()
+        series = asyncio.create_task(self.series.run())
         async with metrics.serving(self._metrics_address, self.traffic, self.cache):
             yield
+        series.cancel()
+        await asyncio.gather(series, return_exceptions=True)
         await self.cache.stop()
         await self.cluster.close()
 

@@ -99,6 +99,12 @@ class Cluster:
         """Stores the object if its resourceVersion is still the stored one. Raises Conflict when it is not."""
         return await self._json("PUT", path, body=body, headers=impersonate)
 
+    async def merge(self, path: str, patch: Object, impersonate: Impersonation | None = None) -> Object:
+        """Changes the object by a JSON merge patch (RFC 7386), and returns it as stored."""
+        headers: CIMultiDict[str] = CIMultiDict(impersonate or {})
+        headers["Content-Type"] = "application/merge-patch+json"
+        return await self._json("PATCH", path, body=patch, headers=headers)
+
     async def delete(self, path: str, uid: str, impersonate: Impersonation | None = None) -> None:
         """Deletes the object of this name and uid. Raises Conflict when another one has the name."""
         body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}

@@ -107,7 +107,12 @@ _OUTPUTS: Final = (
     _SINCE,
     Param("raw", "Whether the output is one text", Type.BOOLEAN),
 )
-_CANCEL: Final = (*TAXONOMIES, _ID, Param("force", "Whether hosts are given up at once", Type.BOOLEAN))
+_CANCEL: Final = (
+    *TAXONOMIES,
+    _ID,
+    Param("force", "Whether hosts are given up at once", Type.BOOLEAN),
+    Param("search", "Cancels only the hosts of the job that this search query selects"),
+)
 _RERUN: Final = (
     *TAXONOMIES,
     _ID,

@@ -1,7 +1,7 @@
-"""The routes of job invocations (§2): each reads its parameters, asks the shared code, and renders."""
+"""The routes of job invocations (§2.1 to §2.3): each reads its parameters, asks the shared code, and renders."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -10,24 +10,22 @@ from starlette.responses import Response
 
 from rollcall.names import Kind
 from rollcall_api.bounded import WeightedCache
-from rollcall_api.foreman import creation, output, render, search
-from rollcall_api.foreman.errors import JsonBytes, e1, e2
-from rollcall_api.foreman.requests import Page, boolean, identifier, read_bag, since
-from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, chain, compact, parameters, streamed
-from rollcall_api.jobs import Member, View
+from rollcall_api.foreman import creation, job_hosts, job_orders, job_outputs, render
+from rollcall_api.foreman.errors import JsonBytes
+from rollcall_api.foreman.job_search import JobSearch, Order, Searcher, job_order
+from rollcall_api.foreman.permissions import CREATE_JOB, LIST_JOBS, VIEW_JOB
+from rollcall_api.foreman.requests import Page, boolean, read_bag
+from rollcall_api.foreman.routing import Backend, DialectRoute, compact, parameters
+from rollcall_api.foreman.visible import Visible
+from rollcall_api.jobs import Stamp
 from rollcall_api.records import Job
 from rollcall_api.users import Identity
-
-Stamp = tuple[int, int, int, int]
 
 _ROOT: Final = "/api/job_invocations"
 _ITEMS_BYTES: Final = 8 * 1024 * 1024
 _BODIES_BYTES: Final = 8 * 1024 * 1024
-_OUTPUTS_AT_ONCE: Final = 8
-_LIST_JOBS: Final = Permission("view_job_invocations", (("list", Kind.JOB_INVOCATION),))
-_VIEW_JOB: Final = Permission("view_job_invocations", (("get", Kind.JOB_INVOCATION),))
-_VIEW_OUTPUT: Final = Permission("view_job_invocations", (("get", Kind.JOB_INVOCATION), ("get", Kind.JOB_OUTPUT)))
-_CREATE_JOB: Final = Permission("create_job_invocations", (("create", Kind.JOB_INVOCATION),))
+MAX_PER_PAGE: Final = 10_000
+"""However many are asked for, no page has more; what was asked for is still what the answer says."""
 
 
 def router(backend: Backend) -> APIRouter:
@@ -37,23 +35,13 @@ def router(backend: Backend) -> APIRouter:
     add = routes.add_api_route
     paging = parameters("search", "order", "page", "per_page", "location_id", "organization_id")
     showing = parameters("host_status", "include_hosts", path=("id",))
-    reading = parameters("since", path=("id", "host_id"))
-    reading_all = parameters("search_query", "since", "raw", path=("id",))
     creating = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}, "required": True}}
     add("", endpoints.index, methods=["GET"], summary="List job invocations", openapi_extra=paging)
     add("", endpoints.create, methods=["POST"], status_code=201, summary="Create a job", openapi_extra=creating)
     add("/{id}", endpoints.show, methods=["GET"], summary="Show job invocation", openapi_extra=showing)
-    add("/{id}/hosts/{host_id}", endpoints.output, methods=["GET"], summary="Output of a host", openapi_extra=reading)
-    for method in ("GET", "POST"):
-        name = f"{method.lower()}_outputs"
-        add(
-            "/{id}/outputs",
-            endpoints.outputs,
-            methods=[method],
-            summary="Outputs of hosts in a job",
-            operation_id=name,
-            openapi_extra=reading_all,
-        )
+    job_outputs.add_routes(routes, backend)
+    job_orders.add_routes(routes, backend)
+    job_hosts.add_routes(routes, backend)
     return routes
 
 
@@ -63,135 +51,79 @@ class Endpoints:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._jobs = backend.jobs
-        self._outputs = backend.outputs
         self._access = backend.access
+        self._visible = Visible(backend)
+        self._search = JobSearch(backend.jobs)
         self._items: WeightedCache[str, tuple[Stamp, bytes]] = WeightedCache(_ITEMS_BYTES)
         self._bodies: WeightedCache[tuple[Any, ...], tuple[Stamp, bytes]] = WeightedCache(_BODIES_BYTES)
 
     async def index(self, request: Request) -> Response:
         """`GET /api/job_invocations` (§2.1)."""
-        await self._backend.permit(request.scope["user"], _LIST_JOBS)
+        user = request.scope["user"]
+        await self._backend.permit(user, LIST_JOBS)
         bag = await read_bag(request)
-        page = Page.parse(bag)
-        order = search.job_order(str(bag.get("order") or ""))
+        page, order = Page.parse(bag), job_order(str(bag.get("order") or ""))
         query = None if bag.get("search") is None else str(bag["search"])
+        searcher = await self._visible.searcher(user)
         every = self._jobs.cache.jobs.ids
-        found = every if query is None else search.select_jobs(query, every)
-        items = [self._item(job) for job in self._page(found, page, order)]
-        body = render.envelope(items, total=len(every), subtotal=len(found), page=page, search=query, order=order)
-        return JsonBytes(body)
+        found = every if query is None else await self._search.find(query, searcher)
+        total, subtotal = len(every), len(found)
+        items = [self._item(job) for job in await self._page(found, page, order, searcher)]
+        rights = None
+        if "include_permissions" in bag:
+            rights, permissions = await self._rights(user), await self._permissions(user)
+            items = [render.with_permissions(item, permissions) for item in items]
+        name = str(bag.get("root_name") or "results")
+        numbers = {"total": total, "subtotal": subtotal}
+        return JsonBytes(
+            render.envelope(items, **numbers, page=page, search=query, order=order, name=name, rights=rights)
+        )
 
     async def show(self, request: Request) -> Response:
         """`GET /api/job_invocations/:id` (§2.2)."""
         user = request.scope["user"]
-        await self._backend.permit(user, _VIEW_JOB)
+        await self._backend.permit(user, VIEW_JOB)
         bag = await read_bag(request)
-        given = request.path_params["id"]
-        job = self._find(given)
-        if job is None:
-            raise e1(404, f"Resource job_invocation not found by id '{given}'")
-        may_view_hosts = await self._access.allows(user, "list", Kind.HOST)
+        job = self._visible.job(request.path_params["id"])
+        may_view_hosts = await self._visible.hosts(user)
         body = self._show(job, boolean(bag, "host_status"), boolean(bag, "include_hosts", True), may_view_hosts)
+        if "include_permissions" in bag:
+            body = render.with_permissions(body, await self._permissions(user))
         return JsonBytes(body)
 
     async def create(self, request: Request) -> Response:
         """`POST /api/job_invocations` (§2.3)."""
         user = request.scope["user"]
-        await self._backend.permit(user, _CREATE_JOB)
+        await self._backend.permit(user, CREATE_JOB)
         bag = await read_bag(request)
-        may_view_templates = await self._access.allows(user, "list", Kind.JOB_TEMPLATE)
-        may_view_hosts = await self._access.allows(user, "list", Kind.HOST)
+        kinds = (Kind.JOB_TEMPLATE, Kind.HOST, Kind.INVENTORY)
+        sight = creation.Sight(*[await self._access.allows(user, "list", kind) for kind in kinds])
         include_hosts = boolean(bag, "include_hosts", True)
-        wish = creation.parse(bag, self._jobs.cache, may_view_templates, may_view_hosts)
+        wish = creation.parse(bag, self._jobs.cache, sight, datetime.now(UTC))
         job = await self._jobs.create(wish, user)
-        return JsonBytes(self._show(job, False, include_hosts, may_view_hosts), 201)
+        return JsonBytes(self._show(job, False, include_hosts, sight.hosts), 201)
 
-    async def output(self, request: Request) -> Response:
-        """`GET /api/job_invocations/:id/hosts/:host_id` (§2.4)."""
-        user = request.scope["user"]
-        await self._backend.permit(user, _VIEW_OUTPUT)
-        bag = await read_bag(request)
-        job = self._find(request.path_params["id"])
-        if job is None:
-            raise e2(404, f"Job invocation not found by id '{request.path_params['id']}'")
-        member = self._member(await self._visible(job, user), request.path_params["host_id"])
-        moment = since(bag)
-        key = ("output", member.slice.uid if member.slice else "", member.name)
-        kept = self._bodies.get(key) if moment is None else None
-        if kept is not None:
-            return JsonBytes(kept[1])
-        opened = await self._outputs.open(member, job.finished, moment)
-        if opened.rest is not None:
-            return streamed(output.in_parts(opened, moment))
-        body = output.host_output(opened.first, moment)
-        if moment is None and member.slice is not None and member.slice.done:
-            # What a finished host said never changes.
-            body = compact(body)
-            self._bodies.put(key, ((0, 0, 0, 0), body), len(body) + 300)
-        return JsonBytes(body)
+    async def _permissions(self, user: Identity) -> Mapping[str, bool]:
+        return {
+            "edit_job_templates": await self._access.allows(user, "update", Kind.JOB_TEMPLATE),
+            "view_foreman_tasks": await self._access.allows(user, "get", Kind.JOB_INVOCATION),
+            "edit_recurring_logics": await self._access.allows(user, "patch", Kind.SCHEDULE),
+        }
 
-    async def outputs(self, request: Request) -> Response:
-        """`GET|POST /api/job_invocations/:id/outputs` (§2.8)."""
-        user = request.scope["user"]
-        await self._backend.permit(user, _VIEW_OUTPUT)
-        bag = await read_bag(request)
-        job = self._find(request.path_params["id"])
-        if job is None:
-            raise e1(404, f"Resource job_invocation not found by id '{request.path_params['id']}'")
-        members = search.select_members(str(bag.get("search_query") or ""), await self._visible(job, user))
-        parts = self._output_parts(members, job.finished, since(bag), boolean(bag, "raw"))
-        # The first part is made before the answer begins, so that a cluster that is away can still be told of.
-        return streamed(chain(await anext(parts), parts))
+    async def _rights(self, user: Identity) -> Mapping[str, bool]:
+        return {
+            "can_create": await self._access.allows(user, "create", Kind.JOB_INVOCATION),
+            "can_edit": await self._access.allows(user, "patch", Kind.JOB_INVOCATION),
+        }
 
-    async def _output_parts(
-        self, members: Sequence[Member], finished: bool, moment: float | None, raw: bool
-    ) -> AsyncIterator[bytes]:
-        """The body, a few hosts at a time: however many there are, no more are held in memory."""
-        separator = b'{"outputs":['
-        for start in range(0, len(members), _OUTPUTS_AT_ONCE):
-            some = [member for member in members[start : start + _OUTPUTS_AT_ONCE] if member.host is not None]
-            found = await asyncio.gather(*(self._outputs.open(member, finished, moment) for member in some))
-            for member, opened in zip(some, found, strict=True):
-                yield separator
-                separator = b","
-                id_ = member.host.id or 0 if member.host else 0
-                if opened.rest is None:
-                    yield output.outputs_item(opened.first, id_, moment, raw)
-                else:
-                    async for part in output.in_parts(opened, moment, raw=raw, host_id=id_):
-                        yield part
-        yield (separator if separator != b"," else b"") + b"]}"
-
-    def _find(self, given: str) -> Job | None:
-        id_ = identifier(given)
-        return None if id_ is None else self._jobs.cache.jobs.numbered(id_)
-
-    async def _visible(self, job: Job, user: Identity) -> list[Member]:
-        """The job's hosts that exist and that the user may see."""
-        if not await self._access.allows(user, "list", Kind.HOST):
-            return []
-        return [m for m in self._jobs.view(job).members if m.host is not None and m.host.id is not None]
-
-    @staticmethod
-    def _member(members: Sequence[Member], given: str) -> Member:
-        id_ = identifier(given)
-        for member in members:
-            if member.host is not None and member.host.id == id_:
-                return member
-        raise e1(404, f"Host with id '{given}' was not found")
-
-    def _page(self, ids: Sequence[int], page: Page, order: search.Order) -> list[Job]:
+    async def _page(self, ids: Sequence[int], page: Page, order: Order, searcher: Searcher) -> list[Job]:
         """The jobs of a page; by id without looking at any other."""
-        size = len(ids) if page.per_page is None else page.per_page
+        size = min(len(ids) if page.per_page is None else page.per_page, MAX_PER_PAGE)
         first = (page.number - 1) * size
         jobs = self._jobs.cache.jobs
-        if order.key is not None:
-            key = order.key
-            views = [self._jobs.view(job) for id_ in ids if (job := jobs.numbered(id_)) is not None]
-            # Absent values come first when ascending and last when descending (§6.6).
-            views.sort(key=lambda view: ((value := key(view)) is not None, value), reverse=order.descending)
-            return [view.job for view in views[first : first + size]]
-        if order.descending:
+        if order.path is not None:
+            ids = await self._search.sort(list(ids), order, searcher)
+        if order.path is None and order.descending:
             end = max(len(ids) - first, 0)
             wanted = ids[max(end - size, 0) : end][::-1]
         else:
@@ -213,7 +145,7 @@ class Endpoints:
         kept = self._bodies.get(key)
         if kept is not None and kept[0] == stamp:
             return kept[1]
-        view: View = self._jobs.view(job)
+        view = self._jobs.view(job)
         body = render.show(view, host_status=host_status, include_hosts=include_hosts, may_view_hosts=may_view_hosts)
         body = compact(body)
         self._bodies.put(key, (stamp, body), len(body) + 300)

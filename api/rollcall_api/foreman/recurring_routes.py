@@ -17,7 +17,8 @@ from rollcall.query.foreman import Subject
 from rollcall_api.foreman import lists
 from rollcall_api.foreman.description import LISTING, TAXONOMIES, Action, Param, Type
 from rollcall_api.foreman.errors import JsonBytes, e1, e6
-from rollcall_api.foreman.recurrences import CANCELLED, recurrence, state
+from rollcall_api.foreman.permissions import CANCEL_JOB
+from rollcall_api.foreman.render import SERIES_CANCELLED, recurrence, series_state
 from rollcall_api.foreman.requests import boolean, identifier
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
 from rollcall_api.objects import Object
@@ -25,6 +26,7 @@ from rollcall_api.records import Schedule
 
 _VIEW: Final = Permission("view_recurring_logics", (("list", Kind.SCHEDULE),))
 _EDIT: Final = Permission("edit_recurring_logics", (("update", Kind.SCHEDULE),))
+_CANCEL: Final = Permission(_EDIT.name, (*_EDIT.rights, *CANCEL_JOB.rights))
 _FIELDS: Final = Subject(
     {
         "id": Field(("id",), Values.INTEGER),
@@ -63,20 +65,19 @@ class Endpoints:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._jobs = backend.jobs
         self._table = backend.jobs.cache.schedules
 
     async def index(self, request: Request) -> Response:
         """`GET /foreman_tasks/api/recurring_logics`; the newest first."""
         _, bag = await self._backend.admit(request, _VIEW)
-        known = {
-            f"{10**18 - id_:020}": recurrence(found) for id_ in self._table.ids if (found := self._table.numbered(id_))
-        }
-        return lists.listed(known.items(), _FIELDS, lambda key: known[key], bag)
+        known = {schedule.name: self._recurrence(schedule) for schedule in self._table if schedule.id is not None}
+        return lists.listed(known.items(), _FIELDS, lambda name: known[name], bag, _NEWEST_FIRST)
 
     async def show(self, request: Request) -> Response:
         """`GET /foreman_tasks/api/recurring_logics/:id`."""
         await self._backend.admit(request, _VIEW)
-        return _shown(self._find(request.path_params["id"]))
+        return self._shown(self._find(request.path_params["id"]))
 
     async def update(self, request: Request) -> Response:
         """`PUT /foreman_tasks/api/recurring_logics/:id`: `enabled` false pauses the series, true goes on with it."""
@@ -85,20 +86,24 @@ class Endpoints:
         given = bag.get("recurring_logic")
         merged = {**(given if isinstance(given, dict) else {}), **bag}
         if "enabled" not in merged:
-            return _shown(schedule)
-        if state(schedule) in _ENDED:
+            return self._shown(schedule)
+        if series_state(schedule) in _ENDED:
             raise e6({"base": ["has ended, so that it can be neither paused nor gone on with"]}, schedule.id)
         change = partial(_suspend, suspended=not boolean(merged, "enabled"))
         await self._backend.objects.change(Kind.SCHEDULE, schedule.name, change, user)
-        return _shown(self._find(request.path_params["id"]))
+        return self._shown(self._find(request.path_params["id"]))
 
     async def cancel(self, request: Request) -> Response:
-        """`POST /foreman_tasks/api/recurring_logics/:id/cancel`: no further run; those at work go on."""
-        user, _ = await self._backend.admit(request, _EDIT)
+        """`POST /foreman_tasks/api/recurring_logics/:id/cancel`: ends the series and its queued job; what is at work
+        goes on."""
+        user, _ = await self._backend.admit(request, _CANCEL)
         schedule = self._find(request.path_params["id"])
-        if state(schedule) not in _ENDED:
+        if series_state(schedule) not in _ENDED:
             await self._backend.objects.change(Kind.SCHEDULE, schedule.name, _end, user)
-        return _shown(self._find(request.path_params["id"]))
+        for job in list(self._jobs.cache.jobs.of_schedule(schedule.name)):
+            if job.scheduled and job.cancellation is None:
+                await self._jobs.cancel(job, user)
+        return self._shown(self._find(request.path_params["id"]))
 
     def _find(self, given: str) -> Schedule:
         number = identifier(given)
@@ -106,6 +111,12 @@ class Endpoints:
         if schedule is None:
             raise e1(404, f"Resource recurring_logic not found by id '{given}'")
         return schedule
+
+    def _recurrence(self, schedule: Schedule) -> dict[str, Any]:
+        return recurrence(schedule, self._jobs.cache.jobs.of_schedule(schedule.name))
+
+    def _shown(self, schedule: Schedule) -> JsonBytes:
+        return JsonBytes(orjson.dumps(self._recurrence(schedule)))
 
 
 def _suspend(body: Object, suspended: bool) -> None:
@@ -115,11 +126,7 @@ def _suspend(body: Object, suspended: bool) -> None:
 def _end(body: Object) -> None:
     """Ends the series now: what is due is not made up for, either."""
     now = datetime.now(UTC).replace(microsecond=0)
-    body["metadata"].setdefault("annotations", {})[CANCELLED] = "true"
+    body["metadata"].setdefault("annotations", {})[SERIES_CANCELLED] = "true"
     spec: dict[str, Any] = body["spec"]
     spec["endAt"] = now.isoformat().replace("+00:00", "Z")
     spec["suspend"] = True
-
-
-def _shown(schedule: Schedule) -> JsonBytes:
-    return JsonBytes(orjson.dumps(recurrence(schedule)))

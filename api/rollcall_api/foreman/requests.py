@@ -78,6 +78,11 @@ def is_blank(value: Any) -> bool:
     return value is None or value is False or value in ([], {}) or (isinstance(value, str) and not value.strip())
 
 
+def filled(group: Any) -> dict[str, Any]:
+    """The entries of a hash that have a value."""
+    return {key: value for key, value in (group or {}).items() if not is_blank(value)}
+
+
 def boolean(bag: Mapping[str, Any], key: str, default: bool = False) -> bool:
     """A boolean parameter in any of its spellings. Raises 400 for what is neither true nor false."""
     value = bag.get(key, default)

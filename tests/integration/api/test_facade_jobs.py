@@ -27,11 +27,12 @@ def test_an_immediate_job_is_running_and_lists_its_hosts(world: World) -> None:
         "targeting_type": "static_query",
         "user_id": 0,
         "randomized_ordering": None,
-        "hosts": [{"name": "web1", "id": 1}, {"name": "web2", "id": 2}],
+        "hosts": [{"name": name, "id": id_, "display_name": name} for id_, name in enumerate(("web1", "web2"), 1)],
     }
     assert body["targeting"]["user_id"] > 0
     assert body["targeting_id"] == body["id"]
-    assert body["dynflow_task"] == body["task"] == {"id": body["task"]["id"], "state": "planned"}
+    assert body["dynflow_task"] == {"id": body["task"]["id"], "state": "planned"}
+    assert (body["task"]["state"], body["task"]["cancellable"]) == ("planned", True)
     assert body["template_invocations"] == []
     assert body["pattern_template_invocations"][0]["template_invocation_input_values"][0]["value"] == "uptime"
     assert "mode" not in body
@@ -46,7 +47,6 @@ def test_the_invocation_says_what_was_asked_for_and_by_whom(world: World) -> Non
         description_format="just %{mode}",
         time_to_pickup=5,
         randomized_ordering=True,
-        targeting_type="dynamic_query",
     )
     stored = world.invocation(body["id"])
     user = f"system:serviceaccount:{world.namespace}:runner"
@@ -64,7 +64,7 @@ def test_the_invocation_says_what_was_asked_for_and_by_whom(world: World) -> Non
         "requestedBy": {"username": user},
     }
     assert (body["description"], body["ssh_user"], body["time_to_pickup"]) == ("just slow", "admin", 5)
-    assert body["targeting"]["targeting_type"] == "dynamic_query"
+    assert body["targeting"]["targeting_type"] == "static_query"
     assert body["targeting"]["randomized_ordering"] is True
 
 

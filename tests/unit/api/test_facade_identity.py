@@ -8,7 +8,7 @@ from argon2 import PasswordHasher
 
 from rollcall_api.access import impersonate
 from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS, Throttle
-from rollcall_api.jobs import JobRequest, invocation, secrets
+from rollcall_api.job_manifests import JobRequest, invocation, secrets
 from rollcall_api.problems import Forbidden
 from rollcall_api.records import Template, parse_template
 from rollcall_api.users import Identity, Users
@@ -113,7 +113,7 @@ def test_credentials_and_hidden_inputs_are_in_secrets_and_nowhere_else() -> None
     request = JobRequest(
         template=a_template(),
         inputs={},
-        hosts=["a"],
+        targeting={"hosts": ["a"]},
         credentials={"password": "canary"},
         secret_inputs={"token": "canary"},
     )
@@ -131,7 +131,7 @@ def test_credentials_and_hidden_inputs_are_in_secrets_and_nowhere_else() -> None
 
 
 def test_a_template_name_too_long_for_a_label_is_left_to_the_reference() -> None:
-    request = JobRequest(template=a_template("t" * 80), inputs={"n": 3, "b": True}, hosts=[])
+    request = JobRequest(template=a_template("t" * 80), inputs={"n": 3, "b": True}, targeting={"hosts": []})
     body = invocation(request, 5, Identity("alice"))
     assert body["metadata"]["labels"] == {"rollcall.dev/id": "5"}
     assert body["spec"]["inputs"] == {"n": "3", "b": "true"}
