@@ -100,7 +100,7 @@ def test_10_when_the_queued_run_is_cancelled_the_one_after_is_queued(world: Worl
     assert client.post(f"{ROOT}/{body['id']}/cancel", json={}).status_code == 200
     jobs = world.kube.list("jobinvocations", world.namespace)
     name = next(
-        j["metadata"]["name"] for j in jobs if j["metadata"]["labels"].get("rollcall.dev/id") == str(body["id"])
+        j["metadata"]["name"] for j in jobs if j["metadata"].get("labels", {}).get("rollcall.dev/id") == str(body["id"])
     )
     condition = {"type": "Cancelled", "status": "True", "reason": "Test", "message": ""}
     condition["lastTransitionTime"] = "2024-05-04T10:00:00Z"
