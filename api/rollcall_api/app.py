@@ -17,7 +17,7 @@ from rollcall.outputkeys import StoreAddress
 from rollcall_api import documentation, metrics
 from rollcall_api.access import Access
 from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS, Authenticator, Gate, Throttle, probe
-from rollcall_api.cache import Cache
+from rollcall_api.cache import Cache, report_end
 from rollcall_api.cluster import Cluster
 from rollcall_api.dispatch import Dispatch
 from rollcall_api.foreman import errors as foreman_errors
@@ -96,6 +96,7 @@ class Facade:
         await self.cluster.open()
         self.cache.start()
         series = asyncio.create_task(self.series.run())
+        series.add_done_callback(report_end)
         async with metrics.serving(self._metrics_address, self.traffic, self.cache):
             yield
         series.cancel()

@@ -244,7 +244,7 @@ class Cache(Collector):
         """Begins to list and watch."""
         self._tasks = [asyncio.create_task(feed.run()) for feed in self._feeds]
         for task in self._tasks:
-            task.add_done_callback(_report_end)
+            task.add_done_callback(report_end)
 
     async def stop(self) -> None:
         """Ends all watches."""
@@ -346,7 +346,7 @@ class Feed:
         self.last_sign = time.monotonic()
 
 
-def _report_end(task: asyncio.Task[None]) -> None:
-    """Says why a feed ended; /healthz fails soon after, and the kubelet starts the facade anew."""
+def report_end(task: asyncio.Task[None]) -> None:
+    """Says why what was to go on for ever ended; without a feed /healthz fails soon, and the kubelet starts anew."""
     if not task.cancelled() and (error := task.exception()):
-        logger.error("a watch ended: %s", type(error).__name__, exc_info=error)
+        logger.error("a task ended: %s", type(error).__name__, exc_info=error)

@@ -71,7 +71,7 @@ class Job(Record):
     query: str | None
     """The query of the targeting, whatever its language."""
     targeting: Mapping[str, Any]
-    """The targeting as it is stored, without names of hosts."""
+    """The targeting as it is stored; empty where it names hosts."""
     late: bool
     """Whether the hosts are chosen when the job starts, and not before."""
     user: str | None
@@ -177,6 +177,7 @@ class Schedule(Record):
     resource: resources.Schedule
 
 
+_NAMED: Final[Mapping[str, Any]] = {}
 _USER_POLICIES: Final = {Provider.SSH: "ssh", Provider.ANSIBLE: "ansible"}
 """Where a template says which user its jobs run as; in a pod nobody becomes another user."""
 _UNSUCCESSFUL: Final = frozenset(state for state in HostState if state.ended) - {HostState.SUCCEEDED}
@@ -246,7 +247,7 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
         input_secrets=tuple(source["secretRef"]["name"] for source in spec.get("inputsFrom") or ()),
         hosts=None if hosts is None else _names(hosts),
         query=(targeting.get("query") or {}).get("text"),
-        targeting={key: value for key, value in targeting.items() if key != "hosts"},
+        targeting=targeting if hosts is None else _NAMED,
         late=targeting.get("resolve") == Resolve.AT_START,
         user=spec.get("user"),
         effective_user=(spec.get("effectiveUser") or {}).get("name"),
@@ -261,7 +262,7 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
         schedule=next((sys.intern(owner["name"]) for owner in owners if owner.get("kind") == Kind.SCHEDULE), None),
         planned=_planned(annotations.get(ANNOTATION_PLANNED)),
         cancellation=_cancellation(spec.get("cancellation")),
-        echo={key: value for key, value in annotations.items() if ECHO_DOMAIN in key},
+        echo={sys.intern(k): sys.intern(v) for k, v in annotations.items() if ECHO_DOMAIN in k},
         resolved=ConditionType.RESOLVED in true,
         complete=ConditionType.COMPLETE in true,
         failed=ConditionType.FAILED in true,

@@ -55,7 +55,7 @@ class Endpoints:
         job = self._visible.job(request.path_params["id"])
         every = await self._visible.members(job, user)
         hosts = self._backend.jobs.cache.hosts
-        found = search.select_members(str(bag.get("search") or ""), every, hosts)
+        found = search.select_members(str(bag.get("search") or ""), every, self._backend.jobs.cache)
         if boolean(bag, "awaiting"):
             found = [member for member in found if job_status(member, job) == NOT_AVAILABLE]
         found = search.sort_members(str(bag.get("order") or ""), found, hosts)

@@ -60,7 +60,7 @@ class Endpoints:
         """Stops the hosts that a search finds, those that have not ended."""
         members = await self._visible.members(job, user)
         try:
-            found = search.select_members(text, members, self._jobs.cache.hosts)
+            found = search.select_members(text, members, self._jobs.cache)
         except ForemanError as error:
             raise e1(422, f"Failed to cancel tasks on hosts: {error.body['error']['message']}") from None
         open_ = [member for member in found if not job.finished and not _ended(member)]

@@ -96,9 +96,7 @@ class Endpoints:
         bag = await read_bag(request)
         job = self._visible.job(request.path_params["id"])
         members = await self._visible.members(job, user)
-        members = list(
-            search.select_members(str(bag.get("search_query") or ""), members, self._backend.jobs.cache.hosts)
-        )
+        members = list(search.select_members(str(bag.get("search_query") or ""), members, self._backend.jobs.cache))
         parts = self._output_parts(members, job.finished, since(bag), boolean(bag, "raw"))
         # The first part is made before the answer begins, so that a cluster that is away can still be told of.
         return streamed(chain(await anext(parts), parts))

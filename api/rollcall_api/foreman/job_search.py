@@ -25,7 +25,7 @@ from rollcall_api.records import Job
 Matches = Callable[[Job], bool]
 Values = Callable[[Job], Iterable[Any]]
 
-CHUNK: Final = 500
+CHUNK: Final = 200
 """How many jobs are looked at before others have their turn."""
 _KEPT: Final = 64
 _TIMES: Final = frozenset({("started",), ("startAt",), ("ended",)})

@@ -11,8 +11,9 @@ from rollcall.query.foreman import Subject, parse
 from rollcall.query.foreman.order import parse_order
 from rollcall.query.foreman.tokens import quoted as quoted_word
 from rollcall.query.hostrows import TARGETS
-from rollcall_api.cache import Hosts
+from rollcall_api.cache import Cache, Hosts
 from rollcall_api.foreman.errors import e4
+from rollcall_api.foreman.host_fields import FIELDS, looked_up
 from rollcall_api.jobs import Member
 from rollcall_api.records import Host
 
@@ -30,22 +31,17 @@ def quoted(names: Sequence[str]) -> str:
     return f"name ^ ({', '.join(map(quoted_word, names))})"
 
 
-def check_target(text: str) -> None:
-    """Raises E4 for a query of hosts that is not understood."""
-    read(text, TARGETS, targeting=True)
-
-
-def target_hosts(text: str, hosts: Hosts) -> list[Host]:
+def target_hosts(text: str, cache: Cache) -> list[Host]:
     """The hosts that a job's search query selects, by name; those that take no new work are left out."""
-    found = (hosts.named(name) for name in _names(text, hosts))
+    found = (cache.hosts.named(name) for name in _names(text, cache))
     return [host for host in found if host is not None and not host.resource.spec.unschedulable]
 
 
-def select_members(text: str, members: Sequence[Member], hosts: Hosts) -> Sequence[Member]:
+def select_members(text: str, members: Sequence[Member], cache: Cache) -> Sequence[Member]:
     """The hosts of a job that a query selects, by name; a blank query keeps all, in their order."""
     if not text.strip():
         return members
-    names = frozenset(_names(text, hosts))
+    names = frozenset(_names(text, cache))
     return sorted((member for member in members if member.name in names), key=lambda member: member.name)
 
 
@@ -63,10 +59,10 @@ def sort_members(order: str, members: Sequence[Member], hosts: Hosts) -> Sequenc
     return members
 
 
-def _names(text: str, hosts: Hosts) -> list[str]:
-    query = read(text, TARGETS, targeting=True)
+def _names(text: str, cache: Cache) -> list[str]:
+    query, index = read(text, FIELDS, targeting=True), cache.hosts.index
     try:
-        check_cost(Statement(query), hosts.index)
+        check_cost(Statement(query), index)
     except CostError as error:
         raise e4(f"The search asks too much: {error}") from None
-    return hosts.index.names(rows(query, hosts.index))
+    return index.names(rows(looked_up(query, cache), index))

@@ -74,7 +74,7 @@ def _late(wish: Wish, query: str) -> Object:
 
 
 def _chosen(wish: Wish, query: str, cache: Cache, may_view_hosts: bool) -> Object:
-    hosts = search.target_hosts(query, cache.hosts)
+    hosts = search.target_hosts(query, cache)
     if not may_view_hosts:
         hosts = []
     if len(hosts) > MAX_HOSTS:

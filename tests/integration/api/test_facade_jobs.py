@@ -120,7 +120,7 @@ def test_a_deleted_host_is_missing_and_no_longer_listed(world: World) -> None:
         path = f"{ROOT}/{body['id']}"
         shown = world.wait(client, path, "missing host", lambda b: b["missing"] == 1)
         assert shown["total"] == 2
-        assert shown["targeting"]["hosts"] == [{"name": "web1", "id": 1}]
+        assert shown["targeting"]["hosts"] == [{"name": "web1", "id": 1, "display_name": "web1"}]
 
 
 def _created_with(client: Any, order: dict[str, Any], hosts: int) -> dict[str, Any] | None:
@@ -139,7 +139,7 @@ def test_a_feature_runs_on_host_ids(world: World, host_ids: Any) -> None:
     with world.facade.client() as client:
         body = client.post("/api/v2/job_invocations", json=order).json()
     assert body["targeting"]["targeting_type"] == "static_query"
-    assert body["targeting"]["search_query"] == "name = web1"
+    assert body["targeting"]["search_query"] == ("name = web1" if host_ids == "name = web1" else "name ^ (web1)")
 
 
 def test_credentials_are_only_in_a_secret_that_the_job_owns(world: World) -> None:

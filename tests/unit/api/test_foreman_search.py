@@ -39,8 +39,9 @@ def cache() -> Cache:
     later = {"startAt": "2200-01-01T00:00:00Z", "templateRef": {"name": "run"}, "targeting": {"hosts": ["web2"]}}
     more = {"creationTimestamp": "2024-06-01T10:00:00Z"}
     cache.jobs.put({"metadata": metadata("job-4", 4, **more), "spec": later})
+    results = {"state": "Done", "hosts": [{"name": "web1", "state": "Succeeded"}]}
     slice_ = {"invocationRef": {"name": "job-1"}, "index": 0, "hosts": ["web1"]}
-    cache.slices.put({"metadata": metadata("job-1-0", 1), "spec": slice_, "status": {}})
+    cache.slices.put({"metadata": metadata("job-1-0", 1), "spec": slice_, "status": results})
     return cache
 
 
@@ -64,13 +65,21 @@ def jobs(cache: Cache) -> JobSearch:
         ("name ~ EXAMPLE", ["db.example.com"]),
         ("hostgroup = web and not name = web1", ["web2"]),
         ("params.tier > 1", ["db.example.com", "web1"]),
+        ("managed = true and name = web1", ["web1"]),
+        ("build = true", []),
+        ("job_invocation.id = 1", ["web1"]),
+        ("job_invocation.id = 1 and job_invocation.result = success", ["web1"]),
+        ("job_invocation.id = 1 and job_invocation.result = failed", []),
+        ("not job_invocation.id = 1 and hostgroup = web", ["web2"]),
+        ("execution_status = ok", ["web1"]),
+        ("execution_status = error", []),
         ("name = web1 or hostgroup = db", ["db.example.com", "web1"]),
         ("", ["db.example.com", "web1", "web2"]),
         ("   ", ["db.example.com", "web1", "web2"]),
     ],
 )
 def test_a_query_selects_hosts_that_take_work(cache: Cache, query: str, names: list[str]) -> None:
-    assert [host.name for host in search.target_hosts(query, cache.hosts)] == names
+    assert [host.name for host in search.target_hosts(query, cache)] == names
 
 
 @pytest.mark.parametrize(
@@ -85,7 +94,7 @@ def test_a_query_selects_hosts_that_take_work(cache: Cache, query: str, names: l
 )
 def test_what_is_not_understood_is_refused_in_foremans_words(cache: Cache, query: str, message: str) -> None:
     with pytest.raises(ForemanError) as refusal:
-        search.target_hosts(query, cache.hosts)
+        search.target_hosts(query, cache)
     error = {"message": message, "class": "ScopedSearch::QueryNotSupported"}
     assert (refusal.value.status, refusal.value.body) == (400, {"error": error})
 
