@@ -78,3 +78,7 @@ class Objects:
     async def delete(self, kind: Kind, name: str, uid: str, user: Identity) -> None:
         """Deletes the object. Raises NotFound, Forbidden or Unavailable."""
         await self._cluster.delete(custom(kind, self.namespace, name), uid, impersonate(user))
+        table = self._tables[kind]
+        known = table.named(name)
+        if known is not None and known.uid == uid:
+            table.drop(name, known.version)
