@@ -221,9 +221,9 @@ def origin(address: str) -> str:
         found = ip_address(address)
     except ValueError:
         return address
-    if found.version == 6 and found.ipv4_mapped is None:
-        return str(ip_network((found, _IPV6_NETWORK), strict=False))
-    return str(found)
+    if found.version == 4:
+        return address
+    return str(found.ipv4_mapped or ip_network((found, _IPV6_NETWORK), strict=False))
 
 
 def probe(healthy: bool) -> Response:

@@ -7,7 +7,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from rollcall_api.access import impersonate
-from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS, Throttle
+from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS, Throttle, origin
 from rollcall_api.job_manifests import JobRequest, invocation, secrets
 from rollcall_api.problems import Forbidden
 from rollcall_api.records import Template, parse_template
@@ -135,3 +135,26 @@ def test_a_template_name_too_long_for_a_label_is_left_to_the_reference() -> None
     body = invocation(request, 5, Identity("alice"))
     assert body["metadata"]["labels"] == {"rollcall.dev/id": "5"}
     assert body["spec"]["inputs"] == {"n": "3", "b": "true"}
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2::7", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("", ""),
+    ],
+)
+def test_failed_logins_are_counted_for_a_subscriber(address: str, counted: str) -> None:
+    assert origin(address) == counted
+
+
+def test_a_throttle_is_as_strict_as_it_is_told() -> None:
+    throttle = Throttle(2, 10)
+    throttle.failed("192.0.2.7", "alice")
+    assert not throttle.blocks("192.0.2.7", "alice")
+    throttle.failed("192.0.2.7", "alice")
+    assert throttle.blocks("192.0.2.7", "alice")
+    assert not throttle.blocks("192.0.2.8", "alice")
