@@ -9,6 +9,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := .venv-clients
 IMAGE := rollcall:dev
 ANSIBLE_IMAGE := rollcall-ansible:dev
 SSHHOST := rollcall-sshhost:dev
@@ -29,7 +30,7 @@ clean-demo: ## remove everything that the demo made
 	@hack/demo clean
 
 .PHONY: test check unit contract integration e2e bench
-test: programs check unit contract cluster images ## run everything that a change must pass
+test: programs check unit contract cluster images $(CLIENTS)/.installed ## run everything that a change must pass
 	@echo "== integration and end to end: real API server, kubelet and SSH hosts"
 	@$(WITH_CLUSTER) $(PYTEST) $(SIDE_BY_SIDE) tests/integration tests/e2e
 
@@ -50,7 +51,7 @@ contract: $(VENV)/.installed ## the REST dialects against their contracts
 integration: $(VENV)/.installed cluster images ## the programs from the source tree, on a real cluster
 	@$(WITH_CLUSTER) $(PYTEST) $(SIDE_BY_SIDE) tests/integration
 
-e2e: $(VENV)/.installed cluster images ## the chart, installed by Helm
+e2e: $(VENV)/.installed $(CLIENTS)/.installed cluster images ## the chart, installed by Helm
 	@$(WITH_CLUSTER) $(PYTEST) tests/e2e
 
 bench: $(VENV)/.installed cluster images ## measure; writes tests/perf/results/
@@ -95,4 +96,11 @@ down: ## stop the cluster
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	@echo "== installing Python packages into $(VENV)"
 	@hack/python-environment $(PYTHON) $(VENV)
+	@touch $@
+
+# Programs of others that the facade is tested with, as their users install them: Ansible with its collections.
+$(CLIENTS)/.installed: requirements-clients.lock
+	@echo "== installing the facade's clients into $(CLIENTS)"
+	@$(PYTHON) -m venv --clear $(CLIENTS)
+	@$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-clients.lock
 	@touch $@

@@ -1,5 +1,6 @@
 """Puts the facade together: the connection to the cluster, the shared parts, the dialects, and the gate before all."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,22 +10,27 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rollcall.outputkeys import StoreAddress
-from rollcall_api import metrics
+from rollcall_api import documentation, metrics
 from rollcall_api.access import Access
-from rollcall_api.auth import Authenticator, Gate, probe
-from rollcall_api.cache import Cache
+from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS, Authenticator, Gate, Throttle, probe
+from rollcall_api.cache import Cache, report_end
 from rollcall_api.cluster import Cluster
 from rollcall_api.dispatch import Dispatch
 from rollcall_api.foreman import errors as foreman_errors
 from rollcall_api.foreman import routes as foreman_routes
+from rollcall_api.foreman import routing as foreman_routing
+from rollcall_api.foreman.frame import Frame
+from rollcall_api.foreman.taxonomies import Taxonomies
 from rollcall_api.jobs import Jobs
+from rollcall_api.objects import Objects
 from rollcall_api.output import Outputs
 from rollcall_api.output_store import open_stores
 from rollcall_api.sequences import Sequences
+from rollcall_api.series import Series
 from rollcall_api.traffic import BEGAN, Traffic
 from rollcall_api.users import Users
 
@@ -43,6 +49,10 @@ class Settings:
     """Where output may be, besides the cluster."""
     metrics_address: tuple[str, int] | None = None
     """Where `/metrics` is answered, an address and a port; nowhere when absent."""
+    login_failures: int = MAX_FAILURES
+    """After so many failed logins of one name from one address within the window, it is refused."""
+    login_window_seconds: float = WINDOW_SECONDS
+    """How long a failed login counts."""
 
 
 class Facade:
@@ -54,20 +64,27 @@ class Facade:
         self.access = Access(self.cluster, settings.namespace)
         sequences = Sequences(self.cluster, settings.ids_namespace)
         self.jobs = Jobs(self.cluster, self.cache, sequences, settings.namespace)
+        self.series = Series(self.jobs, self.cache)
         stores = open_stores(settings.output_stores, self.cluster, settings.namespace)
         self.outputs = Outputs(self.cluster, settings.namespace, stores)
-        self.authenticator = Authenticator(self.cluster, Users(settings.users_dir))
-        foreman = foreman_routes.router(foreman_routes.Backend(self.jobs, self.outputs, self.access))
-        self.api = self._api(foreman)
+        throttle = Throttle(settings.login_failures, settings.login_window_seconds)
+        self.authenticator = Authenticator(self.cluster, Users(settings.users_dir), throttle)
+        objects = Objects(self.cluster, self.cache, sequences, settings.namespace)
+        taxonomies = Taxonomies(self.cache.hosts)
+        backend = foreman_routing.Backend(self.jobs, self.outputs, self.access, objects, taxonomies)
+        self.dialect = foreman_routes.Dialect(backend)
+        self.api = self._api(self.dialect.router)
         self._metrics_address = settings.metrics_address
         self.traffic = Traffic()
-        self._app: ASGIApp = Gate(
-            Dispatch(foreman.routes, self.api, self.traffic),
+        gate = Gate(
+            Dispatch(self.dialect.router.routes, self.api, self.traffic),
             self.authenticator,
-            canonical=foreman_routes.canonical,
+            canonical=foreman_routing.canonical,
+            is_public=foreman_routing.is_public,
             refuse=self.traffic.refusing(foreman_errors.refused),
             away=self.traffic.refusing(foreman_errors.away),
         )
+        self._app: ASGIApp = Frame(gate, taxonomies, self.dialect.checksum)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""
@@ -78,8 +95,12 @@ class Facade:
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         await self.cluster.open()
         self.cache.start()
+        series = asyncio.create_task(self.series.run())
+        series.add_done_callback(report_end)
         async with metrics.serving(self._metrics_address, self.traffic, self.cache):
             yield
+        series.cancel()
+        await asyncio.gather(series, return_exceptions=True)
         await self.cache.stop()
         await self.cluster.close()
 
@@ -90,6 +111,7 @@ class Facade:
             api.include_router(dialect)
         api.add_route("/healthz", self._healthz, include_in_schema=False)
         api.add_route("/readyz", self._readyz, include_in_schema=False)
+        api.add_route("/docs", self._docs, include_in_schema=False)
         api.add_exception_handler(HTTPException, self._not_routed)
         return api
 
@@ -98,6 +120,9 @@ class Facade:
 
     async def _readyz(self, _: Request) -> Response:
         return probe(self.cache.synced)
+
+    async def _docs(self, _: Request) -> Response:
+        return HTMLResponse(documentation.page(self.api.openapi()))
 
     async def _not_routed(self, request: Request, _: Exception) -> Response:
         return foreman_errors.not_routed(request.method, request.url.path)

@@ -14,6 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from starlette.responses import PlainTextResponse, Response
@@ -29,7 +30,9 @@ AWAY_SECONDS: Final = 60.0
 """How much longer an answer serves while the API server is away."""
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 MAX_FAILURES: Final = 30
-FAILURE_WINDOW_SECONDS: Final = 300.0
+WINDOW_SECONDS: Final = 300.0
+_IPV6_NETWORK: Final = 64
+"""So many bits of an IPv6 address are a subscriber's, who has all the others to choose from."""
 
 
 class Reason(Enum):
@@ -57,11 +60,18 @@ class _Verdict:
 
 
 class Throttle:
-    """Counts failed logins by address and login over a sliding window."""
+    """Counts failed logins by address and login over a sliding window; after `most` of them it blocks."""
 
     _PAIRS: Final = 10_000
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        most: int = MAX_FAILURES,
+        window: float = WINDOW_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._most = most
+        self._window = window
         self._clock = clock
         self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
@@ -70,13 +80,13 @@ class Throttle:
         times = self._failures.get((address, login))
         if times is None:
             return False
-        while times and times[0] <= self._clock() - FAILURE_WINDOW_SECONDS:
+        while times and times[0] <= self._clock() - self._window:
             times.popleft()
-        return len(times) >= MAX_FAILURES
+        return len(times) >= self._most
 
     def failed(self, address: str, login: str) -> None:
         """Counts one failure."""
-        times = self._failures.setdefault((address, login), deque(maxlen=MAX_FAILURES))
+        times = self._failures.setdefault((address, login), deque(maxlen=self._most))
         self._failures.move_to_end((address, login))
         times.append(self._clock())
         if len(self._failures) > self._PAIRS:
@@ -86,10 +96,10 @@ class Throttle:
 class Authenticator:
     """Turns a request's headers into a Kubernetes identity, or a refusal."""
 
-    def __init__(self, cluster: Cluster, users: Users) -> None:
+    def __init__(self, cluster: Cluster, users: Users, throttle: Throttle | None = None) -> None:
         self._cluster = cluster
         self._users = users
-        self._throttle = Throttle()
+        self._throttle = throttle or Throttle()
         self._key = os.urandom(32)
         self._tokens: AgedCache[bytes, _Verdict] = AgedCache(REMEMBER_SECONDS, AWAY_SECONDS)
         self._logins: AgedCache[bytes, _Verdict] = AgedCache(REMEMBER_SECONDS)
@@ -105,7 +115,7 @@ class Authenticator:
         scheme, _, credentials = authorization.partition(b" ")
         match scheme.lower():
             case b"basic":
-                return await self._basic(credentials.strip(), (scope.get("client") or ("",))[0])
+                return await self._basic(credentials.strip(), origin((scope.get("client") or ("",))[0]))
             case b"bearer":
                 token = credentials.strip()
         return await self._token(token) if token else Refusal(Reason.BAD_CREDENTIALS)
@@ -156,8 +166,9 @@ class Authenticator:
 class Gate:
     """The ASGI layer in front of every route: only authenticated requests pass, with `scope["user"]` set.
 
-    `canonical` gives a path the one form under which its dialect routes it; `refuse` and `away` are the dialect's
-    answers. HEAD is routed as GET: the server leaves the body out.
+    `canonical` gives a path the one form under which its dialect routes it, `is_public` says of such a path whether
+    everybody may have it; `refuse` and `away` are the dialect's answers. HEAD is routed as GET: the server leaves the
+    body out.
     """
 
     def __init__(
@@ -165,12 +176,14 @@ class Gate:
         app: ASGIApp,
         authenticator: Authenticator,
         canonical: Callable[[str], str],
+        is_public: Callable[[str], bool],
         refuse: Callable[[Refusal], Response],
         away: Callable[[Unavailable], Response],
     ) -> None:
         self._app = app
         self._authenticator = authenticator
         self._canonical = canonical
+        self._is_public = is_public
         self._refuse = refuse
         self._away = away
 
@@ -182,19 +195,35 @@ class Gate:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        try:
-            user = await self._authenticator.identify(scope)
-        except Unavailable as problem:
-            await self._away(problem)(scope, receive, send)
-            return
-        if isinstance(user, Refusal):
-            await self._refuse(user)(scope, receive, send)
-            return
+        path = self._canonical(scope["path"])
+        if not self._is_public(path):
+            try:
+                user = await self._authenticator.identify(scope)
+            except Unavailable as problem:
+                await self._away(problem)(scope, receive, send)
+                return
+            if isinstance(user, Refusal):
+                await self._refuse(user)(scope, receive, send)
+                return
+            scope["user"] = user
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # the server looks at its own scope to leave the body out
-        scope["user"] = user
-        scope["path"] = self._canonical(scope["path"])
+        scope["path"] = path
         await self._app(scope, receive, send)
+
+
+def origin(address: str) -> str:
+    """What failed logins from an address are counted for: an IPv4 address itself, of an IPv6 address its /64.
+
+    Behind a proxy the address is the one that a trusted proxy names, which the server has put into the scope.
+    """
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4:
+        return address
+    return str(found.ipv4_mapped or ip_network((found, _IPV6_NETWORK), strict=False))
 
 
 def probe(healthy: bool) -> Response:

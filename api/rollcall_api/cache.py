@@ -1,9 +1,9 @@
 """The facade's picture of one namespace, kept up to date by list and watch.
 
-Four kinds are held: JobInvocations, JobSlices, Hosts and JobTemplates. Each table is first listed, then watched from
-the list's resource version; bookmarks keep that version fresh, so that a broken watch resumes where it was, and only
-a version that the API server has forgotten (410) leads to a new list. What this process writes itself goes into the
-table at once; older news about the same object is then ignored by its version.
+Six kinds are held: JobInvocations, JobSlices, Hosts, JobTemplates, Inventories and Schedules. Each table is first
+listed, then watched from the list's resource version; bookmarks keep that version fresh, so that a broken watch resumes
+where it was, and only a version that the API server has forgotten (410) leads to a new list. What this process writes
+itself goes into the table at once; older news about the same object is then ignored by its version.
 """
 
 import asyncio
@@ -19,10 +19,12 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from rollcall.names import Kind
+from rollcall.query.hostrows import HostRow
+from rollcall.query.index import Index
 from rollcall_api import records
 from rollcall_api.cluster import Cluster, Object, custom
 from rollcall_api.problems import Expired, Problem, Unavailable
-from rollcall_api.records import Host, Job, Record, Slice, Template
+from rollcall_api.records import Host, Inventory, Job, Record, Schedule, Slice, Template
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ class Table(Generic[R]):
         """The newest resource version that a list or watch has told of."""
         self.generation = 0
         """Grows whenever a record comes, goes or changes its id."""
+        self.changes = 0
+        """Grows with every change of a record."""
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -122,6 +126,7 @@ class Table(Generic[R]):
         del self._ids[bisect.bisect_left(self._ids, old.id)]
 
     def _changed(self, old: R | None, new: R | None) -> None:
+        self.changes += 1
         if old is None or new is None or old.id != new.id:
             self.generation += 1
 
@@ -130,12 +135,49 @@ class Templates(Table[Template]):
     """The JobTemplates; every change of one counts, because rendered jobs show its texts."""
 
     def _changed(self, old: Template | None, new: Template | None) -> None:  # noqa: ARG002
+        self.changes += 1
         self.generation += 1
 
     def for_feature(self, label: str) -> Template | None:
         """The template that serves a feature; the one with the first name when there are several."""
         serving = [t for t in self if label in t.resource.spec.features and t.id is not None]
         return min(serving, key=lambda t: t.name, default=None)
+
+
+class Hosts(Table[Host]):
+    """The Hosts, with an index of what queries can ask of them."""
+
+    def __init__(self, parse: Callable[[Mapping[str, Any]], Host]) -> None:
+        super().__init__(parse)
+        self.index = Index()
+
+    def _changed(self, old: Host | None, new: Host | None) -> None:
+        super()._changed(old, new)
+        if new is not None:
+            self.index.put(new.name, HostRow(new.resource))
+        elif old is not None:
+            self.index.remove(old.name)
+
+
+class JobTable(Table[Job]):
+    """The JobInvocations, also by the Schedule that they belong to."""
+
+    def __init__(self, parse: Callable[[Mapping[str, Any]], Job]) -> None:
+        super().__init__(parse)
+        self._by_schedule: dict[str, dict[str, Job]] = {}
+
+    def of_schedule(self, name: str) -> Iterable[Job]:
+        """The jobs of a Schedule."""
+        return self._by_schedule.get(name, {}).values()
+
+    def _changed(self, old: Job | None, new: Job | None) -> None:
+        super()._changed(old, new)
+        if old is not None and old.schedule is not None:
+            self._by_schedule[old.schedule].pop(old.name, None)
+            if not self._by_schedule[old.schedule]:
+                del self._by_schedule[old.schedule]
+        if new is not None and new.schedule is not None:
+            self._by_schedule.setdefault(new.schedule, {})[new.name] = new
 
 
 class Slices(Table[Slice]):
@@ -161,6 +203,7 @@ class Slices(Table[Slice]):
         return self._revisions.get(job.name, 0)
 
     def _changed(self, old: Slice | None, new: Slice | None) -> None:
+        self.changes += 1
         for record in (old, new):
             if record is not None:
                 self._revisions[record.invocation] = next(self._changes)
@@ -173,20 +216,24 @@ class Slices(Table[Slice]):
 
 
 class Cache(Collector):
-    """The four tables, and the tasks that keep them."""
+    """The tables, and the tasks that keep them."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
-        self.jobs: Table[Job] = Table(records.parse_job)
+        self.jobs = JobTable(records.parse_job)
         self.slices = Slices(records.parse_slice)
-        self.hosts: Table[Host] = Table(records.parse_host)
+        self.hosts = Hosts(records.parse_host)
         self.templates = Templates(records.parse_template)
+        self.inventories: Table[Inventory] = Table(records.parse_inventory)
+        self.schedules: Table[Schedule] = Table(records.parse_schedule)
         self._feeds = [
             Feed(cluster, custom(kind, namespace), table)
             for kind, table in (
                 (Kind.JOB_TEMPLATE, self.templates),
                 (Kind.HOST, self.hosts),
+                (Kind.INVENTORY, self.inventories),
+                (Kind.SCHEDULE, self.schedules),
                 (Kind.JOB_SLICE, self.slices),
                 (Kind.JOB_INVOCATION, self.jobs),
             )
@@ -197,7 +244,7 @@ class Cache(Collector):
         """Begins to list and watch."""
         self._tasks = [asyncio.create_task(feed.run()) for feed in self._feeds]
         for task in self._tasks:
-            task.add_done_callback(_report_end)
+            task.add_done_callback(report_end)
 
     async def stop(self) -> None:
         """Ends all watches."""
@@ -299,7 +346,7 @@ class Feed:
         self.last_sign = time.monotonic()
 
 
-def _report_end(task: asyncio.Task[None]) -> None:
-    """Says why a feed ended; /healthz fails soon after, and the kubelet starts the facade anew."""
+def report_end(task: asyncio.Task[None]) -> None:
+    """Says why what was to go on for ever ended; without a feed /healthz fails soon, and the kubelet starts anew."""
     if not task.cancelled() and (error := task.exception()):
-        logger.error("a watch ended: %s", type(error).__name__, exc_info=error)
+        logger.error("a task ended: %s", type(error).__name__, exc_info=error)

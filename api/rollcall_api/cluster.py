@@ -23,7 +23,7 @@ from rollcall_api.problems import Conflict, Expired, Forbidden, NotFound, Proble
 Object = dict[str, Any]
 
 CONNECTIONS: Final = 64
-"""Connections to the API server that may be open at once; four of them are watches."""
+"""Connections to the API server that may be open at once; six of them are watches."""
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=5)
 LIST_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, connect=5)
 _ERRORS: Final[Mapping[int, type[Problem]]] = {
@@ -91,13 +91,24 @@ class Cluster:
         """Stores a new object and returns it as stored. Raises Conflict when the name is taken."""
         return await self._json("POST", path, body=body, headers=impersonate)
 
-    async def replace(self, path: str, body: Object) -> Object:
-        """Stores the object if its resourceVersion is still the stored one. Raises Conflict when it is not."""
-        return await self._json("PUT", path, body=body)
+    async def read_as(self, path: str, impersonate: Impersonation) -> Object:
+        """One object, as far as that user may see it."""
+        return await self._json("GET", path, headers=impersonate)
 
-    async def delete(self, path: str, uid: str) -> None:
+    async def replace(self, path: str, body: Object, impersonate: Impersonation | None = None) -> Object:
+        """Stores the object if its resourceVersion is still the stored one. Raises Conflict when it is not."""
+        return await self._json("PUT", path, body=body, headers=impersonate)
+
+    async def merge(self, path: str, patch: Object, impersonate: Impersonation | None = None) -> Object:
+        """Changes the object by a JSON merge patch (RFC 7386), and returns it as stored."""
+        headers: CIMultiDict[str] = CIMultiDict(impersonate or {})
+        headers["Content-Type"] = "application/merge-patch+json"
+        return await self._json("PATCH", path, body=patch, headers=headers)
+
+    async def delete(self, path: str, uid: str, impersonate: Impersonation | None = None) -> None:
         """Deletes the object of this name and uid. Raises Conflict when another one has the name."""
-        await self._json("DELETE", path, body={"preconditions": {"uid": uid}, "propagationPolicy": "Background"})
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        await self._json("DELETE", path, body=body, headers=impersonate)
 
     def list_pages(self, path: str, limit: int = 500) -> AsyncIterator[Object]:
         """The collection, page by page, all of one moment. Raises Expired when that moment is too long ago."""

@@ -1,56 +1,33 @@
 """Jobs as every dialect sees them: made in the requester's name, and read from the cache."""
 
-import base64
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from rollcall import template as templates
-from rollcall.inputs import CONCEALED, InputValue, concealed_inputs, plain
-from rollcall.names import (
-    API_VERSION,
-    GROUP,
-    LABEL_ID,
-    LABEL_INVOCATION,
-    LABEL_MANAGED_BY,
-    LABEL_TEMPLATE,
-    MANAGED_BY,
-    HostState,
-    Kind,
-)
-from rollcall.resources.meta import OwnerReference
+from rollcall.inputs import CONCEALED, concealed_inputs, plain
+from rollcall.names import GROUP, LABEL_ID, HostState, Kind
+from rollcall.plan.schedule import run_name
+from rollcall.resources.jobinvocation import CancelPolicy
 from rollcall_api.access import impersonate
 from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster, Object, core, custom
+from rollcall_api.job_manifests import JobRequest, invocation, run, schedule, secrets
 from rollcall_api.problems import Conflict, Forbidden, NotFound, Problem, Rejected, Unavailable
-from rollcall_api.records import Host, HostEnd, Job, Slice, Template
+from rollcall_api.records import Host, HostEnd, Job, Schedule, Slice, Template, parse_schedule
+from rollcall_api.recurring import next_slot
 from rollcall_api.sequences import Sequences
 from rollcall_api.users import Identity
+
+Stamp = tuple[int, int, int, int, int, int]
 
 logger = logging.getLogger(__name__)
 
 _NAME_ATTEMPTS: Final = 100
-_LABEL_LENGTH: Final = 63
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRequest:
-    """A valid wish for a job. `credentials` and `secret_inputs` are keys and values of Secrets and never appear in its
-    text form."""
-
-    template: Template
-    inputs: Mapping[str, InputValue]
-    secret_inputs: Mapping[str, str] = field(default_factory=dict, repr=False)
-    hosts: Sequence[str]
-    user: str | None = None
-    effective_user: str | None = None
-    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
-    concurrency: int | None = None
-    execution_timeout: int | None = None
-    description_format: str | None = None
-    echo: Mapping[str, str] = field(default_factory=dict)
-    """Annotations, `<dialect>.rollcall.dev/<key>`: what the dialect wants to hear again."""
+KEPT_RUNS: Final = 1_000
+"""How many runs of a series are kept of those that went well, and of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +56,10 @@ class View:
     job: Job
     template: Template | None
     members: tuple[Member, ...]
+    schedule: Schedule | None = None
+    """The Schedule that the job belongs to, while there is it."""
+    runs: tuple[Job, ...] = ()
+    """All jobs of that Schedule."""
 
     @property
     def missing(self) -> int:
@@ -88,12 +69,7 @@ class View:
     @property
     def description(self) -> str | None:
         """What the job does: as the operator wrote it, and until then as it will."""
-        if self.job.description is not None or self.template is None:
-            return self.job.description
-        inputs = {key: value for key, value in self.job.inputs.items() if isinstance(value, (str, int, float))}
-        if self.job.has_secret_inputs:
-            inputs |= dict.fromkeys(concealed_inputs(self.template.resource), CONCEALED)
-        return templates.describe(self.template.resource, inputs, self.job.description_format)
+        return _description(self.job, self.template)
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -127,12 +103,27 @@ class Jobs:
 
     def view(self, job: Job) -> View:
         """The job with its template and hosts as they are now."""
-        return View(job, self._cache.templates.named(job.template), self._members(job))
+        template, members = self._cache.templates.named(job.template), self._members(job)
+        if job.schedule is None:
+            return View(job, template, members)
+        runs = tuple(self._cache.jobs.of_schedule(job.schedule))
+        return View(job, template, members, self._cache.schedules.named(job.schedule), runs)
 
-    def stamp(self, job: Job) -> tuple[int, int, int, int]:
+    def stamp(self, job: Job) -> Stamp:
         """Changes whenever anything changes that a view of the job shows."""
         cache = self._cache
-        return job.version, cache.slices.revision(job), cache.hosts.generation, cache.templates.generation
+        series = (0, 0) if job.schedule is None else (cache.schedules.changes, cache.jobs.changes)
+        return job.version, cache.slices.revision(job), cache.hosts.generation, cache.templates.generation, *series
+
+    def description(self, job: Job) -> str | None:
+        """What the job does."""
+        return _description(job, self._cache.templates.named(job.template))
+
+    def host_names(self, job: Job) -> Iterable[str]:
+        """The job's hosts: in the order of the targeting if it names them, else of the slices."""
+        if job.hosts is not None:
+            return job.hosts
+        return dict.fromkeys(name for slice_ in self._cache.slices.of(job) for name in slice_.hosts)
 
     def _members(self, job: Job) -> tuple[Member, ...]:
         """The job's hosts: in the order of the targeting if it names them, else of the slices; each with its latest."""
@@ -142,39 +133,88 @@ class Jobs:
         return tuple(Member(name, self._cache.hosts.named(name), dealt.get(name)) for name in names)
 
     async def create(self, request: JobRequest, user: Identity) -> Job:
-        """Stores a new JobInvocation, with its Secrets, and returns it.
+        """Stores a new JobInvocation, with its Secrets, and returns it; for a recurrence a Schedule, and its first run.
 
-        The invocation comes first, because its uid makes the Secrets go away with it; the operator waits for them.
-        When one cannot be stored the invocation is taken back.
+        What owns the Secrets comes first, because its uid makes them go away with it; the operator waits for them.
+        When one cannot be stored the owner is taken back.
         Raises Forbidden, Rejected or Unavailable; then there is no new job.
         """
-        stored = await self._create_invocation(request, user)
+        kind = Kind.SCHEDULE if request.recurrence else Kind.JOB_INVOCATION
+        stored = await self._create_owner(kind, request, user)
         try:
             for secret in secrets(stored, request):
                 await self._create_secret(secret)
+            if kind is Kind.SCHEDULE:
+                return await self._create_first(stored)
         except Problem:
-            await self._take_back(stored["metadata"]["name"], stored["metadata"]["uid"])
+            await self._take_back(kind, stored["metadata"]["name"], stored["metadata"]["uid"])
             raise
+        return self._taken_in(stored)
+
+    async def create_run(self, series: Schedule, slot: datetime) -> Job | None:
+        """Stores the JobInvocation of a run that is still to come; None when somebody else was faster.
+
+        Raises Forbidden, Rejected or Unavailable.
+        """
+        requester = series.resource.spec.requested_by
+        id_ = await self._sequences.next(Kind.JOB_INVOCATION)
+        body = run(series, run_name(series.resource, slot), slot, id_)
+        headers = impersonate(Identity(requester.username, requester.groups))
+        try:
+            stored = await self._cluster.create(custom(Kind.JOB_INVOCATION, self._namespace), body, headers)
+        except Conflict:
+            return None
+        return self._taken_in(stored)
+
+    async def cancel(self, job: Job, user: Identity, *, force: bool = False, hosts: Sequence[str] | None = None) -> Job:
+        """Asks for a job to be stopped, or only for these of its hosts, at once with `force`.
+
+        A cancellation only grows. Raises NotFound, Forbidden, Rejected or Unavailable.
+        """
+        before = job.cancellation
+        if before is not None and hosts is not None:
+            hosts = None if before.hosts is None else sorted({*before.hosts, *hosts})
+        policy = CancelPolicy.FORCE if force or (before and before.force) else CancelPolicy.GRACEFUL
+        patch = {"spec": {"cancellation": {"policy": policy.value, "hosts": None if hosts is None else list(hosts)}}}
+        path = custom(Kind.JOB_INVOCATION, self._namespace, job.name)
+        stored = await self._cluster.merge(path, {"metadata": {"uid": job.uid}, **patch}, impersonate(user))
+        return self._taken_in(stored)
+
+    def _taken_in(self, stored: Object) -> Job:
         self._cache.jobs.put_written(stored)
         job = self._cache.jobs.named(stored["metadata"]["name"])
         if job is None:
             raise Unavailable("the job was deleted as soon as it was made")
         return job
 
-    async def _create_invocation(self, request: JobRequest, user: Identity) -> Object:
+    async def _create_first(self, stored: Object) -> Job:
+        self._cache.schedules.put_written(stored)
+        series = parse_schedule(stored)
+        slot = next_slot(series.resource, (), datetime.now(UTC))
+        if slot is None:
+            raise Rejected("no run of the schedule would ever start")
+        job = await self.create_run(series, slot)
+        if job is not None:
+            return job
+        name = run_name(series.resource, slot)  # who keeps series was faster
+        return self._taken_in(await self._cluster.get(custom(Kind.JOB_INVOCATION, self._namespace, name)))
+
+    async def _create_owner(self, kind: Kind, request: JobRequest, user: Identity) -> Object:
         headers = impersonate(user)
         for _ in range(_NAME_ATTEMPTS):
-            id_ = await self._sequences.next(Kind.JOB_INVOCATION)
+            id_ = await self._sequences.next(kind)
             body = invocation(request, id_, user)
+            if request.recurrence is not None:
+                body = schedule(request, request.recurrence, id_, user, KEPT_RUNS)
             try:
-                return await self._cluster.create(custom(Kind.JOB_INVOCATION, self._namespace), body, headers)
+                return await self._cluster.create(custom(kind, self._namespace), body, headers)
             except Conflict:
-                continue  # somebody made a job-<id> by hand: the id is lost, the next one will do
+                continue  # somebody took the name by hand: the id is lost, the next one will do
             except Forbidden as problem:
                 logger.info("the API server refuses %s a job: %s", user.username, problem)
                 raise
             except Unavailable:
-                await self._take_back_unanswered(body)
+                await self._take_back_unanswered(kind, body)
                 raise
         raise Unavailable("no free name for a job was found")
 
@@ -185,93 +225,38 @@ class Jobs:
             # A quota, or a right that the facade lacks: nothing that the requester could change.
             raise Unavailable(f"the job's Secrets cannot be stored: {problem}") from problem
 
-    async def _take_back_unanswered(self, body: Object) -> None:
+    async def _take_back_unanswered(self, kind: Kind, body: Object) -> None:
         """After a create without an answer: if the object was stored after all, deletes it.
 
         It is ours when it carries the id that nobody else was given.
         """
         name = body["metadata"]["name"]
         try:
-            stored = await self._cluster.get(custom(Kind.JOB_INVOCATION, self._namespace, name))
+            stored = await self._cluster.get(custom(kind, self._namespace, name))
         except NotFound:
             return
         except Problem as problem:
             logger.error("cannot tell whether %s was made: %s", name, type(problem).__name__)
             return
         if (stored["metadata"].get("labels") or {}).get(LABEL_ID) == body["metadata"]["labels"][LABEL_ID]:
-            await self._take_back(name, stored["metadata"]["uid"])
+            await self._take_back(kind, name, stored["metadata"]["uid"])
 
-    async def _take_back(self, name: str, uid: str) -> None:
+    async def _take_back(self, kind: Kind, name: str, uid: str) -> None:
         try:
-            await self._cluster.delete(custom(Kind.JOB_INVOCATION, self._namespace, name), uid)
+            await self._cluster.delete(custom(kind, self._namespace, name), uid)
         except (NotFound, Conflict):
             pass
         except Problem as problem:
             logger.error("cannot take back %s, which ends as failed without its Secret: %s", name, problem)
 
 
-def invocation(request: JobRequest, id_: int, user: Identity) -> Object:
-    """The JobInvocation of a request."""
-    name = f"job-{id_}"
-    spec: Object = {
-        "templateRef": {"name": request.template.name},
-        "inputs": {name: plain(value) for name, value in request.inputs.items()},
-        "targeting": {"hosts": list(request.hosts)},
-        "requestedBy": {"username": user.username},
-    }
-    optional = {
-        "credentialsRef": {"name": credentials_name(name)} if request.credentials else None,
-        "inputsFrom": [{"secretRef": {"name": inputs_name(name)}}] if request.secret_inputs else None,
-        "user": request.user,
-        "effectiveUser": {"name": request.effective_user} if request.effective_user else None,
-        "rollout": {"concurrency": request.concurrency} if request.concurrency else None,
-        "executionTimeoutSeconds": request.execution_timeout,
-        "descriptionFormat": request.description_format,
-    }
-    labels = {LABEL_ID: str(id_)}
-    if len(request.template.name) <= _LABEL_LENGTH:
-        labels[LABEL_TEMPLATE] = request.template.name
-    metadata: Object = {"name": name, "labels": labels}
-    if request.echo:
-        metadata["annotations"] = dict(request.echo)
-    return {
-        "apiVersion": API_VERSION,
-        "kind": Kind.JOB_INVOCATION.value,
-        "metadata": metadata,
-        "spec": spec | {key: value for key, value in optional.items() if value is not None},
-    }
-
-
-def credentials_name(invocation_name: str) -> str:
-    """The name of the Secret with an invocation's own credentials."""
-    return f"{invocation_name}-credentials"
-
-
-def inputs_name(invocation_name: str) -> str:
-    """The name of the Secret with an invocation's hidden inputs."""
-    return f"{invocation_name}-inputs"
-
-
-def secrets(stored: Object, request: JobRequest) -> list[Object]:
-    """The Secrets of a stored invocation, which owns them."""
-    name = stored["metadata"]["name"]
-    parts = ((credentials_name(name), request.credentials), (inputs_name(name), request.secret_inputs))
-    return [_secret(stored, secret_name, values) for secret_name, values in parts if values]
-
-
-def _secret(stored: Object, secret_name: str, values: Mapping[str, str]) -> Object:
-    name = stored["metadata"]["name"]
-    owner = OwnerReference(
-        api_version=API_VERSION, kind=Kind.JOB_INVOCATION.value, name=name, uid=stored["metadata"]["uid"]
-    )
-    labels = {LABEL_INVOCATION: name, LABEL_MANAGED_BY: MANAGED_BY}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "Opaque",
-        "metadata": {"name": secret_name, "labels": labels, "ownerReferences": [owner.wire()]},
-        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
-    }
+def _description(job: Job, template: Template | None) -> str | None:
+    if job.description is not None or template is None:
+        return job.description
+    inputs = {key: value for key, value in job.inputs.items() if isinstance(value, (str, int, float))}
+    if job.has_secret_inputs:
+        inputs |= dict.fromkeys(concealed_inputs(template.resource), CONCEALED)
+    return templates.describe(template.resource, inputs, job.description_format)
 
 
 def echo_key(dialect: str, key: str) -> str:

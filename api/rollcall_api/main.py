@@ -14,6 +14,7 @@ import uvicorn
 from rollcall.outputkeys import StoreAddress
 from rollcall_api import logs
 from rollcall_api.app import Facade, Settings
+from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS
 
 GRACE_SECONDS: Final = 20
 _SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         users_dir=options.users_dir,
         output_stores=tuple(options.output_store),
         metrics_address=(options.bind, options.metrics_port) if options.metrics_port else None,
+        login_failures=options.login_failures,
+        login_window_seconds=options.login_window,
     )
     config = uvicorn.Config(
         Facade(settings),
@@ -45,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         log_config=None,
         access_log=options.access_log,
         server_header=False,
+        proxy_headers=bool(options.trusted_proxies),
+        forwarded_allow_ips=options.trusted_proxies,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     uvicorn.Server(config).run()
@@ -96,6 +101,24 @@ def _parser() -> argparse.ArgumentParser:
         help="the port to answer /metrics on, for anybody; 0: none [ROLLCALL_METRICS_PORT]",
     )
     parser.add_argument(
+        "--trusted-proxies",
+        default=os.environ.get("ROLLCALL_TRUSTED_PROXIES", ""),
+        help="addresses and networks of proxies, with commas between them, whose X-Forwarded-For says where a request"
+        " comes from; nobody's by default [ROLLCALL_TRUSTED_PROXIES]",
+    )
+    parser.add_argument(
+        "--login-failures",
+        type=_positive,
+        default=os.environ.get("ROLLCALL_LOGIN_FAILURES", str(MAX_FAILURES)),
+        help="how often one login may fail from one address before it is refused [ROLLCALL_LOGIN_FAILURES]",
+    )
+    parser.add_argument(
+        "--login-window",
+        type=_positive,
+        default=os.environ.get("ROLLCALL_LOGIN_WINDOW", str(int(WINDOW_SECONDS))),
+        help="for how many seconds a failed login counts [ROLLCALL_LOGIN_WINDOW]",
+    )
+    parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default=os.environ.get("ROLLCALL_LOG_LEVEL", "info"),
@@ -103,6 +126,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--access-log", action="store_true", help="log every request")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return int(text)
 
 
 def _store(text: str) -> StoreAddress:

@@ -69,7 +69,7 @@ def _verb_and_resource(method: str, path: str, query: Mapping[str, str | int]) -
     """What RBAC calls the request."""
     parts = path.split("/")[4 if path.startswith("/apis/") else 3 :]
     resource, *rest = parts[2:] if parts[0] == "namespaces" and len(parts) > 2 else parts
-    verbs = {"GET": "get" if rest else "list", "POST": "create", "PUT": "update", "DELETE": "delete"}
+    verbs = {"GET": "get" if rest else "list", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
     verb = "watch" if "watch" in query else verbs[method]
     return verb, "/".join((resource, *rest[1:]))
 

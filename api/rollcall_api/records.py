@@ -12,11 +12,13 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from rollcall import ids
-from rollcall.names import API_VERSION, GROUP, ConditionType, HostState, Kind
+from rollcall import ids, resources
+from rollcall.names import ANNOTATION_PLANNED, API_VERSION, GROUP, ConditionType, HostState, Kind
 from rollcall.resources import JobTemplate
+from rollcall.resources.jobinvocation import CancelPolicy
 from rollcall.resources.jobslice import SliceState
 from rollcall.resources.providers import Provider
+from rollcall.resources.targeting import Resolve
 
 ECHO_DOMAIN: Final = f".{GROUP}/"
 """Annotations `<dialect>.rollcall.dev/<key>` hold what a dialect wants to hear again, verbatim."""
@@ -46,6 +48,14 @@ class Counts:
     cancelled: int
 
 
+@dataclass(frozen=True, slots=True)
+class CancellationOrder:
+    """That hosts are to be stopped: these, or all for None."""
+
+    force: bool
+    hosts: tuple[str, ...] | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(Record):
     """A JobInvocation."""
@@ -54,10 +64,16 @@ class Job(Record):
     template: str
     """The JobTemplate's name; "" while a feature is asked for and none is chosen yet."""
     inputs: Mapping[str, Any]
-    has_secret_inputs: bool
-    """Whether values of further inputs are in Secrets."""
+    input_secrets: tuple[str, ...]
+    """The Secrets with values of further inputs."""
     hosts: tuple[str, ...] | None
-    """The hosts that the targeting names; None when it selects by label."""
+    """The hosts that the targeting names; None when it selects them by something else."""
+    query: str | None
+    """The query of the targeting, whatever its language."""
+    targeting: Mapping[str, Any]
+    """The targeting as it is stored; empty where it names hosts."""
+    late: bool
+    """Whether the hosts are chosen when the job starts, and not before."""
     user: str | None
     effective_user: str | None
     requested_by: str
@@ -65,13 +81,32 @@ class Job(Record):
     execution_timeout: int | None
     description: str | None
     description_format: str | None
+    time_span: int | None
+    start_at: datetime | None
+    start_before: datetime | None
+    schedule: str | None
+    """The Schedule that the job belongs to."""
+    planned: datetime | None
+    """The moment that a Schedule planned it for."""
+    cancellation: CancellationOrder | None
     echo: Mapping[str, str]
     resolved: bool
     complete: bool
     failed: bool
     cancelled: bool
     started: bool
+    completed: datetime | None
     counts: Counts | None
+
+    @property
+    def has_secret_inputs(self) -> bool:
+        """Whether values of further inputs are in Secrets."""
+        return bool(self.input_secrets)
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the job waits for its time, and has not begun."""
+        return self.start_at is not None and not self.started and not self.finished
 
     @property
     def finished(self) -> bool:
@@ -115,6 +150,8 @@ class Slice(Record):
 class Host(Record):
     """A Host."""
 
+    resource: resources.Host
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template(Record):
@@ -126,6 +163,21 @@ class Template(Record):
     """Whether a job may name another effective user."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory(Record):
+    """An Inventory; its variables are not kept."""
+
+    resource: resources.Inventory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule(Record):
+    """A Schedule."""
+
+    resource: resources.Schedule
+
+
+_NAMED: Final[Mapping[str, Any]] = {}
 _USER_POLICIES: Final = {Provider.SSH: "ssh", Provider.ANSIBLE: "ansible"}
 """Where a template says which user its jobs run as; in a pod nobody becomes another user."""
 _UNSUCCESSFUL: Final = frozenset(state for state in HostState if state.ended) - {HostState.SUCCEEDED}
@@ -159,33 +211,64 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
+def _cancellation(order: Mapping[str, Any] | None) -> CancellationOrder | None:
+    if order is None:
+        return None
+    hosts = order.get("hosts")
+    return CancellationOrder(order.get("policy") == CancelPolicy.FORCE, None if hosts is None else _names(hosts))
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else _time(text)
+
+
+def _planned(text: str | None) -> datetime | None:
+    """When a Schedule planned a run for; None for one that was asked for by hand."""
+    try:
+        return _moment(text)
+    except ValueError:
+        return None
+
+
 @_readable
 def parse_job(raw: Mapping[str, Any]) -> Job:
     """The record of a JobInvocation."""
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
     true = {c["type"] for c in status.get("conditions") or () if c.get("status") == "True"}
-    hosts, counts = (spec.get("targeting") or {}).get("hosts"), status.get("hosts")
+    targeting, rollout = spec.get("targeting") or {}, spec.get("rollout") or {}
+    hosts, counts = targeting.get("hosts"), status.get("hosts")
     annotations: Mapping[str, str] = metadata.get("annotations") or {}
+    owners = metadata.get("ownerReferences") or ()
     return Job(
         **_common(raw),
         created=_time(metadata["creationTimestamp"]),
         template=sys.intern((status.get("template") or spec.get("templateRef") or {}).get("name", "")),
         inputs=dict(spec.get("inputs") or {}),
-        has_secret_inputs=bool(spec.get("inputsFrom")),
+        input_secrets=tuple(source["secretRef"]["name"] for source in spec.get("inputsFrom") or ()),
         hosts=None if hosts is None else _names(hosts),
+        query=(targeting.get("query") or {}).get("text"),
+        targeting=targeting if hosts is None else _NAMED,
+        late=targeting.get("resolve") == Resolve.AT_START,
         user=spec.get("user"),
         effective_user=(spec.get("effectiveUser") or {}).get("name"),
         requested_by=sys.intern((spec.get("requestedBy") or {}).get("username", "")),
-        concurrency=(spec.get("rollout") or {}).get("concurrency"),
+        concurrency=rollout.get("concurrency"),
         execution_timeout=spec.get("executionTimeoutSeconds"),
         description=status.get("description"),
         description_format=spec.get("descriptionFormat"),
-        echo={key: value for key, value in annotations.items() if ECHO_DOMAIN in key},
+        time_span=rollout.get("timeSpanSeconds") or None,
+        start_at=_moment(spec.get("startAt")),
+        start_before=_moment(spec.get("startBefore")),
+        schedule=next((sys.intern(owner["name"]) for owner in owners if owner.get("kind") == Kind.SCHEDULE), None),
+        planned=_planned(annotations.get(ANNOTATION_PLANNED)),
+        cancellation=_cancellation(spec.get("cancellation")),
+        echo={sys.intern(k): sys.intern(v) for k, v in annotations.items() if ECHO_DOMAIN in k},
         resolved=ConditionType.RESOLVED in true,
         complete=ConditionType.COMPLETE in true,
         failed=ConditionType.FAILED in true,
         cancelled=ConditionType.CANCELLED in true,
         started=status.get("startTime") is not None,
+        completed=_moment(status.get("completionTime")),
         counts=None if counts is None else Counts(**{key: int(counts.get(key) or 0) for key in Counts.__slots__}),
     )
 
@@ -224,7 +307,7 @@ def _end(result: Mapping[str, Any]) -> HostEnd:
 @_readable
 def parse_host(raw: Mapping[str, Any]) -> Host:
     """The record of a Host."""
-    return Host(**_common(raw))
+    return Host(**_common(raw), resource=resources.Host.model_validate(_without_notes(raw)))
 
 
 @_readable
@@ -242,3 +325,25 @@ def parse_template(raw: Mapping[str, Any]) -> Template:
         effective_user=policy.get("name"),
         overridable=policy.get("overridable") is True,
     )
+
+
+@_readable
+def parse_inventory(raw: Mapping[str, Any]) -> Inventory:
+    """The record of an Inventory."""
+    spec = {key: value for key, value in raw["spec"].items() if key not in ("variables", "groups")}
+    document = _without_notes(raw) | {"spec": spec}
+    return Inventory(**_common(raw), resource=resources.Inventory.model_validate(document))
+
+
+@_readable
+def parse_schedule(raw: Mapping[str, Any]) -> Schedule:
+    """The record of a Schedule."""
+    return Schedule(**_common(raw), resource=resources.Schedule.model_validate(_without_notes(raw)))
+
+
+def _without_notes(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The object without what kubectl notes on it, which is the whole object once more; what dialects note stays."""
+    metadata = {key: value for key, value in raw["metadata"].items() if key not in ("annotations", "managedFields")}
+    annotations = raw["metadata"].get("annotations") or {}
+    metadata["annotations"] = {key: value for key, value in annotations.items() if ECHO_DOMAIN in key}
+    return {"apiVersion": API_VERSION, "metadata": metadata, **{k: raw[k] for k in ("spec", "status") if k in raw}}

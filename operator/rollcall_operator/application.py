@@ -107,7 +107,8 @@ class Application:
             await self.judge.judge(metadata["namespace"], metadata["name"])
 
     def inventory_event(self, event: kopf.RawEvent) -> None:
-        """Take in a watch event about an Inventory."""
+        """Take in a watch event about an Inventory: number it."""
+        self._number(Kind.INVENTORY, event)
         self._rare(Kind.INVENTORY, event)
 
     def _fleet_changed(self, namespace: str, names: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Numbering: every Host, JobTemplate, JobInvocation and Schedule gets its integer id as a label.
+"""Numbering: every Host, Inventory, JobTemplate, JobInvocation and Schedule gets its integer id as a label.
 
 Objects come in through `notice`, one task numbers them in batches: ids are taken from the sequence first, with one
 write for the whole batch, and only then written to the objects. An id that is lost in between is never used.
@@ -15,7 +15,7 @@ from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotF
 
 logger = logging.getLogger(__name__)
 
-NUMBERED: Final = (Kind.HOST, Kind.JOB_TEMPLATE, Kind.JOB_INVOCATION, Kind.SCHEDULE)
+NUMBERED: Final = (Kind.HOST, Kind.INVENTORY, Kind.JOB_TEMPLATE, Kind.JOB_INVOCATION, Kind.SCHEDULE)
 RETRY_SECONDS: Final = 1.0
 _BATCH: Final = 200
 

@@ -32,17 +32,28 @@ def alice() -> Person:
 
 
 @pytest.fixture(scope="session")
-def release(kube: Kube, crds: None, make_namespace: Callable[..., str], alice: Person) -> Iterator[Release]:
+def dora() -> Person:
+    """Logs in by password, and may also write templates, bookmarks and hosts."""
+    return Person("dora@example.com", login="dora", password=secrets.token_urlsafe(18))
+
+
+@pytest.fixture(scope="session")
+def release(
+    kube: Kube, crds: None, make_namespace: Callable[..., str], alice: Person, dora: Person
+) -> Iterator[Release]:
     """The chart; the operator serves one namespace only, so that nobody else's jobs are touched.
 
     The CRDs are there before, as other tests may be making them at the same moment.
     """
     system, jobs = make_namespace("e2e"), make_namespace("e2e-jobs")
     made = Release(f"e2e-{secrets.token_hex(3)}", system, jobs)
-    user = {"passwordHash": HASHER.hash(alice.password), "username": alice.username}
+    users = {
+        f"{person.login}.json": json.dumps({"passwordHash": HASHER.hash(person.password), "username": person.username})
+        for person in (alice, dora)
+    }
     kube.create({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "people", "namespace": system},
-        "stringData": {"alice.json": json.dumps(user)},
+        "stringData": users,
     })  # fmt: skip
     repository, _, tag = IMAGE.rpartition(":")
     values = (
@@ -53,7 +64,7 @@ def release(kube: Kube, crds: None, make_namespace: Callable[..., str], alice: P
         f"runner.outputLimitBytes={OUTPUT_LIMIT_BYTES}",
         f"api.namespace={jobs}",
         "api.users=people",
-        f"api.impersonation.users={{{alice.username}}}",
+        f"api.impersonation.users={{{alice.username},{dora.username}}}",
         "api.service.type=NodePort",
     )
     try:
@@ -106,6 +117,21 @@ def carol(kube: Kube, release: Release, alice: Person) -> Person:
     })  # fmt: skip
     token = kubectl("create", "token", "carol", "-n", release.jobs).strip()
     return Person(f"system:serviceaccount:{release.jobs}:carol", token=token)
+
+
+@pytest.fixture(scope="session")
+def as_dora(kube: Kube, release: Release, dora: Person) -> Iterator[httpx.Client]:
+    """The facade, with the login of somebody who may run jobs, and write what they need."""
+    for role in ("runner", "author", "inventory-admin"):
+        kube.create({
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": f"dora-{role}", "namespace": release.jobs},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": f"{release.name}-rollcall-{role}"},
+            "subjects": [{"apiGroup": RBAC, "kind": "User", "name": dora.username}],
+        })  # fmt: skip
+    with dora.client(release.url) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,8 @@ def test_ten_thousand_invocations(
         newest = range(INVOCATIONS, INVOCATIONS - FINISHED, -1)
         compare(report, facade, "one invocation", [f"{ROOT}/{id_}" for id_ in newest], at_least=0.5)
         compare(report, facade, f"{FINISHED} of {INVOCATIONS:,}", [ROOT], at_least=0.35)
+        compare(report, facade, "search by id", [f"{ROOT}?search=id%20%3D%20{id_}" for id_ in newest], at_least=0.35)
+        compare(report, facade, "search by status", [f"{ROOT}?search=status%20%3D%20succeeded"], at_least=0.1)
         # More than the facade keeps encoded, so that its caches are full when the peak is read.
         wander(report, facade, f"any of {INVOCATIONS:,}", [f"{ROOT}/{id_}" for id_ in range(1, INVOCATIONS + 1)])
         wander(report, facade, "any page", [f"{ROOT}?page={page}" for page in range(1, INVOCATIONS // FINISHED + 1)])

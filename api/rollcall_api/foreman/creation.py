@@ -3,31 +3,25 @@
 Nothing is written before everything has been checked.
 """
 
-import random
 import re
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from rollcall.inputs import InputError, InputValue, bind_inputs, plain
 from rollcall.resources.jobtemplate import InputType
 from rollcall.resources.meta import USER_NAME
 from rollcall_api.cache import Cache
-from rollcall_api.foreman import search
-from rollcall_api.foreman.cron import is_cron_line
+from rollcall_api.foreman import echo, targeting, triggering
 from rollcall_api.foreman.errors import e1, invalid
-from rollcall_api.foreman.requests import boolean, is_blank
-from rollcall_api.jobs import JobRequest, echo_key
-from rollcall_api.records import Host, Template
+from rollcall_api.foreman.requests import filled, is_blank
+from rollcall_api.job_manifests import JobRequest
+from rollcall_api.records import Template
 
-DIALECT: Final = "foreman"
-TARGETING_TYPES: Final = ("static_query", "dynamic_query")
+MAX_TIME_SPAN_SECONDS: Final = 2_592_000
 MAX_TIMEOUT_SECONDS: Final = 31_536_000
-MAX_HOSTS: Final = 10_000
-_NO_QUERY: Final = (
-    "Targeting: Bookmark Must select a bookmark or enter a search query, "
-    "Search query Must select a bookmark or enter a search query"
-)
 _LENGTHS: Final = {"ssh_user": 256, "description_format": 1024}
 _CREDENTIALS: Final = {
     "password": "password",
@@ -38,51 +32,62 @@ _CREDENTIALS: Final = {
 _OF_SSH: Final = ("effective_user", "effective_user_password")
 
 
-def parse(bag: Mapping[str, Any], cache: Cache, may_view_templates: bool, may_view_hosts: bool) -> JobRequest:
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the requester may see, of what a job is made of."""
+
+    templates: bool
+    hosts: bool
+    inventories: bool
+
+
+def parse(bag: Mapping[str, Any], cache: Cache, sight: Sight, now: datetime) -> JobRequest:
     """The job that the parameters ask for. Raises the contract's errors."""
-    given = bag.get("job_invocation", bag)
-    if not isinstance(given, dict):
-        raise invalid("Job invocation must be a hash")
-    for key in ("inputs", "ssh", "recurrence", "scheduling", "concurrency_control"):
-        if not is_blank(given.get(key)) and not isinstance(given[key], dict):
-            raise invalid(f"{_sentence(key)} must be a hash")
-    # Both spellings are in use (§2.3).
-    given = {**given, **{key: value for key, value in _filled(given.get("ssh")).items() if key in _OF_SSH}}
-    template = _template(given, cache, may_view_templates)
+    given = _given(bag)
+    template = _template(given, cache, sight.templates)
     inputs = given.get("inputs") or {}
     _check_known_inputs(template, inputs)
     if not is_blank(given.get("bookmark_id")) and not is_blank(given.get("search_query")):
         text = "Cannot specify both bookmark_id and search_query"
         raise e1(500, f"{_error_code(text)} [Foreman::Exception]: {text}")
     # An invalid triggering keeps the rest from being looked at (§4.9).
-    if problems := [*_triggering(given)]:
-        raise invalid(*problems)
-    query = _query(given, cache, may_view_hosts)
+    timing = triggering.read(given, cache, now)
+    wish = targeting.read(given, cache, may_view_hosts=sight.hosts, may_view_inventories=sight.inventories)
     bound, secret_inputs, input_problems = _bind(template, inputs)
     # Where the template does not let it, an effective user is ignored (§4.3).
     effective_user = _text(given, "effective_user") if template.overridable else None
-    problems = [*_targeting(given, query), *_attributes(given), *_effective_user(effective_user), *input_problems]
+    problems = [*wish.problems, *_attributes(given), *_effective_user(effective_user), *input_problems]
     if problems:
         raise invalid(*problems)
-    hosts = _hosts(query, cache, may_view_hosts)
-    if len(hosts) > MAX_HOSTS:
-        raise invalid(f"Targeting: {len(hosts)} hosts match, and a job can have at most {MAX_HOSTS}")
-    if boolean(given, "randomized_ordering"):
-        random.SystemRandom().shuffle(hosts)
     control = given.get("concurrency_control") or {}
     return JobRequest(
         template=template,
         inputs=bound,
         secret_inputs=secret_inputs,
-        hosts=[host.name for host in hosts],
+        targeting=targeting.stored(wish, cache, sight.hosts),
         user=_text(given, "ssh_user"),
         effective_user=effective_user,
         credentials={key: value for name, key in _CREDENTIALS.items() if (value := _text(given, name))},
         concurrency=_number(control.get("concurrency_level")),
+        time_span=_number(control.get("time_span")),
         execution_timeout=_number(given.get("execution_timeout_interval")),
         description_format=_text(given, "description_format"),
-        echo=dict(_echo(given)),
+        start_at=timing.start_at,
+        start_before=timing.start_before,
+        recurrence=timing.recurrence,
+        echo={**echo.of_targeting(wish), **echo.of_wish(given, template), **timing.echo},
     )
+
+
+def _given(bag: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes, those of `ssh` among them: both spellings are in use (§2.3)."""
+    given = bag.get("job_invocation", bag)
+    if not isinstance(given, dict):
+        raise invalid("Job invocation must be a hash")
+    for key in ("inputs", "ssh", "recurrence", "scheduling", "concurrency_control"):
+        if not is_blank(given.get(key)) and not isinstance(given[key], dict):
+            raise invalid(f"{_sentence(key)} must be a hash")
+    return {**given, **{key: value for key, value in filled(given.get("ssh")).items() if key in _OF_SSH}}
 
 
 def _text(given: Mapping[str, Any], key: str) -> str | None:
@@ -127,68 +132,12 @@ def _check_known_inputs(template: Template, inputs: Mapping[str, Any]) -> None:
             raise e1(500, f"{_error_code(text)} [Foreman::Exception]: {text}")
 
 
-def _triggering(given: Mapping[str, Any]) -> Iterator[str]:
-    recurrence = _filled(given.get("recurrence"))
-    if recurrence:
-        line = str(recurrence.get("cron_line", ""))
-        if not is_cron_line(line):
-            yield f"Triggering: Cronline {line} is not valid format of cron line"
-        else:
-            yield "Triggering: Recurrence is not supported by this server yet"
-    elif _filled(given.get("scheduling")):
-        yield "Triggering: Scheduling is not supported by this server yet"
-
-
-def _filled(group: Any) -> dict[str, Any]:
-    """The entries of a hash that have a value."""
-    return {key: value for key, value in (group or {}).items() if not is_blank(value)}
-
-
-def _query(given: Mapping[str, Any], cache: Cache, may_view_hosts: bool) -> str | list[Host] | None:
-    """The search query, or the hosts of `host_ids` where they are listed; None without either."""
-    query, host_ids = given.get("search_query"), given.get("host_ids")
-    if not is_blank(query):
-        return str(query)
-    if is_blank(host_ids):
-        return None
-    if not isinstance(host_ids, list):
-        return str(host_ids)
-    found: dict[str, Host] = {}
-    for element in host_ids:
-        host = _host(str(element), cache) if may_view_hosts else None
-        if host is None:
-            raise e1(422, f"Host with id '{element}' was not found")
-        found[host.name] = host
-    return [found[name] for name in sorted(found)]
-
-
-def _host(text: str, cache: Cache) -> Host | None:
-    numbered = cache.hosts.numbered(int(text)) if re.fullmatch(r"[0-9]{1,18}", text) else None
-    return numbered or cache.hosts.named(text)
-
-
-def _targeting(given: Mapping[str, Any], query: str | list[Host] | None) -> Iterator[str]:
-    if not is_blank(given.get("bookmark_id")):
-        yield "Targeting: Bookmarks are not supported by this server yet"
-    elif query is None:
-        yield _NO_QUERY
-    if not is_blank(given.get("feature")):
-        return  # a feature's targeting type is always static_query
-    if is_blank(given.get("targeting_type")):
-        yield "Targeting: Targeting type can't be blank, Targeting type is not included in the list"
-    elif given["targeting_type"] not in TARGETING_TYPES:
-        yield "Targeting: Targeting type is not included in the list"
-
-
 def _attributes(given: Mapping[str, Any]) -> Iterator[str]:
     control = given.get("concurrency_control") or {}
     yield from _must_be_positive("Concurrency level", control.get("concurrency_level"))
-    if not is_blank(control.get("time_span")):
-        yield "Time span is not supported by this server yet"
+    yield from _must_be_positive("Time span", control.get("time_span"), MAX_TIME_SPAN_SECONDS)
     timeout = given.get("execution_timeout_interval")
-    yield from _must_be_positive("Execution timeout interval", timeout)
-    if re.fullmatch(r"[0-9]{1,18}", str(timeout)) and int(str(timeout)) > MAX_TIMEOUT_SECONDS:
-        yield f"Execution timeout interval: must be less than or equal to {MAX_TIMEOUT_SECONDS}"
+    yield from _must_be_positive("Execution timeout interval", timeout, MAX_TIMEOUT_SECONDS)
     yield from _must_be_positive("Time to pickup", given.get("time_to_pickup"))
     for key, most in _LENGTHS.items():
         if len(_text(given, key) or "") > most:
@@ -200,9 +149,13 @@ def _effective_user(name: str | None) -> Iterator[str]:
         yield "Effective user: is invalid"
 
 
-def _must_be_positive(name: str, value: Any) -> Iterator[str]:
-    if not is_blank(value) and not re.fullmatch(r"0*[1-9][0-9]{0,17}", str(value)):
+def _must_be_positive(name: str, value: Any, most: int | None = None) -> Iterator[str]:
+    if is_blank(value):
+        return
+    if isinstance(value, bool) or not re.fullmatch(r"0*[1-9][0-9]{0,17}", str(value)):
         yield f"{name}: must be greater than 0"
+    elif most is not None and int(str(value)) > most:
+        yield f"{name}: must be less than or equal to {most}"
 
 
 def _bind(template: Template, inputs: Mapping[str, Any]) -> tuple[dict[str, InputValue], dict[str, str], list[str]]:
@@ -238,20 +191,3 @@ def _input_problems(template: Template, inputs: Mapping[str, Any]) -> Iterator[s
             yield f"Input {entry.name.lower()}: Value is not included in the list"
         elif entry.concealed and isinstance(value, (dict, list)):
             yield f"Input {entry.name.lower()}: Value must be a single value"
-
-
-def _hosts(query: str | list[Host] | None, cache: Cache, may_view_hosts: bool) -> list[Host]:
-    if isinstance(query, list):
-        return query
-    found = search.target_hosts(query or "", cache.hosts)
-    return found if may_view_hosts else []
-
-
-def _echo(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the resource has no field for, and a client expects to see again."""
-    if is_blank(given.get("feature")) and given["targeting_type"] != TARGETING_TYPES[0]:
-        yield echo_key(DIALECT, "targeting-type"), given["targeting_type"]
-    if not is_blank(given.get("randomized_ordering")):
-        yield echo_key(DIALECT, "randomized-ordering"), str(boolean(given, "randomized_ordering")).lower()
-    if not is_blank(given.get("time_to_pickup")):
-        yield echo_key(DIALECT, "time-to-pickup"), str(int(given["time_to_pickup"]))

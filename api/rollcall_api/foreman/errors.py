@@ -1,20 +1,19 @@
-"""The error bodies E1 to E5 (contract §1.6), and the answer class with the headers of every answer (§1.3)."""
+"""The error bodies E1 to E6 (contract §1.6), and the answer class with the headers of every answer (§1.3)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
 
 from rollcall_api.auth import Reason, Refusal
-from rollcall_api.problems import Forbidden, Problem, Rejected, Unavailable
+from rollcall_api.problems import Forbidden, NotFound, Problem, Rejected, Unavailable
 
 FOREMAN_VERSION: Final = "3.6.0"
 HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"content-type", b"application/json; charset=utf-8"),
     (b"foreman_version", FOREMAN_VERSION.encode()),
     (b"foreman_api_version", b"2"),
-    (b"foreman_current_organization", b"; ANY"),
-    (b"foreman_current_location", b"; ANY"),
 )
 INTERNAL: Final = (
     "Internal Server Error: the server was unable to finish the request. This may be caused by unavailability of some "
@@ -73,6 +72,12 @@ def e5(permission: str) -> ForemanError:
     )
 
 
+def e6(errors: Mapping[str, Sequence[str]], id_: int | None = None) -> ForemanError:
+    """What is wrong with an ordinary resource, by attribute."""
+    full = [f"{name.replace('_', ' ').capitalize()} {text}" for name, texts in errors.items() for text in texts]
+    return ForemanError(422, {"error": {"id": id_, "errors": dict(errors), "full_messages": full}})
+
+
 def invalid(*messages: str) -> ForemanError:
     """What is wrong with a job that was to be created; always 500 (§1.6, pinned by the published documentation)."""
     return e1(500, f"Validation failed: {', '.join(messages)}")
@@ -109,5 +114,7 @@ def of_problem(problem: Problem, permission: str = "create_job_invocations") -> 
             return e5(permission)
         case Rejected():
             return invalid(str(problem))
+        case NotFound():
+            return e1(404, "The resource was deleted in the meantime")
         case _:
             return e1(500, INTERNAL)

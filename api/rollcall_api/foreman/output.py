@@ -11,6 +11,7 @@ from rollcall.names import HostState, Reason
 from rollcall.outputs import Exit, Stream
 from rollcall_api.output import Opened
 from rollcall_api.output_pieces import HostOutput
+from rollcall_api.records import Job
 
 _STREAMS: Final = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
 
@@ -90,6 +91,19 @@ def host_output(output: HostOutput, since: float | None) -> bytes:
     """The output of one host (§2.4)."""
     listed = [chunk.document() for chunk in Timeline(since).chunks(output)]
     return orjson.dumps({"complete": output.complete, "refresh": not output.complete, "output": listed})
+
+
+def raw_output(output: HostOutput, *, begun: bool) -> bytes:
+    """The output of one host as one text (§2.5); null where it has not been dealt with yet."""
+    text = "".join(chunk.text for chunk in Timeline().chunks(output)) if begun else None
+    return orjson.dumps({"complete": output.complete, "refresh": not output.complete, "output": text})
+
+
+def delayed(job: Job, nothing: list[Any] | None) -> bytes:
+    """The output of a host in a job that waits for its time (§2.4)."""
+    moment = job.start_at and job.start_at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{job.start_at.microsecond // 1000:03}Z"
+    document = {"complete": False, "refresh": True, "output": nothing, "delayed": True, "start_at": moment}
+    return orjson.dumps(document)
 
 
 def outputs_item(output: HostOutput, host_id: int, since: float | None, raw: bool) -> bytes:

@@ -1,43 +1,25 @@
 """Foreman's JSON of jobs (contract §2 and §3)."""
 
-import zlib
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
-from rollcall.names import HostState
-from rollcall_api.foreman.creation import DIALECT, TARGETING_TYPES
+from rollcall.resources.schedule import ScheduleState
+from rollcall_api.foreman import echo
+from rollcall_api.foreman.job_search import Order
+from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import Page
-from rollcall_api.foreman.search import Order, quoted
+from rollcall_api.foreman.search import quoted
+from rollcall_api.foreman.status import NOT_AVAILABLE, STATUS, counts, job_status, status_label, task_state
+from rollcall_api.foreman.targeting import DYNAMIC, STATIC
+from rollcall_api.foreman.tasks import task_id
 from rollcall_api.jobs import Member, View, echo_key
-from rollcall_api.records import Job
+from rollcall_api.records import Job, Schedule
 
-NOT_AVAILABLE: Final = "N/A"
-_STATUS: Final = {"succeeded": 0, "failed": 1, "queued": 2, "running": 3, "cancelled": 4}
-_JOB_STATUS: Final = {
-    HostState.PENDING: "planned",
-    HostState.RUNNING: "running",
-    HostState.SUCCEEDED: "success",
-    HostState.FAILED: "error",
-    HostState.CANCELLED: "cancelled",
-    HostState.CANCEL_FAILED: "cancelled",
-    HostState.NOT_STARTED: NOT_AVAILABLE,
-}
-_TARGETING_TYPE: Final = echo_key(DIALECT, "targeting-type")
-_RANDOMIZED: Final = echo_key(DIALECT, "randomized-ordering")
-_TIME_TO_PICKUP: Final = echo_key(DIALECT, "time-to-pickup")
-
-
-@lru_cache(maxsize=4096)
-def number_of(text: str) -> int:
-    """A positive 31-bit number for what has only a name here and an id there: users and template inputs.
-
-    It is the CRC-32 of the text without its highest bit, so that it is the same everywhere and for ever.
-    """
-    return zlib.crc32(text.encode()) & 0x7FFF_FFFF or 1
+SERIES_CANCELLED: Final = echo_key(echo.DIALECT, "cancelled")
+"""The annotation of a Schedule whose series was cancelled."""
 
 
 def time(moment: datetime) -> str:
@@ -45,62 +27,29 @@ def time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def status_label(job: Job) -> str:
-    """The job's status in a word (§3.1); an immediate job is at no time queued."""
-    if job.complete:
-        return "succeeded"
-    if job.cancelled:
-        # One that is cancelled while it runs ends as failed (§3.2).
-        return "failed" if job.started else "cancelled"
-    return "failed" if job.failed else "running"
-
-
-def task_state(job: Job) -> str:
-    """The state of the job's task, Dynflow's word for it."""
-    if job.finished:
-        return "stopped"
-    return "running" if job.resolved else "planned"
-
-
-def counts(view: View) -> dict[str, int | str]:
-    """The counts (§3.3): those that are numbers add up, and failed includes cancelled."""
-    job = view.job
-    if job.counts is None or not job.resolved:
-        known = job.hosts is not None
-        total: int | str = len(view.members) if known else NOT_AVAILABLE
-        return dict.fromkeys(("succeeded", "failed", "pending"), NOT_AVAILABLE) | {"total": total}
-    return {
-        "succeeded": job.counts.succeeded,
-        "failed": job.counts.failed + job.counts.cancelled,
-        "pending": job.counts.pending + job.counts.running,
-        "total": job.counts.total,
-    }
-
-
 def base(view: View) -> dict[str, Any]:
     """A job as an item of the list."""
     job, template = view.job, view.template
     label = status_label(job)
     numbers = counts(view)
-    pickup = job.echo.get(_TIME_TO_PICKUP, "")
     return {
         "id": job.id,
         "description": view.description,
-        "job_category": template.resource.spec.category if template else "Miscellaneous",
+        "job_category": echo.category(job, template),
         "targeting_id": job.id,
-        "status": _STATUS[label],
-        "start_at": time(job.created),
+        "status": STATUS[label],
+        "start_at": time(job.start_at or job.created),
         "status_label": label,
         "ssh_user": job.user,
-        "time_to_pickup": int(pickup) if pickup.isdecimal() and len(pickup) < 19 else None,
+        "time_to_pickup": echo.time_to_pickup(job),
         "template_id": template.id if template else None,
         "template_name": template.resource.title if template else job.template,
         "effective_user": job.effective_user or (template.effective_user if template else None),
-        "dynflow_task": {"id": job.uid, "state": task_state(job)},
+        "dynflow_task": {"id": task_id(job), "state": task_state(job)},
         **numbers,
         "missing": view.missing,
         "cancelled": job.counts.cancelled if job.counts else 0,
-        "total_hosts": numbers["total"],
+        "total_hosts": len(view.members) if job.resolved or job.hosts is not None else NOT_AVAILABLE,
         "concurrency_level": job.concurrency,
         "execution_timeout_interval": job.execution_timeout,
     }
@@ -111,26 +60,13 @@ def item(view: View) -> bytes:
     return orjson.dumps(base(view))
 
 
-def job_status(member: Member, job: Job) -> str:
-    """The word for one host (§3.4)."""
-    state = member.state
-    if state is None or (state is HostState.PENDING and job.finished):
-        return NOT_AVAILABLE
-    return _JOB_STATUS[state]
-
-
 def show(view: View, *, host_status: bool, include_hosts: bool, may_view_hosts: bool) -> bytes:
     """The whole job."""
     job = view.job
-    targeting: dict[str, Any] = {
-        "bookmark_id": None,
-        "bookmark_name": None,
-        "search_query": None if job.hosts is None else quoted(job.hosts),
-        "targeting_type": _one_of(job.echo.get(_TARGETING_TYPE), TARGETING_TYPES),
-        "user_id": number_of(job.requested_by),
-        "randomized_ordering": {"true": True, "false": False}.get(job.echo.get(_RANDOMIZED, "")),
-    }
-    body = base(view) | {"targeting": targeting, "task": {"id": job.uid, "state": task_state(job)}}
+    targeting = _targeting(view)
+    task = {"id": task_id(job), "state": task_state(job), "cancellable": not job.finished}
+    task["started_at"] = None if job.scheduled else time(job.created)
+    body = base(view) | {"targeting": targeting, "task": task, **_mode(view)}
     values = _input_values(view)
     if include_hosts:
         members = [m for m in view.members if m.host is not None and m.host.id is not None] if may_view_hosts else []
@@ -142,12 +78,71 @@ def show(view: View, *, host_status: bool, include_hosts: bool, may_view_hosts: 
     return orjson.dumps(body)
 
 
-def _one_of(text: str | None, allowed: Sequence[str]) -> str:
-    return text if text is not None and text in allowed else allowed[0]
+def _targeting(view: View) -> dict[str, Any]:
+    job = view.job
+    query = echo.query(job)
+    return {
+        "bookmark_id": echo.bookmark_id(job),
+        "bookmark_name": echo.bookmark_name(job),
+        "search_query": quoted(job.hosts) if query is None and job.hosts is not None else query,
+        "targeting_type": DYNAMIC if job.late else STATIC,
+        "user_id": number_of(job.requested_by),
+        "randomized_ordering": echo.randomized(job),
+    }
+
+
+def _mode(view: View) -> dict[str, Any]:
+    """When the job runs, where not at once (§2.2)."""
+    job = view.job
+    if job.schedule is not None:
+        found = {} if view.schedule is None else {"recurrence": recurrence(view.schedule, view.runs)}
+        return {"mode": "recurring", **found}
+    if job.start_at is None:
+        return {}
+    before = None if job.start_before is None else time(job.start_before)
+    return {"mode": "future", "scheduling": {"start_at": time(job.start_at), "start_before": before}}
+
+
+def recurrence(schedule: Schedule, runs: Iterable[Job]) -> dict[str, Any]:
+    """A series (§2.2); two of its keys are misspelt upstream, too."""
+    spec, state = schedule.resource.spec, series_state(schedule)
+    known = list(runs)
+    past = [moment for run in known if not run.scheduled and (moment := run.planned or run.created)]
+    coming = [run.start_at for run in known if run.scheduled and run.start_at is not None]
+    zone = f" {spec.time_zone}" if spec.time_zone else ""
+    return {
+        "id": schedule.id,
+        "cron_line": f"{spec.cron[0]}{zone}" if spec.cron else None,
+        "end_time": None if spec.end_at is None else time(spec.end_at.astimezone(UTC)),
+        "iteration": len(known),
+        "task_group_id": schedule.id,
+        "state": state,
+        "max_iteration": spec.max_iterations,
+        "purpose": spec.purpose,
+        "task_count": len(known),
+        "action": "Run hosts job:",
+        "last_occurence": time(max(past)) if past else None,
+        "next_occurence": time(min(coming)) if coming and state == "active" else None,
+    }
+
+
+def series_state(schedule: Schedule) -> str:
+    """The state of a series in Foreman's word (§4.5)."""
+    resource = schedule.resource
+    if resource.metadata.annotations.get(SERIES_CANCELLED) == "true":
+        return "cancelled"
+    match resource.status.state:
+        case ScheduleState.FINISHED:
+            return "finished"
+        case ScheduleState.INVALID:
+            return "failed"
+        case _:
+            return "disabled" if resource.spec.suspend else "active"
 
 
 def _host(member: Member, job: Job, host_status: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {"name": member.name, "id": member.host.id if member.host else None}
+    id_ = member.host.id if member.host else None
+    shown: dict[str, Any] = {"name": member.name, "id": id_, "display_name": member.name}
     if host_status:
         shown["job_status"] = job_status(member, job)
     return shown
@@ -174,7 +169,15 @@ def _template_invocation(view: View, values: list[dict[str, Any]], member: Membe
 
 
 def envelope(
-    items: Iterable[bytes], *, total: int, subtotal: int, page: Page, search: str | None, order: Order
+    items: Iterable[bytes],
+    *,
+    total: int,
+    subtotal: int,
+    page: Page,
+    search: str | None,
+    order: Order,
+    name: str = "results",
+    rights: Mapping[str, bool] | None = None,
 ) -> bytes:
     """A page of a list (§1.8), from encoded items."""
     head = {
@@ -184,5 +187,11 @@ def envelope(
         "per_page": total if page.per_page is None else page.per_page,
         "search": search,
         "sort": {"by": order.by, "order": order.direction},
+        **(rights or {}),
     }
-    return b'%b,"results":[%b]}' % (orjson.dumps(head)[:-1], b",".join(items))
+    return b"%b,%b:[%b]}" % (orjson.dumps(head)[:-1], orjson.dumps(name), b",".join(items))
+
+
+def with_permissions(body: bytes, permissions: Mapping[str, bool]) -> bytes:
+    """An encoded object with what the requester may do beside it."""
+    return b'%b,"permissions":%b}' % (body[:-1], orjson.dumps(permissions))

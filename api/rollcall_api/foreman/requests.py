@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.requests import Request
 
-from rollcall_api.foreman.errors import e1, e2, malformed_json
+from rollcall_api.foreman.errors import e1, malformed_json
+from rollcall_api.foreman.taxonomies import CONTEXT, Context
 
 Bag = dict[str, Any]
 
@@ -19,11 +20,6 @@ _TRUE: Final = frozenset({"true", "1", "t", "yes", "y", "on"})
 _FALSE: Final = frozenset({"false", "0", "f", "no", "n", "off", ""})
 _LEADING_NUMBER: Final = re.compile(r"\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)")
 _ID: Final = re.compile(r"[0-9]{1,18}")
-# There is one organization and one location, which every host belongs to; Foreman's own installer numbers them so.
-_TAXONOMIES: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
-    "organization_id": ("Organization", frozenset({"1", "Default Organization"})),
-    "location_id": ("Location", frozenset({"2", "Default Location"})),
-}
 
 
 async def read_bag(request: Request) -> Bag:
@@ -33,7 +29,8 @@ async def read_bag(request: Request) -> Bag:
     """
     scope = request.scope
     query: Bag = dict(parse_qsl(scope["query_string"].decode("latin-1"), True)) if scope["query_string"] else {}
-    check_taxonomy(query)
+    context: Context = scope[CONTEXT]
+    context.choose(query)
     content_type, has_body = "", False
     for name, value in scope["headers"]:
         if name == b"content-type":
@@ -41,7 +38,7 @@ async def read_bag(request: Request) -> Bag:
         elif name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
             has_body = True
     is_json = content_type.partition(";")[0].strip().lower() == "application/json"
-    if scope["method"] == "POST" and not is_json:
+    if scope["method"] in ("POST", "PUT") and not is_json:
         raise e1(
             415,
             f"Media type in 'Content-Type: {content_type}' is unsupported in API v2 for POST and PUT requests. "
@@ -50,7 +47,7 @@ async def read_bag(request: Request) -> Bag:
     if not has_body or not is_json:
         return query
     bag = parse_body(await _read_body(request)) | query
-    check_taxonomy(bag)
+    context.choose(bag)
     return bag
 
 
@@ -76,17 +73,14 @@ def parse_body(body: bytes) -> Bag:
     return document if isinstance(document, dict) else {}
 
 
-def check_taxonomy(bag: Mapping[str, Any]) -> None:
-    """Raises the 404 for an organization or location that does not exist; blank means any."""
-    for key, (name, known) in _TAXONOMIES.items():
-        value = bag.get(key)
-        if value not in (None, "") and str(value) not in known:
-            raise e2(404, f"{name} with id {value} not found")
-
-
 def is_blank(value: Any) -> bool:
     """Whether there is nothing in a value, as Rails' `blank?` has it."""
     return value is None or value is False or value in ([], {}) or (isinstance(value, str) and not value.strip())
+
+
+def filled(group: Any) -> dict[str, Any]:
+    """The entries of a hash that have a value."""
+    return {key: value for key, value in (group or {}).items() if not is_blank(value)}
 
 
 def boolean(bag: Mapping[str, Any], key: str, default: bool = False) -> bool:

@@ -93,7 +93,7 @@ def world(kube: Kube, namespace: str, facade: FacadeProcess) -> World:
 
     def visible() -> bool:
         with facade.client() as client:
-            answer = client.post("/api/job_invocations", json=built.order(search_query="bad query"))
+            answer = client.post("/api/job_invocations", json=built.order(search_query="nonsense = 1"))
         return answer.status_code == 400  # the template is known, and the query is looked at
 
     kube.wait("template in the facade's cache", visible)

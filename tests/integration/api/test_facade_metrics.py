@@ -34,7 +34,9 @@ def test_the_cache_tells_what_it_holds_and_how_fresh_it_is(kube: Kube, world: Wo
     told = scrape(facade.metrics_port)
     assert told.value("rollcall_cache_objects", resource="hosts") == len(kube.list("hosts", world.namespace))
     ages = told.by("rollcall_watch_age_seconds", "resource")
-    assert ages.keys() == {"hosts", "jobtemplates", "jobinvocations", "jobslices"}
+    assert ages.keys() == {
+        "hosts", "inventories", "jobtemplates", "jobinvocations", "jobslices", "schedules",
+    }  # fmt: skip
     assert all(0 <= age < 180 for age in ages.values())
     assert all(family.documentation and family.type != "unknown" for family in told.families.values())
 

@@ -84,7 +84,7 @@ async def test_metrics_are_answered_at_their_own_port_only(facade: Facade) -> No
     assert families["rollcall_http_requests"].type == "counter"
     assert families["rollcall_http_request_seconds"].type == "histogram"
     assert {sample.labels["resource"] for sample in families["rollcall_cache_objects"].samples} == {
-        "hosts", "jobtemplates", "jobinvocations", "jobslices",
+        "hosts", "inventories", "jobtemplates", "jobinvocations", "jobslices", "schedules",
     }  # fmt: skip
     assert all(sample.value < 60 for sample in families["rollcall_watch_age_seconds"].samples)
     with pytest.raises(httpx.TransportError):

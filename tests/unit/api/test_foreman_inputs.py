@@ -1,5 +1,6 @@
 """Inputs and effective users of a job that is created through Foreman's API (contract §4.2, §4.3, §4.7)."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
 from rollcall_api.foreman import creation, render
 from rollcall_api.foreman.errors import ForemanError
-from rollcall_api.jobs import JobRequest, Jobs, View, invocation
+from rollcall_api.job_manifests import JobRequest, invocation
+from rollcall_api.jobs import Jobs, View
 from rollcall_api.sequences import Sequences
 from rollcall_api.users import Identity
 
@@ -19,6 +21,8 @@ INPUTS: list[dict[str, Any]] = [
     {"name": "os", "valueFrom": {"fact": "os.family"}},
 ]
 POLICY = {"name": "root", "overridable": True}
+
+NOW = datetime(2024, 5, 4, 10, tzinfo=UTC)
 
 
 def a_cache(effective_user: dict[str, Any] | None = None, **more: Any) -> Cache:
@@ -33,7 +37,7 @@ def a_cache(effective_user: dict[str, Any] | None = None, **more: Any) -> Cache:
 
 def parsed(cache: Cache, inputs: dict[str, Any], **more: Any) -> JobRequest:
     bag = {"job_template_id": 190, "targeting_type": "static_query", "search_query": "name = web1", "inputs": inputs}
-    return creation.parse({"job_invocation": {**bag, **more}}, cache, True, True)
+    return creation.parse({"job_invocation": {**bag, **more}}, cache, creation.Sight(True, True, True), NOW)
 
 
 def a_view(cache: Cache, request: JobRequest) -> View:

@@ -8,7 +8,7 @@ from rollcall_api.foreman import requests
 from rollcall_api.foreman.cron import is_cron_line
 from rollcall_api.foreman.errors import ForemanError
 from rollcall_api.foreman.requests import Page
-from rollcall_api.foreman.routes import canonical
+from rollcall_api.foreman.routing import canonical
 
 
 @pytest.mark.parametrize("value", [True, 1, "1", "true", "True", "t", "yes", "Y", "on"])
@@ -74,7 +74,10 @@ def test_pages_that_are_none(given: dict[str, Any]) -> None:
         ("/api/job_invocations/5.json", "/api/job_invocations/5"),
         ("/api/job_invocations/5/", "/api/job_invocations/5"),
         ("/api/v2/job_invocations/5/hosts/7.json", "/api/job_invocations/5/hosts/7"),
-        ("/api/v2/jobs/5/", "/api/v2/jobs/5/"),
+        ("/api/v2/hosts/web1.example.com/", "/api/hosts/web1.example.com"),
+        ("/foreman_tasks/api/v2/tasks.json", "/foreman_tasks/api/tasks"),
+        ("/apidoc/v2.json", "/apidoc/v2"),
+        ("/other/v2/jobs/5/", "/other/v2/jobs/5/"),
     ],
 )
 def test_a_path_is_routed_in_one_form(path: str, routed: str) -> None:

@@ -1,26 +1,53 @@
-"""The search language that is understood so far."""
+"""What searches for hosts and for jobs find."""
+
+from typing import Any
 
 import pytest
 
-from rollcall_api import records
-from rollcall_api.cache import Table
+from rollcall_api.cache import Cache
+from rollcall_api.cluster import Cluster
 from rollcall_api.foreman import search
 from rollcall_api.foreman.errors import ForemanError
-from rollcall_api.records import Host
+from rollcall_api.foreman.job_search import JobSearch, Searcher, job_order
+from rollcall_api.jobs import Jobs
+from rollcall_api.sequences import Sequences
+
+ALICE = Searcher("alice", True)
+BLIND = Searcher("alice", False)
+
+
+def metadata(name: str, id_: int, **more: Any) -> dict[str, Any]:
+    labels = {"rollcall.dev/id": str(id_)}
+    return {"name": name, "uid": f"uid-{name}", "resourceVersion": str(id_), "labels": labels, **more}
 
 
 @pytest.fixture
-def hosts() -> Table[Host]:
-    table = Table(records.parse_host)
+def cache() -> Cache:
+    cache = Cache(Cluster(), "ns")
     for number, name in enumerate(("web2", "web1", "db.example.com"), 1):
-        metadata = {
-            "name": name,
-            "uid": name,
-            "resourceVersion": str(number),
-            "labels": {"rollcall.dev/id": str(number)},
-        }
-        table.put({"metadata": metadata})
-    return table
+        spec = {"groups": ["web" if name.startswith("web") else "db"], "variables": {"tier": number}}
+        cache.hosts.put({"metadata": metadata(name, number), "spec": spec})
+    cache.hosts.put({"metadata": metadata("web9", 9), "spec": {"unschedulable": True, "groups": ["web"]}})
+    cache.templates.put({"metadata": metadata("run", 11), "spec": {"category": "Commands", "displayName": "Run it"}})
+    for number, (user, conditions, hosts) in enumerate(
+        (("alice", ["Complete"], ["web1"]), ("bob", ["Failed"], ["web2"]), ("alice", [], ["web1", "web2"])), 1
+    ):
+        status = {"conditions": [{"type": type_, "status": "True"} for type_ in conditions]}
+        spec = {"templateRef": {"name": "run"}, "targeting": {"hosts": hosts}, "requestedBy": {"username": user}}
+        more = {"creationTimestamp": f"2024-05-0{number}T10:00:00Z"}
+        cache.jobs.put({"metadata": metadata(f"job-{number}", number, **more), "spec": spec, "status": status})
+    later = {"startAt": "2200-01-01T00:00:00Z", "templateRef": {"name": "run"}, "targeting": {"hosts": ["web2"]}}
+    more = {"creationTimestamp": "2024-06-01T10:00:00Z"}
+    cache.jobs.put({"metadata": metadata("job-4", 4, **more), "spec": later})
+    results = {"state": "Done", "hosts": [{"name": "web1", "state": "Succeeded"}]}
+    slice_ = {"invocationRef": {"name": "job-1"}, "index": 0, "hosts": ["web1"]}
+    cache.slices.put({"metadata": metadata("job-1-0", 1), "spec": slice_, "status": results})
+    return cache
+
+
+@pytest.fixture
+def jobs(cache: Cache) -> JobSearch:
+    return JobSearch(Jobs(Cluster(), cache, Sequences(Cluster(), "ns"), "ns"))
 
 
 @pytest.mark.parametrize(
@@ -32,60 +59,113 @@ def hosts() -> Table[Host]:
         ("  name  =  db.example.com  ", ["db.example.com"]),
         ("name ^ (web1, web2)", ["web1", "web2"]),
         ("name ^ (web2 web1 absent)", ["web1", "web2"]),
-        ("name^(web1,web1)", ["web1"]),
         ("name ^ ()", []),
-        ("id = 3", ["db.example.com"]),
         ("id ^ (1,2,99)", ["web1", "web2"]),
+        ("web", ["web1", "web2"]),
+        ("name ~ EXAMPLE", ["db.example.com"]),
+        ("hostgroup = web and not name = web1", ["web2"]),
+        ("params.tier > 1", ["db.example.com", "web1"]),
+        ("managed = true and name = web1", ["web1"]),
+        ("build = true", []),
+        ("job_invocation.id = 1", ["web1"]),
+        ("job_invocation.id = 1 and job_invocation.result = success", ["web1"]),
+        ("job_invocation.id = 1 and job_invocation.result = failed", []),
+        ("not job_invocation.id = 1 and hostgroup = web", ["web2"]),
+        ("execution_status = ok", ["web1"]),
+        ("execution_status = error", []),
+        ("name = web1 or hostgroup = db", ["db.example.com", "web1"]),
         ("", ["db.example.com", "web1", "web2"]),
         ("   ", ["db.example.com", "web1", "web2"]),
     ],
 )
-def test_a_query_selects_hosts_by_name(hosts: Table[Host], query: str, names: list[str]) -> None:
-    assert [host.name for host in search.target_hosts(query, hosts)] == names
+def test_a_query_selects_hosts_that_take_work(cache: Cache, query: str, names: list[str]) -> None:
+    assert [host.name for host in search.target_hosts(query, cache)] == names
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("query", "message"),
     [
-        "web",
-        "name ~ web",
-        "name != web1",
-        "name!=web1",
-        "name =",
-        "name = a b",
-        "name = a and name = b",
-        "name ^ a,b",
-        "name ^ (a",
-        "name ^ ((a))",
-        "not name = a",
-        "os = Debian",
-        "id = web1",
-        "id ^ (1, x)",
-        'name = "a',
-        "id = " + "9" * 30,
+        ("name!=web1", "Field 'name!' not recognized for searching!"),
+        ("nonsense = 1", "Field 'nonsense' not recognized for searching!"),
+        ("id = web1", "Value 'web1' is not valid for field 'id'"),
+        ("id ~ 1", "the operator 'like' is not supported for field type 'integer'"),
+        ("id > -1", "Value expected but found :not"),
     ],
 )
-def test_anything_else_is_refused_and_says_what_is_understood(hosts: Table[Host], query: str) -> None:
+def test_what_is_not_understood_is_refused_in_foremans_words(cache: Cache, query: str, message: str) -> None:
     with pytest.raises(ForemanError) as refusal:
-        search.target_hosts(query, hosts)
-    assert refusal.value.status == 400
-    message = refusal.value.body["error"]["message"]
-    assert search.HOST_QUERIES in message or "is not valid for field 'id'" in message
+        search.target_hosts(query, cache)
+    error = {"message": message, "class": "ScopedSearch::QueryNotSupported"}
+    assert (refusal.value.status, refusal.value.body) == (400, {"error": error})
 
 
 @pytest.mark.parametrize(
-    ("query", "ids"), [("id = 2", [2]), ("id ^ (3, 1, 9)", [1, 3]), ("", [1, 2, 3]), ("id ^ ()", [])]
+    ("query", "ids"),
+    [
+        ("", [1, 2, 3, 4]),
+        ("id = 2", [2]),
+        ("id ^ (3, 1, 9)", [1, 3]),
+        ("id > 1 and id < 4", [2, 3]),
+        ("status = succeeded", [1]),
+        ("status = failed", [2]),
+        ("status = queued", [4]),
+        ("status = running", [3, 4]),
+        ("status != succeeded", [2, 3, 4]),
+        ("status = nonsense", []),
+        ("user = current_user", [1, 3]),
+        ("owner = bob", [2]),
+        ("host = web1", [1]),
+        ("targeted_host_id = 1", [2, 3, 4]),
+        ('pattern_template_name = "Run it"', [1, 2, 3, 4]),
+        ("job_category = Commands", [1, 2, 3, 4]),
+        ("commands", [1, 2, 3, 4]),
+        ("started_at > 2024-05-02", [3]),
+        ("started_at = 2024-05-02", [2]),
+        ("recurring = true", []),
+        ("id = 2 or status = succeeded", [1, 2]),
+        ("not id = 2", [1, 3, 4]),
+    ],
 )
-def test_a_query_selects_jobs_by_id(query: str, ids: list[int]) -> None:
-    assert list(search.select_jobs(query, [1, 2, 3])) == ids
+async def test_a_query_selects_jobs(jobs: JobSearch, query: str, ids: list[int]) -> None:
+    assert list(await jobs.find(query, ALICE)) == ids
 
 
-@pytest.mark.parametrize(("names", "query"), [(["a"], "name = a"), (["a", "b"], "name ^ (a, b)"), ([], "name ^ ()")])
+async def test_who_may_not_see_hosts_finds_no_job_by_one(jobs: JobSearch) -> None:
+    assert list(await jobs.find("host = web1", BLIND)) == []
+    assert list(await jobs.find("targeted_host_id = 1", BLIND)) == []
+    assert list(await jobs.find("web1", ALICE)) == [1]
+    assert list(await jobs.find("web1", BLIND)) == []
+
+
+async def test_what_was_found_is_looked_for_again_after_a_change(jobs: JobSearch, cache: Cache) -> None:
+    assert list(await jobs.find("status = failed", ALICE)) == [2]
+    cache.jobs.drop("job-2", 99)
+    assert list(await jobs.find("status = failed", ALICE)) == []
+
+
+@pytest.mark.parametrize("query", ["id > abc", "nonsense = 1", "started_at > someday"])
+async def test_a_search_for_jobs_that_is_not_understood_is_refused(jobs: JobSearch, query: str) -> None:
+    with pytest.raises(ForemanError) as refusal:
+        await jobs.find(query, ALICE)
+    assert refusal.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("order", "ids"),
+    [
+        ("started_at", [4, 1, 2, 3]),
+        ("started_at DESC", [3, 2, 1, 4]),
+        ("id", [1, 2, 3, 4]),
+        ("user DESC", [2, 1, 3, 4]),
+    ],
+)
+async def test_jobs_without_a_value_stand_first_or_last(jobs: JobSearch, order: str, ids: list[int]) -> None:
+    assert list(await jobs.sort([1, 2, 3, 4], job_order(order), ALICE)) == ids
+
+
+@pytest.mark.parametrize(("names", "query"), [(["a"], "name ^ (a)"), (["a", "b"], "name ^ (a, b)"), ([], "name ^ ()")])
 def test_names_are_quoted_as_a_query_that_finds_them(names: list[str], query: str) -> None:
     assert search.quoted(names) == query
-    condition = search.parse(query, ("name",), "")
-    assert condition is not None
-    assert list(condition.values) == names
 
 
 @pytest.mark.parametrize(
@@ -99,5 +179,12 @@ def test_names_are_quoted_as_a_query_that_finds_them(names: list[str], query: st
     ],
 )
 def test_an_order_is_echoed_as_given(text: str, by: str | None, direction: str | None, descending: bool) -> None:
-    order = search.job_order(text)
+    order = job_order(text)
     assert (order.by, order.direction, order.descending) == (by, direction, descending)
+
+
+def test_an_order_by_an_unknown_field_is_refused() -> None:
+    with pytest.raises(ForemanError) as refusal:
+        job_order("nonsense")
+    message = "the field 'nonsense' in the order statement is not valid field for search"
+    assert refusal.value.body["error"]["message"] == message

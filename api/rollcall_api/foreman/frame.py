@@ -1,0 +1,34 @@
+"""What every answer of the dialect carries, whoever makes it: a route, the gate, or nobody (contract §1.3)."""
+
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rollcall_api.foreman.taxonomies import CONTEXT, Context, Taxonomies
+
+_CHECKSUMMED: Final = ("/api", "/foreman_tasks")
+"""The beginnings of paths whose answers tell of the description's checksum; `/api` is also that of `/apidoc`."""
+
+
+class Frame:
+    """The ASGI layer that adds the headers with the organization and location of the request, and the checksum."""
+
+    def __init__(self, app: ASGIApp, taxonomies: Taxonomies, checksum: str) -> None:
+        self._app = app
+        self._taxonomies = taxonomies
+        self._checksum = (b"apipie-checksum", checksum.encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = scope[CONTEXT] = Context(self._taxonomies)
+        checksum = [self._checksum] if scope["path"].startswith(_CHECKSUMMED) else []
+
+        async def send_framed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *context.headers, *checksum]
+            await send(message)
+
+        await self._app(scope, receive, send_framed)

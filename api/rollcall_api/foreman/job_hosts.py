@@ -1,0 +1,131 @@
+"""The routes of a job's hosts and of what is run on each (§2.9)."""
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rollcall.names import Kind
+from rollcall_api.foreman import render, search
+from rollcall_api.foreman.errors import JsonBytes
+from rollcall_api.foreman.job_search import Order
+from rollcall_api.foreman.numbers import number_of
+from rollcall_api.foreman.permissions import VIEW_JOB, VIEW_TEMPLATE_INVOCATIONS
+from rollcall_api.foreman.requests import Bag, Page, boolean, read_bag
+from rollcall_api.foreman.routing import Backend, parameters
+from rollcall_api.foreman.status import NOT_AVAILABLE, job_status
+from rollcall_api.foreman.tasks import host_task_id
+from rollcall_api.foreman.visible import Visible
+from rollcall_api.jobs import Member
+from rollcall_api.records import Job
+from rollcall_api.users import Identity
+
+
+def add_routes(routes: APIRouter, backend: Backend) -> None:
+    """Adds the routes."""
+    endpoints = Endpoints(backend)
+    add = routes.add_api_route
+    paging = parameters("search", "order", "page", "per_page", "awaiting", "include_permissions", path=("id",))
+    each = parameters("page", "per_page", path=("id",))
+    add("/{id}/hosts", endpoints.hosts, methods=["GET"], summary="List the hosts of a job", openapi_extra=paging)
+    add(
+        "/{id}/template_invocations",
+        endpoints.template_invocations,
+        methods=["GET"],
+        summary="List what is run on each host of a job",
+        openapi_extra=each,
+    )
+
+
+class Endpoints:
+    """The handlers."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._access = backend.access
+        self._visible = Visible(backend)
+
+    async def hosts(self, request: Request) -> Response:
+        """`GET /api/job_invocations/:id/hosts`."""
+        user = request.scope["user"]
+        await self._backend.permit(user, VIEW_JOB)
+        bag = await read_bag(request)
+        job = self._visible.job(request.path_params["id"])
+        every = await self._visible.members(job, user)
+        hosts = self._backend.jobs.cache.hosts
+        found = search.select_members(str(bag.get("search") or ""), every, self._backend.jobs.cache)
+        if boolean(bag, "awaiting"):
+            found = [member for member in found if job_status(member, job) == NOT_AVAILABLE]
+        found = search.sort_members(str(bag.get("order") or ""), found, hosts)
+        rights = await self._rights(user) if "include_permissions" in bag else None
+        return _listed([_host(member, job, rights) for member in found], len(every), bag)
+
+    async def template_invocations(self, request: Request) -> Response:
+        """`GET /api/job_invocations/:id/template_invocations`."""
+        user = request.scope["user"]
+        await self._backend.permit(user, VIEW_TEMPLATE_INVOCATIONS)
+        bag = await read_bag(request)
+        job = self._visible.job(request.path_params["id"])
+        view = self._backend.jobs.view(job)
+        template_id = view.template.id if view.template else None
+        effective_user = job.effective_user or (view.template.effective_user if view.template else None)
+        members = [member for member in await self._visible.members(job, user) if member.slice is not None]
+        items = [
+            {
+                "id": number_of(host_task_id(job, member.name)),
+                "template_id": template_id,
+                "job_invocation_id": job.id,
+                "effective_user": effective_user,
+                "host_id": member.host.id if member.host else None,
+                "run_host_job_task_id": host_task_id(job, member.name),
+                "host_name": member.name,
+            }
+            for member in members
+        ]
+        return _listed(items, len(items), bag)
+
+    async def _rights(self, user: Identity) -> dict[str, bool]:
+        return {
+            "view_foreman_tasks": await self._access.allows(user, "get", Kind.JOB_INVOCATION),
+            "cancel_job_invocations": await self._access.allows(user, "patch", Kind.JOB_INVOCATION),
+            "execute_jobs": await self._access.allows(user, "create", Kind.JOB_INVOCATION),
+        }
+
+
+def _host(member: Member, job: Job, rights: dict[str, bool] | None) -> dict[str, Any]:
+    host = member.host
+    groups = host.resource.spec.groups if host else ()
+    system = host.resource.spec.facts.get("os") if host else None
+    system_name = system.get("name") if isinstance(system, dict) else None
+    shown: dict[str, Any] = {
+        "name": member.name,
+        "operatingsystem_id": number_of(str(system_name)) if system_name else None,
+        "operatingsystem_name": str(system_name) if system_name else None,
+        "hostgroup_id": number_of(groups[0]) if groups else None,
+        "hostgroup_name": groups[0] if groups else None,
+        "id": host.id if host else None,
+        "job_status": job_status(member, job),
+        "smart_proxy_id": None,
+        "smart_proxy_name": None,
+    }
+    if rights is not None:
+        cancellable = member.state is None or not member.state.ended
+        task = {"id": host_task_id(job, member.name), "cancellable": cancellable and not job.finished}
+        shown |= {"task": None if member.slice is None else task, "permissions": rights}
+    return shown
+
+
+def _listed(items: list[dict[str, Any]], total: int, bag: Bag) -> Response:
+    page = Page.parse(bag)
+    size = len(items) if page.per_page is None else page.per_page
+    first = (page.number - 1) * size
+    shown = [orjson.dumps(item) for item in items[first : first + size]]
+    by, direction = [*str(bag.get("order") or "").split(), "ASC"][:2] if bag.get("order") else (None, None)
+    order = Order(None, False, by, direction)
+    text = None if bag.get("search") is None else str(bag["search"])
+    name = str(bag.get("root_name") or "results")
+    return JsonBytes(
+        render.envelope(shown, total=total, subtotal=len(items), page=page, search=text, order=order, name=name)
+    )

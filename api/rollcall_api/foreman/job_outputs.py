@@ -1,0 +1,121 @@
+"""The routes of what a job's hosts said (§2.4, §2.5, §2.8)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rollcall_api.bounded import WeightedCache
+from rollcall_api.foreman import output, search
+from rollcall_api.foreman.errors import JsonBytes
+from rollcall_api.foreman.permissions import VIEW_OUTPUT
+from rollcall_api.foreman.requests import boolean, read_bag, since
+from rollcall_api.foreman.routing import Backend, chain, compact, parameters, streamed
+from rollcall_api.foreman.visible import Visible, member_of, no_job_of_host
+from rollcall_api.jobs import Member
+from rollcall_api.records import Job
+
+_BODIES_BYTES: Final = 8 * 1024 * 1024
+_OUTPUTS_AT_ONCE: Final = 8
+
+
+def add_routes(routes: APIRouter, backend: Backend) -> None:
+    """Adds the routes."""
+    endpoints = Endpoints(backend)
+    add = routes.add_api_route
+    of_host = parameters("since", path=("id", "host_id"))
+    raw = parameters(path=("id", "host_id"))
+    of_all = parameters("search_query", "since", "raw", path=("id",))
+    add("/{id}/hosts/{host_id}", endpoints.output, methods=["GET"], summary="Output of a host", openapi_extra=of_host)
+    add("/{id}/hosts/{host_id}/raw", endpoints.raw, methods=["GET"], summary="Raw output of a host", openapi_extra=raw)
+    for method in ("GET", "POST"):
+        add(
+            "/{id}/outputs",
+            endpoints.outputs,
+            methods=[method],
+            summary="Outputs of hosts in a job",
+            operation_id=f"{method.lower()}_outputs",
+            openapi_extra=of_all,
+        )
+
+
+class Endpoints:
+    """The handlers, and the encoded bodies of hosts that have ended."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._outputs = backend.outputs
+        self._visible = Visible(backend)
+        self._bodies: WeightedCache[tuple[str, str], bytes] = WeightedCache(_BODIES_BYTES)
+
+    async def output(self, request: Request) -> Response:
+        """`GET /api/job_invocations/:id/hosts/:host_id` (§2.4)."""
+        job, member, moment = await self._asked(request)
+        if job.scheduled:
+            return JsonBytes(output.delayed(job, []))
+        key = (member.slice.uid if member.slice else "", member.name)
+        kept = self._bodies.get(key) if moment is None else None
+        if kept is not None:
+            return JsonBytes(kept)
+        opened = await self._outputs.open(member, job.finished, moment)
+        if opened.rest is not None:
+            return streamed(output.in_parts(opened, moment))
+        body = output.host_output(opened.first, moment)
+        if moment is None and member.slice is not None and member.slice.done:
+            # What a finished host said never changes.
+            body = compact(body)
+            self._bodies.put(key, body, len(body) + 300)
+        return JsonBytes(body)
+
+    async def raw(self, request: Request) -> Response:
+        """`GET /api/job_invocations/:id/hosts/:host_id/raw` (§2.5)."""
+        job, member, _ = await self._asked(request)
+        if job.scheduled:
+            return JsonBytes(output.delayed(job, None))
+        opened = await self._outputs.open(member, job.finished)
+        if opened.rest is not None:
+            return streamed(output.in_parts(opened, None, raw=True))
+        return JsonBytes(output.raw_output(opened.first, begun=member.slice is not None))
+
+    async def _asked(self, request: Request) -> tuple[Job, Member, float | None]:
+        """The job, its host, and since when (§2.4)."""
+        user = request.scope["user"]
+        await self._backend.permit(user, VIEW_OUTPUT)
+        bag = await read_bag(request)
+        job = self._visible.job(request.path_params["id"], no_job_of_host)
+        member = member_of(await self._visible.members(job, user), request.path_params["host_id"])
+        return job, member, since(bag)
+
+    async def outputs(self, request: Request) -> Response:
+        """`GET|POST /api/job_invocations/:id/outputs` (§2.8)."""
+        user = request.scope["user"]
+        await self._backend.permit(user, VIEW_OUTPUT)
+        bag = await read_bag(request)
+        job = self._visible.job(request.path_params["id"])
+        members = await self._visible.members(job, user)
+        members = list(search.select_members(str(bag.get("search_query") or ""), members, self._backend.jobs.cache))
+        parts = self._output_parts(members, job.finished, since(bag), boolean(bag, "raw"))
+        # The first part is made before the answer begins, so that a cluster that is away can still be told of.
+        return streamed(chain(await anext(parts), parts))
+
+    async def _output_parts(
+        self, members: Sequence[Member], finished: bool, moment: float | None, raw: bool
+    ) -> AsyncIterator[bytes]:
+        """The body, a few hosts at a time: however many there are, no more are held in memory."""
+        separator = b'{"outputs":['
+        for start in range(0, len(members), _OUTPUTS_AT_ONCE):
+            some = [member for member in members[start : start + _OUTPUTS_AT_ONCE] if member.host is not None]
+            found = await asyncio.gather(*(self._outputs.open(member, finished, moment) for member in some))
+            for member, opened in zip(some, found, strict=True):
+                yield separator
+                separator = b","
+                id_ = member.host.id or 0 if member.host else 0
+                if opened.rest is None:
+                    yield output.outputs_item(opened.first, id_, moment, raw)
+                else:
+                    async for part in output.in_parts(opened, moment, raw=raw, host_id=id_):
+                        yield part
+        yield (separator if separator != b"," else b"") + b"]}"

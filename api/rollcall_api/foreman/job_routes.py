@@ -1,0 +1,152 @@
+"""The routes of job invocations (§2.1 to §2.3): each reads its parameters, asks the shared code, and renders."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rollcall.names import Kind
+from rollcall_api.bounded import WeightedCache
+from rollcall_api.foreman import creation, job_hosts, job_orders, job_outputs, render
+from rollcall_api.foreman.errors import JsonBytes
+from rollcall_api.foreman.job_search import JobSearch, Order, Searcher, job_order
+from rollcall_api.foreman.permissions import CREATE_JOB, LIST_JOBS, VIEW_JOB
+from rollcall_api.foreman.requests import Page, boolean, read_bag
+from rollcall_api.foreman.routing import Backend, DialectRoute, compact, parameters
+from rollcall_api.foreman.visible import Visible
+from rollcall_api.jobs import Stamp
+from rollcall_api.records import Job
+from rollcall_api.users import Identity
+
+_ROOT: Final = "/api/job_invocations"
+_ITEMS_BYTES: Final = 8 * 1024 * 1024
+_BODIES_BYTES: Final = 8 * 1024 * 1024
+MAX_PER_PAGE: Final = 10_000
+"""However many are asked for, no page has more; what was asked for is still what the answer says."""
+
+
+def router(backend: Backend) -> APIRouter:
+    """The routes of job invocations."""
+    endpoints = Endpoints(backend)
+    routes = APIRouter(prefix=_ROOT, route_class=DialectRoute, tags=["Foreman job invocations"])
+    add = routes.add_api_route
+    paging = parameters("search", "order", "page", "per_page", "location_id", "organization_id")
+    showing = parameters("host_status", "include_hosts", path=("id",))
+    creating = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}, "required": True}}
+    add("", endpoints.index, methods=["GET"], summary="List job invocations", openapi_extra=paging)
+    add("", endpoints.create, methods=["POST"], status_code=201, summary="Create a job", openapi_extra=creating)
+    add("/{id}", endpoints.show, methods=["GET"], summary="Show job invocation", openapi_extra=showing)
+    job_outputs.add_routes(routes, backend)
+    job_orders.add_routes(routes, backend)
+    job_hosts.add_routes(routes, backend)
+    return routes
+
+
+class Endpoints:
+    """The handlers, and the encoded bodies that they keep."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._jobs = backend.jobs
+        self._access = backend.access
+        self._visible = Visible(backend)
+        self._search = JobSearch(backend.jobs)
+        self._items: WeightedCache[str, tuple[Stamp, bytes]] = WeightedCache(_ITEMS_BYTES)
+        self._bodies: WeightedCache[tuple[Any, ...], tuple[Stamp, bytes]] = WeightedCache(_BODIES_BYTES)
+
+    async def index(self, request: Request) -> Response:
+        """`GET /api/job_invocations` (§2.1)."""
+        user = request.scope["user"]
+        await self._backend.permit(user, LIST_JOBS)
+        bag = await read_bag(request)
+        page, order = Page.parse(bag), job_order(str(bag.get("order") or ""))
+        query = None if bag.get("search") is None else str(bag["search"])
+        searcher = await self._visible.searcher(user)
+        every = self._jobs.cache.jobs.ids
+        found = every if query is None else await self._search.find(query, searcher)
+        total, subtotal = len(every), len(found)
+        items = [self._item(job) for job in await self._page(found, page, order, searcher)]
+        rights = None
+        if "include_permissions" in bag:
+            rights, permissions = await self._rights(user), await self._permissions(user)
+            items = [render.with_permissions(item, permissions) for item in items]
+        name = str(bag.get("root_name") or "results")
+        numbers = {"total": total, "subtotal": subtotal}
+        return JsonBytes(
+            render.envelope(items, **numbers, page=page, search=query, order=order, name=name, rights=rights)
+        )
+
+    async def show(self, request: Request) -> Response:
+        """`GET /api/job_invocations/:id` (§2.2)."""
+        user = request.scope["user"]
+        await self._backend.permit(user, VIEW_JOB)
+        bag = await read_bag(request)
+        job = self._visible.job(request.path_params["id"])
+        may_view_hosts = await self._visible.hosts(user)
+        body = self._show(job, boolean(bag, "host_status"), boolean(bag, "include_hosts", True), may_view_hosts)
+        if "include_permissions" in bag:
+            body = render.with_permissions(body, await self._permissions(user))
+        return JsonBytes(body)
+
+    async def create(self, request: Request) -> Response:
+        """`POST /api/job_invocations` (§2.3)."""
+        user = request.scope["user"]
+        await self._backend.permit(user, CREATE_JOB)
+        bag = await read_bag(request)
+        kinds = (Kind.JOB_TEMPLATE, Kind.HOST, Kind.INVENTORY)
+        sight = creation.Sight(*[await self._access.allows(user, "list", kind) for kind in kinds])
+        include_hosts = boolean(bag, "include_hosts", True)
+        wish = creation.parse(bag, self._jobs.cache, sight, datetime.now(UTC))
+        job = await self._jobs.create(wish, user)
+        return JsonBytes(self._show(job, False, include_hosts, sight.hosts), 201)
+
+    async def _permissions(self, user: Identity) -> Mapping[str, bool]:
+        return {
+            "edit_job_templates": await self._access.allows(user, "update", Kind.JOB_TEMPLATE),
+            "view_foreman_tasks": await self._access.allows(user, "get", Kind.JOB_INVOCATION),
+            "edit_recurring_logics": await self._access.allows(user, "patch", Kind.SCHEDULE),
+        }
+
+    async def _rights(self, user: Identity) -> Mapping[str, bool]:
+        return {
+            "can_create": await self._access.allows(user, "create", Kind.JOB_INVOCATION),
+            "can_edit": await self._access.allows(user, "patch", Kind.JOB_INVOCATION),
+        }
+
+    async def _page(self, ids: Sequence[int], page: Page, order: Order, searcher: Searcher) -> list[Job]:
+        """The jobs of a page; by id without looking at any other."""
+        size = min(len(ids) if page.per_page is None else page.per_page, MAX_PER_PAGE)
+        first = (page.number - 1) * size
+        jobs = self._jobs.cache.jobs
+        if order.path is not None:
+            ids = await self._search.sort(list(ids), order, searcher)
+        if order.path is None and order.descending:
+            end = max(len(ids) - first, 0)
+            wanted = ids[max(end - size, 0) : end][::-1]
+        else:
+            wanted = ids[first : first + size]
+        return [job for id_ in wanted if (job := jobs.numbered(id_)) is not None]
+
+    def _item(self, job: Job) -> bytes:
+        stamp = self._jobs.stamp(job)
+        kept = self._items.get(job.uid)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        body = compact(render.item(self._jobs.view(job)))
+        self._items.put(job.uid, (stamp, body), len(body) + 200)
+        return body
+
+    def _show(self, job: Job, host_status: bool, include_hosts: bool, may_view_hosts: bool) -> bytes:
+        key = (job.uid, host_status, include_hosts, may_view_hosts)
+        stamp = self._jobs.stamp(job)
+        kept = self._bodies.get(key)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        view = self._jobs.view(job)
+        body = render.show(view, host_status=host_status, include_hosts=include_hosts, may_view_hosts=may_view_hosts)
+        body = compact(body)
+        self._bodies.put(key, (stamp, body), len(body) + 300)
+        return body

@@ -1,0 +1,132 @@
+"""The routes of recurring logics: Schedules, paused, gone on with, and ended (contract §7.7)."""
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rollcall.names import Kind
+from rollcall.query.ast import Direction, Order
+from rollcall.query.fields import Field
+from rollcall.query.fields import Kind as Values
+from rollcall.query.foreman import Subject
+from rollcall_api.foreman import lists
+from rollcall_api.foreman.description import LISTING, TAXONOMIES, Action, Param, Type
+from rollcall_api.foreman.errors import JsonBytes, e1, e6
+from rollcall_api.foreman.permissions import CANCEL_JOB
+from rollcall_api.foreman.render import SERIES_CANCELLED, recurrence, series_state
+from rollcall_api.foreman.requests import boolean, identifier
+from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
+from rollcall_api.objects import Object
+from rollcall_api.records import Schedule
+
+_VIEW: Final = Permission("view_recurring_logics", (("list", Kind.SCHEDULE),))
+_EDIT: Final = Permission("edit_recurring_logics", (("update", Kind.SCHEDULE),))
+_CANCEL: Final = Permission(_EDIT.name, (*_EDIT.rights, *CANCEL_JOB.rights))
+_FIELDS: Final = Subject(
+    {
+        "id": Field(("id",), Values.INTEGER),
+        "cron_line": Field(("cron_line",), free_text=True),
+        "max_iteration": Field(("max_iteration",), Values.INTEGER),
+        "iteration": Field(("iteration",), Values.INTEGER),
+        "purpose": Field(("purpose",), free_text=True),
+        "state": Field(("state",)),
+    }
+)
+_NEWEST_FIRST: Final = (Order(("id",), Direction.DESCENDING, missing_first=False),)
+_ENDED: Final = frozenset({"finished", "cancelled"})
+_ROOT: Final = "/foreman_tasks/api/recurring_logics"
+_ID: Final = Param("id", "ID of desired recurring logic", Type.NUMERIC, required=True)
+_ENABLED: Final = Param("enabled", "Whether the recurring logic is enabled", Type.BOOLEAN)
+_LOGIC: Final = Param("recurring_logic", "The recurring logic", Type.HASH, params=(_ENABLED,))
+
+
+def router(backend: Backend) -> APIRouter:
+    """The routes of recurring logics."""
+    routes = APIRouter(route_class=DialectRoute)
+    endpoints = Endpoints(backend)
+
+    def action(name: str, method: str, path: str, summary: str, *params: Param) -> Action:
+        return Action("recurring_logics", name, method, _ROOT + path, summary, (*TAXONOMIES, *params))
+
+    add(routes, action("index", "GET", "", "List recurring logics", *LISTING[2:]), endpoints.index)
+    add(routes, action("show", "GET", "/{id}", "Show recurring logic details", _ID), endpoints.show)
+    add(routes, action("update", "PUT", "/{id}", "Update recurring logic", _ID, _ENABLED, _LOGIC), endpoints.update)
+    add(routes, action("cancel", "POST", "/{id}/cancel", "Cancel recurring logic", _ID), endpoints.cancel)
+    return routes
+
+
+class Endpoints:
+    """The handlers."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._jobs = backend.jobs
+        self._table = backend.jobs.cache.schedules
+
+    async def index(self, request: Request) -> Response:
+        """`GET /foreman_tasks/api/recurring_logics`; the newest first."""
+        _, bag = await self._backend.admit(request, _VIEW)
+        known = {schedule.name: self._recurrence(schedule) for schedule in self._table if schedule.id is not None}
+        return lists.listed(known.items(), _FIELDS, lambda name: known[name], bag, _NEWEST_FIRST)
+
+    async def show(self, request: Request) -> Response:
+        """`GET /foreman_tasks/api/recurring_logics/:id`."""
+        await self._backend.admit(request, _VIEW)
+        return self._shown(self._find(request.path_params["id"]))
+
+    async def update(self, request: Request) -> Response:
+        """`PUT /foreman_tasks/api/recurring_logics/:id`: `enabled` false pauses the series, true goes on with it."""
+        user, bag = await self._backend.admit(request, _EDIT)
+        schedule = self._find(request.path_params["id"])
+        given = bag.get("recurring_logic")
+        merged = {**(given if isinstance(given, dict) else {}), **bag}
+        if "enabled" not in merged:
+            return self._shown(schedule)
+        if series_state(schedule) in _ENDED:
+            raise e6({"base": ["has ended, so that it can be neither paused nor gone on with"]}, schedule.id)
+        change = partial(_suspend, suspended=not boolean(merged, "enabled"))
+        await self._backend.objects.change(Kind.SCHEDULE, schedule.name, change, user)
+        return self._shown(self._find(request.path_params["id"]))
+
+    async def cancel(self, request: Request) -> Response:
+        """`POST /foreman_tasks/api/recurring_logics/:id/cancel`: ends the series and its queued job; what is at work
+        goes on."""
+        user, _ = await self._backend.admit(request, _CANCEL)
+        schedule = self._find(request.path_params["id"])
+        if series_state(schedule) not in _ENDED:
+            await self._backend.objects.change(Kind.SCHEDULE, schedule.name, _end, user)
+        for job in list(self._jobs.cache.jobs.of_schedule(schedule.name)):
+            if job.scheduled and job.cancellation is None:
+                await self._jobs.cancel(job, user)
+        return self._shown(self._find(request.path_params["id"]))
+
+    def _find(self, given: str) -> Schedule:
+        number = identifier(given)
+        schedule = None if number is None else self._table.numbered(number)
+        if schedule is None:
+            raise e1(404, f"Resource recurring_logic not found by id '{given}'")
+        return schedule
+
+    def _recurrence(self, schedule: Schedule) -> dict[str, Any]:
+        return recurrence(schedule, self._jobs.cache.jobs.of_schedule(schedule.name))
+
+    def _shown(self, schedule: Schedule) -> JsonBytes:
+        return JsonBytes(orjson.dumps(self._recurrence(schedule)))
+
+
+def _suspend(body: Object, suspended: bool) -> None:
+    body["spec"]["suspend"] = suspended
+
+
+def _end(body: Object) -> None:
+    """Ends the series now: what is due is not made up for, either."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    body["metadata"].setdefault("annotations", {})[SERIES_CANCELLED] = "true"
+    spec: dict[str, Any] = body["spec"]
+    spec["endAt"] = now.isoformat().replace("+00:00", "Z")
+    spec["suspend"] = True

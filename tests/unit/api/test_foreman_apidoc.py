@@ -1,0 +1,138 @@
+"""The description of the dialect, and what guards all that it describes: asked of the facade, without a cluster."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import apypie
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from rollcall_api.app import Facade, Settings
+from rollcall_api.foreman import apidoc
+from rollcall_api.foreman.description import Action, Param
+
+FACADE = Facade(Settings(namespace="default", ids_namespace="default"))
+ROUTES = [route for route in FACADE.dialect.router.routes if isinstance(route, APIRoute)]
+GUARDED = [
+    (method, route.path) for route in ROUTES for method in sorted(route.methods) if not route.path.startswith("/apidoc")
+]
+ACTIONS: dict[str, set[str]] = {
+    "home": {"index", "status"},
+    "hosts": {"index", "show", "update"},
+    "job_templates": {"index", "show", "create", "update", "destroy"},
+    "template_inputs": {"index", "show", "create", "update", "destroy"},
+    "job_invocations": {
+        "index",
+        "show",
+        "create",
+        "output",
+        "raw_output",
+        "outputs",
+        "cancel",
+        "rerun",
+        "hosts",
+    },
+    "template_invocations": {"index"},
+    "bookmarks": {"index", "show", "create", "update", "destroy"},
+    "remote_execution_features": {"index", "show", "update"},
+    "organizations": {"index", "show"},
+    "locations": {"index", "show"},
+    "settings": {"index", "show"},
+    "users": {"index", "show", "current"},
+    "foreman_tasks": {"index", "show", "sub_tasks", "bulk_cancel"},
+    "recurring_logics": {"index", "show", "update", "cancel"},
+}
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(FACADE), base_url="http://facade") as client:
+        yield client
+
+
+@pytest.fixture
+async def described(client: httpx.AsyncClient) -> dict[str, Any]:
+    document: dict[str, Any] = (await client.get("/apidoc/v2.json")).json()
+    return document
+
+
+def every_param(params: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [*params, *(inner for param in params for inner in every_param(param.get("params", [])))]
+
+
+@pytest.mark.parametrize("path", ["/apidoc/v2", "/apidoc/v2.json", "/apidoc/v2.de.json", "/apidoc/v2/"])
+async def test_everybody_may_read_the_description(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert set(answer.json()["docs"]["resources"]) >= set(ACTIONS)
+
+
+async def test_the_checksum_names_the_description_on_every_answer(client: httpx.AsyncClient) -> None:
+    said = (await client.get("/apidoc/apipie_checksum")).json()["checksum"]
+    for path in ("/apidoc/v2.json", "/api/job_invocations", "/foreman_tasks/api/tasks", "/api/no/such/route"):
+        assert (await client.get(path)).headers["apipie-checksum"] == said
+    assert "apipie-checksum" not in (await client.get("/healthz")).headers
+
+
+def test_another_description_has_another_checksum() -> None:
+    action = Action("hosts", "index", "GET", "/api/hosts", "List all hosts")
+    more = Action("hosts", "index", "GET", "/api/hosts", "List all hosts", (Param("search", "filter results"),))
+    first, second = (apidoc.checksum(apidoc.document([one])) for one in (action, more))
+    assert first != second
+    assert first == apidoc.checksum(apidoc.document([action]))
+
+
+def test_all_resources_and_actions_are_found_by_apypie(described: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "default.json").write_text(json.dumps(described))
+    api = apypie.ForemanApi(uri="http://facade", apidoc_cache_dir=str(tmp_path))
+    found = {name: set(api.resource(name).actions) for name in ACTIONS}
+    assert {name: found[name] & actions for name, actions in ACTIONS.items()} == ACTIONS
+    create = api.resource("job_invocations").action("create")
+    nested = {"job_template_id": 1, "targeting_type": "static_query", "ssh": {"effective_user": "ops"}}
+    create.validate({"job_invocation": nested})
+    with pytest.raises(apypie.exceptions.MissingArgumentsError):
+        create.validate({"job_invocation": {"job_template_id": 1}})
+
+
+def test_what_is_described_is_routed_and_what_is_routed_is_described(described: dict[str, Any]) -> None:
+    apis = {
+        (api["http_method"], api["api_url"])
+        for resource in described["docs"]["resources"].values()
+        for method in resource["methods"]
+        for api in method["apis"]
+    }
+    routed = {(method, path.replace("{", ":").replace("}", "")) for method, path in GUARDED}
+    assert apis <= routed
+    assert routed - apis == {("POST", "/api/job_invocations/:id/outputs")}
+
+
+def test_every_parameter_has_what_clients_need(described: dict[str, Any]) -> None:
+    for resource in described["docs"]["resources"].values():
+        for method in resource["methods"]:
+            for param in every_param(method["params"]):
+                assert isinstance(param["description"], str)
+                assert param["description"]
+                assert param["expected_type"] in {"string", "numeric", "boolean", "hash", "array", "any_type"}
+            names = [param["full_name"] for param in every_param(method["params"])]
+            assert len(names) == len(set(names)), (resource["name"], method["name"])
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED, ids=[" ".join(pair) for pair in GUARDED])
+async def test_no_route_answers_without_a_login(client: httpx.AsyncClient, method: str, path: str) -> None:
+    concrete = path.replace("{", "").replace("}", "")
+    for prefixed in (concrete, concrete.replace("/api/", "/api/v2/"), f"{concrete}.json", f"{concrete}/"):
+        answer = await client.request(method, prefixed)
+        assert (answer.status_code, answer.json()) == (401, {"error": {"message": "Unable to authenticate user "}})
+        assert "www-authenticate" not in answer.headers
+        assert answer.headers["foreman_api_version"] == "2"
+        refused = await client.request(method, prefixed, headers={"Authorization": "Basic bm90IGEgbG9naW4="})
+        assert refused.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/api", "/api/", "/", "/apidocs", "/apidocx/v2"])
+async def test_nothing_else_is_public(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 401
