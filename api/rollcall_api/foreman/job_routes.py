@@ -11,13 +11,14 @@ from starlette.responses import Response
 from rollcall.names import Kind
 from rollcall_api.bounded import WeightedCache
 from rollcall_api.foreman import creation, job_hosts, job_orders, job_outputs, render
-from rollcall_api.foreman.errors import JsonBytes
+from rollcall_api.foreman.errors import JsonBytes, e5
 from rollcall_api.foreman.job_search import JobSearch, Order, Searcher, job_order
-from rollcall_api.foreman.permissions import CREATE_JOB, LIST_JOBS, VIEW_JOB
+from rollcall_api.foreman.permissions import CREATE_JOB, CREATE_SERIES, LIST_JOBS, VIEW_JOB
 from rollcall_api.foreman.requests import Page, boolean, read_bag
 from rollcall_api.foreman.routing import Backend, DialectRoute, compact, parameters
 from rollcall_api.foreman.visible import Visible
 from rollcall_api.jobs import Stamp
+from rollcall_api.problems import Forbidden
 from rollcall_api.records import Job
 from rollcall_api.users import Identity
 
@@ -100,7 +101,10 @@ class Endpoints:
         sight = creation.Sight(*[await self._access.allows(user, "list", kind) for kind in kinds])
         include_hosts = boolean(bag, "include_hosts", True)
         wish = creation.parse(bag, self._jobs.cache, sight, datetime.now(UTC))
-        job = await self._jobs.create(wish, user)
+        try:
+            job = await self._jobs.create(wish, user)
+        except Forbidden:
+            raise e5(CREATE_JOB.name if wish.recurrence is None else CREATE_SERIES) from None
         return JsonBytes(self._show(job, False, include_hosts, sight.hosts), 201)
 
     async def _permissions(self, user: Identity) -> Mapping[str, bool]:

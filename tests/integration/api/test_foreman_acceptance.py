@@ -332,6 +332,21 @@ def test_jobs_are_searched_by_what_clients_ask_for(world: World, client: httpx.C
         assert found["search"] == f"{query} and id = {id_}"
 
 
+def test_who_may_not_make_schedules_makes_no_series(world: World) -> None:
+    before = len(world.kube.list("schedules", world.namespace))
+    with world.facade.client("executor") as executor:
+        answer = executor.post(ROOT, json=world.order(recurrence={"cron_line": "5 * * * *"}))
+        assert executor.post(ROOT, json=world.order()).status_code == 201
+    assert answer.status_code == 403
+    assert answer.json()["error"]["missing_permissions"] == ["create_recurring_logics"]
+    assert len(world.kube.list("schedules", world.namespace)) == before
+
+
+def test_15_a_feature_with_a_query(world: World) -> None:
+    body = world.create(job_template_id=None, feature="run_script", search_query="name ~ web and id < 3")
+    assert [host["id"] for host in body["targeting"]["hosts"]] == [1, 2]
+
+
 @pytest.mark.parametrize("action", ["cancel", "rerun"])
 def test_who_may_only_look_cannot_give_orders(world: World, action: str) -> None:
     id_ = world.create()["id"]
