@@ -1,6 +1,7 @@
 """The routes of job invocations (§2.1 to §2.3): each reads its parameters, asks the shared code, and renders."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -65,11 +66,14 @@ class Endpoints:
         bag = await read_bag(request)
         page, order = Page.parse(bag), job_order(str(bag.get("order") or ""))
         query = None if bag.get("search") is None else str(bag["search"])
-        searcher = await self._visible.searcher(user)
         every = self._jobs.cache.jobs.ids
-        found = every if query is None else await self._search.find(query, searcher)
+        if query is None and order.path is None:
+            found: Sequence[int] = every
+            jobs = self._page(every, page, order)
+        else:
+            found, jobs = await self._searched(query, page, order, await self._visible.searcher(user))
         total, subtotal = len(every), len(found)
-        items = [self._item(job) for job in await self._page(found, page, order, searcher)]
+        items = [self._item(job) for job in jobs]
         rights = None
         if "include_permissions" in bag:
             rights, permissions = await self._rights(user), await self._permissions(user)
@@ -120,14 +124,23 @@ class Endpoints:
             "can_edit": await self._access.allows(user, "patch", Kind.JOB_INVOCATION),
         }
 
-    async def _page(self, ids: Sequence[int], page: Page, order: Order, searcher: Searcher) -> list[Job]:
-        """The jobs of a page; by id without looking at any other."""
+    async def _searched(
+        self, query: str | None, page: Page, order: Order, searcher: Searcher
+    ) -> tuple[Sequence[int], list[Job]]:
+        """The ids of the jobs that a search selects, and those of the page in their order."""
+        every = self._jobs.cache.jobs.ids
+        found = list(every) if query is None else await self._search.find(query, searcher)
+        if order.path is None:
+            return found, self._page(found, page, order)
+        ordered = await self._search.sort(found, order, searcher)
+        return found, self._page(ordered, page, replace(order, path=None, descending=False))
+
+    def _page(self, ids: Sequence[int], page: Page, order: Order) -> list[Job]:
+        """The jobs of a page, without looking at any other."""
         size = min(len(ids) if page.per_page is None else page.per_page, MAX_PER_PAGE)
         first = (page.number - 1) * size
         jobs = self._jobs.cache.jobs
-        if order.path is not None:
-            ids = await self._search.sort(list(ids), order, searcher)
-        if order.path is None and order.descending:
+        if order.descending:
             end = max(len(ids) - first, 0)
             wanted = ids[max(end - size, 0) : end][::-1]
         else:
