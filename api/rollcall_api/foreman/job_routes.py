@@ -1,6 +1,7 @@
 """The routes of job invocations (§2.1 to §2.3): each reads its parameters, asks the shared code, and renders."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,13 +12,14 @@ from starlette.responses import Response
 from rollcall.names import Kind
 from rollcall_api.bounded import WeightedCache
 from rollcall_api.foreman import creation, job_hosts, job_orders, job_outputs, render
-from rollcall_api.foreman.errors import JsonBytes
+from rollcall_api.foreman.errors import JsonBytes, e5
 from rollcall_api.foreman.job_search import JobSearch, Order, Searcher, job_order
-from rollcall_api.foreman.permissions import CREATE_JOB, LIST_JOBS, VIEW_JOB
+from rollcall_api.foreman.permissions import CREATE_JOB, CREATE_SERIES, LIST_JOBS, VIEW_JOB
 from rollcall_api.foreman.requests import Page, boolean, read_bag
 from rollcall_api.foreman.routing import Backend, DialectRoute, compact, parameters
 from rollcall_api.foreman.visible import Visible
 from rollcall_api.jobs import Stamp
+from rollcall_api.problems import Forbidden
 from rollcall_api.records import Job
 from rollcall_api.users import Identity
 
@@ -64,11 +66,14 @@ class Endpoints:
         bag = await read_bag(request)
         page, order = Page.parse(bag), job_order(str(bag.get("order") or ""))
         query = None if bag.get("search") is None else str(bag["search"])
-        searcher = await self._visible.searcher(user)
         every = self._jobs.cache.jobs.ids
-        found = every if query is None else await self._search.find(query, searcher)
+        if query is None and order.path is None:
+            found: Sequence[int] = every
+            jobs = self._page(every, page, order)
+        else:
+            found, jobs = await self._searched(query, page, order, await self._visible.searcher(user))
         total, subtotal = len(every), len(found)
-        items = [self._item(job) for job in await self._page(found, page, order, searcher)]
+        items = [self._item(job) for job in jobs]
         rights = None
         if "include_permissions" in bag:
             rights, permissions = await self._rights(user), await self._permissions(user)
@@ -100,7 +105,10 @@ class Endpoints:
         sight = creation.Sight(*[await self._access.allows(user, "list", kind) for kind in kinds])
         include_hosts = boolean(bag, "include_hosts", True)
         wish = creation.parse(bag, self._jobs.cache, sight, datetime.now(UTC))
-        job = await self._jobs.create(wish, user)
+        try:
+            job = await self._jobs.create(wish, user)
+        except Forbidden:
+            raise e5(CREATE_JOB.name if wish.recurrence is None else CREATE_SERIES) from None
         return JsonBytes(self._show(job, False, include_hosts, sight.hosts), 201)
 
     async def _permissions(self, user: Identity) -> Mapping[str, bool]:
@@ -116,14 +124,23 @@ class Endpoints:
             "can_edit": await self._access.allows(user, "patch", Kind.JOB_INVOCATION),
         }
 
-    async def _page(self, ids: Sequence[int], page: Page, order: Order, searcher: Searcher) -> list[Job]:
-        """The jobs of a page; by id without looking at any other."""
+    async def _searched(
+        self, query: str | None, page: Page, order: Order, searcher: Searcher
+    ) -> tuple[Sequence[int], list[Job]]:
+        """The ids of the jobs that a search selects, and those of the page in their order."""
+        every = self._jobs.cache.jobs.ids
+        found = list(every) if query is None else await self._search.find(query, searcher)
+        if order.path is None:
+            return found, self._page(found, page, order)
+        ordered = await self._search.sort(found, order, searcher)
+        return found, self._page(ordered, page, replace(order, path=None, descending=False))
+
+    def _page(self, ids: Sequence[int], page: Page, order: Order) -> list[Job]:
+        """The jobs of a page, without looking at any other."""
         size = min(len(ids) if page.per_page is None else page.per_page, MAX_PER_PAGE)
         first = (page.number - 1) * size
         jobs = self._jobs.cache.jobs
-        if order.path is not None:
-            ids = await self._search.sort(list(ids), order, searcher)
-        if order.path is None and order.descending:
+        if order.descending:
             end = max(len(ids) - first, 0)
             wanted = ids[max(end - size, 0) : end][::-1]
         else:

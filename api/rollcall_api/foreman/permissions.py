@@ -9,5 +9,7 @@ LIST_JOBS: Final = Permission("view_job_invocations", (("list", Kind.JOB_INVOCAT
 VIEW_JOB: Final = Permission("view_job_invocations", (("get", Kind.JOB_INVOCATION),))
 VIEW_OUTPUT: Final = Permission("view_job_invocations", (("get", Kind.JOB_INVOCATION), ("get", Kind.JOB_OUTPUT)))
 CREATE_JOB: Final = Permission("create_job_invocations", (("create", Kind.JOB_INVOCATION),))
+CREATE_SERIES: Final = "create_recurring_logics"
+"""What is missing where the API server refuses a Schedule."""
 CANCEL_JOB: Final = Permission("cancel_job_invocations", (("patch", Kind.JOB_INVOCATION),))
 VIEW_TEMPLATE_INVOCATIONS: Final = Permission("view_template_invocations", (("get", Kind.JOB_INVOCATION),))

@@ -14,6 +14,7 @@ import pytest
 
 from integration.api.facade_world import (
     BLIND,
+    EXECUTE,
     FACADE_CLUSTER_RULES,
     FACADE_RULES,
     OPS_PASSWORD,
@@ -73,7 +74,7 @@ def facade(kube: Kube, namespace: str, tmp_path_factory: pytest.TempPathFactory)
     running = FacadeProcess(f"http://127.0.0.1:{port}", log, relay, process, metrics_port=metrics_port)
     try:
         kube.wait(f"readiness; its log: {log}", lambda: is_ready(running), timeout=30)
-        for name, rules in (("runner", RUN), ("viewer", VIEW), ("blind", BLIND), ("nobody", [])):
+        for name, rules in (("runner", RUN), ("executor", EXECUTE), ("viewer", VIEW), ("blind", BLIND), ("nobody", [])):
             running.tokens[name] = service_account(kube, namespace, name, rules)
         yield running
         process.terminate()

@@ -41,6 +41,7 @@ FACADE_RULES = [
 ]
 ALL = ["jobinvocations", "joboutputs", "hosts", "inventories", "jobtemplates", "schedules"]
 VIEW = [{"apiGroups": ["rollcall.dev"], "resources": ALL, "verbs": ["get", "list"]}]
+EXECUTE = [*VIEW, {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations"], "verbs": ["create"]}]
 RUN = [
     *VIEW,
     {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations"], "verbs": ["create", "patch"]},

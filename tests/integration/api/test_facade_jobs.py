@@ -272,6 +272,8 @@ def test_output_is_shown_while_it_grows_and_after(world: World) -> None:
         ]
         whole = client.get(path).json()
         assert client.get(path).json() == whole
+        text = "one\ntwo\n\ufffd!StandardError: Job execution failedExit status: 2"
+        assert client.get(f"{path}/raw").json() == {"complete": True, "refresh": False, "output": text}
         times = [chunk["timestamp"] for chunk in whole["output"]]
         assert times == sorted(set(times))
         assert client.get(path, params={"since": repr(times[-1])}).json() == {

@@ -112,6 +112,24 @@ def test_10_when_the_queued_run_is_cancelled_the_one_after_is_queued(world: Worl
     assert after["start_at"] > before["start_at"]
 
 
+def test_a_series_that_is_disabled_takes_its_queued_run_back(world: World, client: httpx.Client) -> None:
+    body = world.create(recurrence={"cron_line": "9 4 * * *"})
+    name = f"series-{body['recurrence']['id']}"
+    world.kube.patch("schedules", world.namespace, name, {"spec": {"suspend": True}})
+
+    def stopped() -> bool:
+        jobs = world.kube.list("jobinvocations", world.namespace)
+        return any(
+            job["metadata"].get("labels", {}).get("rollcall.dev/id") == str(body["id"])
+            and "cancellation" in job["spec"]
+            for job in jobs
+        )
+
+    world.kube.wait("the queued run to be taken back", stopped)
+    shown = client.get(f"{ROOT}/{body['id']}").json()["recurrence"]
+    assert (shown["state"], shown["next_occurence"]) == ("disabled", None)
+
+
 def test_12_20_26_a_job_that_waits_for_its_time(world: World, client: httpx.Client) -> None:
     start = in_an_hour()
     body = world.create(scheduling={"start_at": start})
@@ -312,6 +330,21 @@ def test_jobs_are_searched_by_what_clients_ask_for(world: World, client: httpx.C
         assert [item["id"] for item in found["results"]] == [id_], query
         assert found["subtotal"] == 1
         assert found["search"] == f"{query} and id = {id_}"
+
+
+def test_who_may_not_make_schedules_makes_no_series(world: World) -> None:
+    before = len(world.kube.list("schedules", world.namespace))
+    with world.facade.client("executor") as executor:
+        answer = executor.post(ROOT, json=world.order(recurrence={"cron_line": "5 * * * *"}))
+        assert executor.post(ROOT, json=world.order()).status_code == 201
+    assert answer.status_code == 403
+    assert answer.json()["error"]["missing_permissions"] == ["create_recurring_logics"]
+    assert len(world.kube.list("schedules", world.namespace)) == before
+
+
+def test_15_a_feature_with_a_query(world: World) -> None:
+    body = world.create(job_template_id=None, feature="run_script", search_query="name ~ web and id < 3")
+    assert [host["id"] for host in body["targeting"]["hosts"]] == [1, 2]
 
 
 @pytest.mark.parametrize("action", ["cancel", "rerun"])
