@@ -1,5 +1,6 @@
 """The facade that the chart installs: who gets in, what they may do, and that a job runs."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -79,6 +80,14 @@ def test_nobody_claims_to_be_somebody_else(kube: Kube, namespace: str) -> None:
     with pytest.raises(KubeError, match="must be your own name") as refused:
         kube.create(invocation(namespace, "claimed", "true", ["web1"], **claim))
     assert refused.value.status in (403, 422)
+
+
+def test_what_others_do_elsewhere_is_not_the_charts_business(
+    kube: Kube, release: Release, make_namespace: Callable[[str], str]
+) -> None:
+    elsewhere = make_namespace("e2e-other")
+    claim = {"requestedBy": {"username": "somebody-else"}}
+    kube.create(invocation(elsewhere, "claimed", "true", ["web1"], **claim))
 
 
 def test_helm_test_succeeds(release: Release) -> None:

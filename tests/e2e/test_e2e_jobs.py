@@ -45,7 +45,11 @@ def test_an_applied_manifest_runs_on_three_hosts(kube: Kube, namespace: str, hos
 
 
 def test_the_examples_are_accepted(namespace: str) -> None:
-    kubectl("apply", "--dry-run=server", "-n", namespace, "-f", str(ROOT / "examples"))
+    examples = sorted((ROOT / "examples").glob("*.yaml"))
+    placed = [path for path in examples if "namespace: default" in path.read_text()]
+    assert 0 < len(placed) < len(examples)
+    for path in examples:
+        kubectl("apply", "--dry-run=server", *(() if path in placed else ("-n", namespace)), "-f", str(path))
 
 
 def test_packed_hosts_share_a_pod_and_take_turns(kube: Kube, namespace: str, hosts: list[SshHost]) -> None:
