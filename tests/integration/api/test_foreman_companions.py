@@ -43,7 +43,7 @@ MISSING = [
     ("/api/locations/4711", "location"),
     ("/api/settings/nothing", "setting"),
     ("/api/users/somebody-else", "user"),
-    (f"/foreman_tasks/api/tasks/{uuid.uuid4()}", "task"),
+    ("/foreman_tasks/api/tasks/00000000-0000-4000-8000-000000000000", "task"),
     ("/foreman_tasks/api/recurring_logics/4711", "recurring_logic"),
 ]
 
