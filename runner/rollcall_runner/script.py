@@ -63,7 +63,8 @@ LAUNCHER: Final = "; ".join(
         'echo "$group $$" >"$d/group"',
         # A shell gives /dev/null as stdin to what it runs with &, so the janitor takes it from elsewhere.
         "exec 3<&0",
-        '( ( trap "" HUP INT QUIT TERM; if [ -t 0 ]; then exec </dev/null; while kill -s 0 $$; do sleep 1; done'
+        # Its signals are ignored before it is there: a terminal that is closed at once would end it.
+        '( trap "" HUP INT QUIT TERM; ( if [ -t 0 ]; then exec </dev/null; while kill -s 0 $$; do sleep 1; done'
         '; else while read -r line; do :; done; fi; exec rm -rf "$d" ) <&3 3<&- >/dev/null 2>&1'
         # The shell that leaves the janitor behind has nothing else to do: it becomes what has to be done yet.
         ' & exec 3<&- chmod 700 "$d/script" ) || spoilt',

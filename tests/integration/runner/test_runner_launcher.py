@@ -1,9 +1,11 @@
 """The launcher and the stopper do the same in every shell that hosts have as sh."""
 
 import os
+import pty
 import shutil
 import signal
 import subprocess
+import tty
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,21 @@ def run_script(shell: list[str], environment: dict[str, str], script: str) -> tu
     output = process.communicate()
     wait_until(lambda: not os.listdir(environment["TMPDIR"]), "the janitor removes the directory")
     return code, *output
+
+
+def test_a_terminal_that_closes_at_once_does_not_end_the_janitor(shell: list[str], environment: dict[str, str]) -> None:
+    slow = LAUNCHER.replace("( if [ -t 0 ]", "( sleep 1; if [ -t 0 ]")
+    assert slow != LAUNCHER
+    terminal, theirs = pty.openpty()
+    tty.setraw(theirs)
+    # The first terminal that the leader of a session opens is the session's.
+    command = ["sh", "-c", 'exec <>"$0" >&0 2>&0; exec "$@"', os.ttyname(theirs), *shell, "-c", slow]
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    os.write(terminal, Launch.of("exit 3").launcher_input)
+    assert process.wait(30) == 3
+    os.close(theirs)
+    os.close(terminal)
+    wait_until(lambda: not os.listdir(environment["TMPDIR"]), "the janitor removes the directory")
 
 
 def test_a_script_is_run_by_its_interpreter(shell: list[str], environment: dict[str, str]) -> None:
