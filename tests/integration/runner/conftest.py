@@ -2,7 +2,9 @@
 
 import asyncio
 import pwd
+import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -59,13 +61,13 @@ def machine(kube: Kube, make_namespace: Callable[..., str]) -> Machine:
 
 
 @pytest_asyncio.fixture
-async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Run]]]:
+async def start() -> AsyncIterator[Callable[..., Awaitable[Run]]]:
     """Starts a runner process with a work; gives a Run. What is left of it at the end of the test is killed."""
     runs: list[Run] = []
 
     async def start_runner(work: Work, stdout: int = asyncio.subprocess.PIPE) -> Run:
-        directory = tmp_path / f"runner{len(runs)}"
-        directory.mkdir()
+        # Not below tmp_path, which is long: the path of a socket has at most 107 bytes.
+        directory = Path(tempfile.mkdtemp(prefix="run-"))
         (directory / "work.json").write_bytes(work.dump())
         (directory / "termination-log").touch()
         process = await asyncio.create_subprocess_exec(
@@ -88,6 +90,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Run]]]:
         if run.process.returncode is None:
             run.process.kill()
             await run.process.wait()
+        shutil.rmtree(run.directory)
 
 
 @pytest.fixture
