@@ -15,7 +15,7 @@ from rollcall.names import GROUP
 from rollcall.resources.schedule import ScheduleState
 from rollcall_api.cache import Cache
 from rollcall_api.jobs import Jobs
-from rollcall_api.problems import NotFound, Problem
+from rollcall_api.problems import NotFound
 from rollcall_api.records import Schedule
 from rollcall_api.recurring import next_slot
 from rollcall_api.users import Identity
@@ -51,7 +51,7 @@ class Series:
         try:
             await self.settle(schedule)
             self._retry_at.pop(schedule.uid, None)
-        except (Problem, ValueError) as problem:
+        except Exception as problem:  # whatever it is, it is about this series, and the others go on
             logger.warning("the next run of %s cannot be queued: %s", schedule.name, type(problem).__name__)
             self._retry_at[schedule.uid] = now + 30
 

@@ -7,7 +7,7 @@ is not run here, so that anything else is refused.
 import re
 from typing import Final
 
-_TAG: Final = re.compile(r"<%(?P<kind>[#=-]?)(?P<code>.*?)-?%>\n?", re.DOTALL)
+_TAG: Final = re.compile(r"<%(?P<kind>[#=-]?)(?P<code>(?:(?!<%).)*?)-?%>\n?", re.DOTALL)
 _INPUT: Final = re.compile(r"""\s*input\(\s*(?:'(?P<single>\w+)'|"(?P<double>\w+)"|:(?P<symbol>\w+))\s*\)\s*""")
 _OURS: Final = ("{{", "{%", "{#")
 

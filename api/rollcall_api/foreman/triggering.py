@@ -19,6 +19,10 @@ from rollcall_api.series import QUEUES_NEXT
 _NO_TASK: Final = "Triggering: Input type No task could be started"
 _LAST_DAY: Final = re.compile(r"^(\S+ \S+ )(?:last|l|-1)( )", re.IGNORECASE)
 _LAST_WEEKDAY: Final = re.compile(r"#(?:last|l)\b", re.IGNORECASE)
+_LONGEST_LINE: Final = 256
+"""Characters of a cron line; the schema of Schedules has the same bound."""
+_LONGEST_TIME: Final = 64
+"""Characters of a time."""
 MAX_ITERATIONS: Final = 1_000_000
 
 
@@ -77,8 +81,8 @@ def _recurrence(given: Mapping[str, Any], cache: Cache, start_at: datetime | Non
 
 def _cron(line: str) -> tuple[str, str | None]:
     """The line in the words of schedules, and its time zone. Raises 500 when it is none."""
-    if not is_cron_line(line):
-        raise _no_cron_line(line)
+    if len(line) > _LONGEST_LINE or not is_cron_line(line):
+        raise _no_cron_line(line[:_LONGEST_LINE])
     words = line.split()
     time_zone = words.pop() if len(words) in (2, 6) else None
     cron = _LAST_WEEKDAY.sub("#-1", _LAST_DAY.sub(r"\1L\2", " ".join(words)))
@@ -104,9 +108,12 @@ def _time(given: Mapping[str, Any], key: str) -> datetime | None:
     value = given.get(key)
     if value is None:
         return None
-    text = re.sub(r"\s*(?:UTC|GMT|Z)$", "+00:00", str(value).strip(), flags=re.IGNORECASE)
-    text = re.sub(r"\s+([+-]\d\d:?\d\d)$", r"\1", text)
+    text = str(value)[: _LONGEST_TIME + 1]
     try:
+        if len(text) > _LONGEST_TIME:
+            raise ValueError
+        text = re.sub(r"\s*(?:UTC|GMT|Z)$", "+00:00", text.strip(), flags=re.IGNORECASE)
+        text = re.sub(r"\s+([+-]\d\d:?\d\d)$", r"\1", text)
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):

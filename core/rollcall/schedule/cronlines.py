@@ -25,6 +25,8 @@ from rollcall.schedule.zones import first_moment, local, moments, turned_back
 
 _SECOND: Final = timedelta(seconds=1)
 _ANY_DAY: Final = date(2000, 1, 1)
+_BEGINNING: Final = datetime(2, 1, 1, tzinfo=UTC)
+"""No slot is looked for before, so that local times stay within the calendar."""
 _read = lru_cache(maxsize=4096)(cronfields.read)
 
 
@@ -41,8 +43,11 @@ class CronLine:
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """The slots later than a moment, in order, in UTC, each once; there may be none."""
-        fields, moment = _read(self.line), moment.astimezone(UTC)
-        return self._following(fields, moment) if fields.follows_time else self._fixed(fields, moment)
+        fields, moment = _read(self.line), max(moment.astimezone(UTC), _BEGINNING)
+        try:
+            yield from self._following(fields, moment) if fields.follows_time else self._fixed(fields, moment)
+        except OverflowError:
+            return  # the calendar ends
 
     def _fixed(self, fields: cronfields.CronFields, moment: datetime) -> Iterator[datetime]:
         last = moment

@@ -32,3 +32,7 @@ def test_what_is_understood(text: str, script: str) -> None:
 def test_what_is_refused(text: str, said: str) -> None:
     with pytest.raises(TemplateTextError, match=said):
         converted(text)
+
+
+def test_tags_that_never_end_are_text() -> None:
+    assert converted("<%" * 100_000) == "<%" * 100_000

@@ -133,3 +133,17 @@ def test_the_next_run_is_the_first_that_nobody_has_made(
 
 def test_runs_that_were_deleted_count_as_made() -> None:
     assert next_slot(a_series({"iteration": 3}, maxIterations=3), [], NOW) is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"scheduling": {"start_at": "x" + " " * 1_000_000 + "x"}},
+        {"recurrence": {"cron_line": ",".join(["1"] * 500_000) + " * * * *"}},
+    ],
+)
+def test_what_is_too_long_is_refused_unread(given: dict[str, Any]) -> None:
+    with pytest.raises(ForemanError) as refused:
+        read(**given)
+    assert refused.value.status == 500
+    assert len(str(refused.value.body)) < 1_000

@@ -237,3 +237,13 @@ def test_exceptions_are_not_followed_for_ever(rules: str) -> None:
 
 def test_the_zone_of_a_rule_is_the_zones() -> None:
     assert recurrence(LONDON).zone == zone("Europe/London")
+
+
+@pytest.mark.parametrize("line", ["5 * * * *", "0 3 * * *", "*/7 * * * *", "0 0 l * *", "0 0 31 dec *"])
+@pytest.mark.parametrize("place", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_a_line_ends_with_the_calendar_and_does_not_mind_its_beginning(line: str, place: str) -> None:
+    slots = CronLine(line, zone(place))
+    last = list(slots.after(datetime(9999, 12, 30, tzinfo=UTC)))
+    assert last == sorted(set(last))
+    assert next(slots.after(datetime.max.replace(tzinfo=UTC)), None) is None
+    assert next(slots.after(datetime.min.replace(tzinfo=UTC))) > datetime(2, 1, 1, tzinfo=UTC)
