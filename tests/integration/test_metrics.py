@@ -75,7 +75,7 @@ def test_every_watch_has_an_age_and_every_metric_says_what_it_is(kube: Kube, ope
     told = scrape(operator.port)
     ages = told.by("rollcall_watch_age_seconds", "resource")
     assert set(ages) == {
-        "hosts", "inventories", "jobtemplates", "jobinvocations", "jobslices", "configmaps", "pods",
+        "hosts", "inventories", "jobtemplates", "jobinvocations", "jobslices", "configmaps", "pods", "schedules",
     }  # fmt: skip
     assert all(0 <= age < 300 for age in ages.values())
     assert all(family.documentation and family.type != "unknown" for family in told.families.values())

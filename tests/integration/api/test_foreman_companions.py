@@ -374,11 +374,11 @@ def test_a_recurring_logic_is_paused_gone_on_with_and_ended(
         "requestedBy": {"username": "alice"},
         "invocationTemplate": {"spec": {"templateRef": {"name": "run-command"}, "targeting": {"hosts": ["web1"]}}},
     }
-    metadata = {"name": "nightly", "labels": {"rollcall.dev/id": "5"}}
+    metadata = {"name": "nightly", "labels": {"rollcall.dev/id": "900005"}}
     api = {"apiVersion": "rollcall.dev/v1alpha1", "kind": "Schedule"}
     kube.apply({**api, "metadata": metadata, "spec": spec}, world.namespace)
-    path = "/foreman_tasks/api/recurring_logics/5"
-    shown = soon(client, path, lambda body: body.get("id") == 5)
+    path = "/foreman_tasks/api/recurring_logics/900005"
+    shown = soon(client, path, lambda body: body.get("id") == 900005)
     assert set(shown) == {
         "id", "cron_line", "end_time", "iteration", "task_group_id", "state", "max_iteration", "purpose", "task_count",
         "action", "last_occurence", "next_occurence",
@@ -388,7 +388,7 @@ def test_a_recurring_logic_is_paused_gone_on_with_and_ended(
     assert kube.get("schedules", world.namespace, "nightly")["spec"]["suspend"] is True
     assert client.put(path, json={"recurring_logic": {"enabled": "true"}}).json()["state"] == "active"
     found = client.get("/foreman_tasks/api/recurring_logics", params={"search": "purpose = nightly"}).json()["results"]
-    assert [entry["id"] for entry in found] == [5]
+    assert [entry["id"] for entry in found] == [900005]
     assert client.post(f"{path}/cancel", json={}).json()["state"] == "cancelled"
     assert kube.get("schedules", world.namespace, "nightly")["spec"]["endAt"]
     assert client.put(path, json={"enabled": True}).status_code == 422
