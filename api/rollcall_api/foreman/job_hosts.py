@@ -119,9 +119,8 @@ def _host(member: Member, job: Job, rights: dict[str, bool] | None) -> dict[str,
 
 def _listed(items: list[dict[str, Any]], total: int, bag: Bag) -> Response:
     page = Page.parse(bag)
-    size = len(items) if page.per_page is None else page.per_page
-    first = (page.number - 1) * size
-    shown = [orjson.dumps(item) for item in items[first : first + size]]
+    first, last = page.bounds(len(items))
+    shown = [orjson.dumps(item) for item in items[first:last]]
     by, direction = [*str(bag.get("order") or "").split(), "ASC"][:2] if bag.get("order") else (None, None)
     order = Order(None, False, by, direction)
     text = None if bag.get("search") is None else str(bag["search"])

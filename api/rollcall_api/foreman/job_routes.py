@@ -26,8 +26,6 @@ from rollcall_api.users import Identity
 _ROOT: Final = "/api/job_invocations"
 _ITEMS_BYTES: Final = 8 * 1024 * 1024
 _BODIES_BYTES: Final = 8 * 1024 * 1024
-MAX_PER_PAGE: Final = 10_000
-"""However many are asked for, no page has more; what was asked for is still what the answer says."""
 
 
 def router(backend: Backend) -> APIRouter:
@@ -137,14 +135,9 @@ class Endpoints:
 
     def _page(self, ids: Sequence[int], page: Page, order: Order) -> list[Job]:
         """The jobs of a page, without looking at any other."""
-        size = min(len(ids) if page.per_page is None else page.per_page, MAX_PER_PAGE)
-        first = (page.number - 1) * size
-        jobs = self._jobs.cache.jobs
-        if order.descending:
-            end = max(len(ids) - first, 0)
-            wanted = ids[max(end - size, 0) : end][::-1]
-        else:
-            wanted = ids[first : first + size]
+        first, last = page.bounds(len(ids))
+        jobs, end = self._jobs.cache.jobs, len(ids)
+        wanted = ids[max(end - last, 0) : max(end - first, 0)][::-1] if order.descending else ids[first:last]
         return [job for id_ in wanted if (job := jobs.numbered(id_)) is not None]
 
     def _item(self, job: Job) -> bytes:

@@ -21,7 +21,6 @@ TEXT: Final = f"foreman.{GROUP}/template"
 """The annotation with the text as it was given, where it was in ERB."""
 PROVIDER: Final = f"foreman.{GROUP}/provider-type"
 _PROVIDER_TYPES: Final = {Provider.SSH: "script", Provider.ANSIBLE: "Ansible", Provider.POD: "pod"}
-_FIELDS: Final = {"name": "displayName", "job_category": "category", "description_format": "descriptionFormat"}
 _SCRIPT_TYPES: Final = frozenset({"ssh", "script", ""})
 _INPUT_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _MAX_NOTE: Final = 100_000

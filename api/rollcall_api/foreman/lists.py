@@ -5,7 +5,7 @@ Jobs have their own way, in `job_routes`, which does not look at all of them for
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -20,9 +20,6 @@ from rollcall_api.foreman.requests import Bag, Page
 Row = Mapping[str, Any]
 Render = Callable[[str], Any]
 
-MAX_PER_PAGE: Final = 10_000
-"""However many are asked for, no page has more; what was asked for is still what the answer says."""
-
 
 def listed(
     rows: Iterable[tuple[str, Row]], subject: Subject, render: Render, bag: Bag, default: tuple[Order, ...] = ()
@@ -36,9 +33,8 @@ def listed(
     page = Page.parse(bag)
     search = bag.get("search")
     keys = found(index, subject, bag, default)
-    size = min(len(keys) if page.per_page is None else page.per_page, MAX_PER_PAGE)
-    first = (page.number - 1) * size
-    items = [render(key) for key in keys[first : first + size]]
+    first, last = page.bounds(len(keys))
+    items = [render(key) for key in keys[first:last]]
     return JsonBytes(orjson.dumps(envelope(items, len(index), len(keys), page, search, bag)))
 
 

@@ -16,6 +16,8 @@ Bag = dict[str, Any]
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 DEFAULT_PER_PAGE: Final = 20
+MAX_PER_PAGE: Final = 10_000
+"""However many are asked for, no page has more; what was asked for is still what the answer says."""
 _TRUE: Final = frozenset({"true", "1", "t", "yes", "y", "on"})
 _FALSE: Final = frozenset({"false", "0", "f", "no", "n", "off", ""})
 _LEADING_NUMBER: Final = re.compile(r"\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)")
@@ -125,6 +127,12 @@ class Page:
             _positive(bag.get("page"), "page", 1),
             None if per_page == "all" else _positive(per_page, "per_page", DEFAULT_PER_PAGE),
         )
+
+    def bounds(self, count: int) -> tuple[int, int]:
+        """Where the page begins in a list of so many, and where it would end if the list were long enough."""
+        size = min(count if self.per_page is None else self.per_page, MAX_PER_PAGE)
+        first = (self.number - 1) * size
+        return first, first + size
 
 
 _FIRST_PAGE: Final = Page()
