@@ -73,12 +73,18 @@ def test_memory(hosts: list[SshHost], client_key: KeyPair, tmp_path: Path, repor
 def test_ansible(hosts: list[SshHost], client_key: KeyPair, tmp_path: Path, report: Report) -> None:
     ansible: list[float] = []
     ours: list[float] = []
+    bare: list[float] = []
     for number in range(ROUNDS):
         ansible.append(run_ansible(hosts, client_key, tmp_path, HOSTS))
         ours.append(run_runner(hosts, client_key, tmp_path, HOSTS, AT_ONCE).seconds)
-        print(f"round {number + 1}: {ansible[-1]:.1f} s ansible, {ours[-1]:.1f} s runner", flush=True)
+        began = time.monotonic()
+        run_bare(hosts, client_key, HOSTS)
+        bare.append(time.monotonic() - began)
+        print(f"round {number + 1}: {ansible[-1]:.1f} s ansible, {ours[-1]:.1f} s runner, {bare[-1]:.1f} s bare")
     ratio = statistics.median(theirs / mine for mine, theirs in zip(ours, ansible, strict=True))
     report.add(f"ansible -m raw -f {AT_ONCE} / runner, {HOSTS} hosts, start to end", ratio, "x", at_least=5)
+    bound = statistics.median(theirs / least for least, theirs in zip(bare, ansible, strict=True))
+    report.add("the same against the bare loop, which leaves out all that a runner is for", bound, "x")
     report.add(f"ansible -m raw -f {AT_ONCE}, {HOSTS} hosts", statistics.median(ansible), "s")
     report.add(f"runner, {HOSTS} hosts", statistics.median(ours), "s")
 

@@ -43,8 +43,9 @@ PODS_PER_NODE: Final = 250
 HEARTBEAT_SECONDS: Final = 10.0
 _LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _STRATEGIC: Final = "application/strategic-merge-patch+json"
-_AT_ONCE: Final = 64
-"""How many requests may be under way."""
+_AT_ONCE: Final = 8
+"""How many requests may be under way. A kubelet asks few things at a time: more of them would make every other request
+wait longer, and let no pod end sooner."""
 _SIGKILLED: Final = 137
 
 
