@@ -16,6 +16,7 @@ from rollcall.names import (
     ANNOTATION_RUN_NOW,
     API_VERSION,
     FINALIZER_INVOCATION,
+    LABEL_ID,
     LABEL_SCHEDULE,
     Kind,
     Reason,
@@ -40,6 +41,7 @@ from rollcall_operator import manifests
 from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, Document, NotFoundError, RefusedError
 from rollcall_operator.permissions import Permissions
 from rollcall_operator.schedule_book import ScheduleBook, UnreadableError
+from rollcall_operator.schedule_ids import RunIds
 from rollcall_operator.store import Key, Store
 
 logger = logging.getLogger(__name__)
@@ -52,9 +54,16 @@ class ScheduleRuns:
     """Does what there is to do for a schedule."""
 
     def __init__(
-        self, cluster: Cluster, store: Store, book: ScheduleBook, identity: str, told: Callable[[Key], object]
+        self,
+        cluster: Cluster,
+        store: Store,
+        book: ScheduleBook,
+        identity: str,
+        ids: RunIds,
+        told: Callable[[Key], object],
     ) -> None:
         self._cluster = cluster
+        self._ids = ids
         self._store = store
         self._book = book
         self._identity = identity
@@ -166,8 +175,11 @@ class ScheduleRuns:
         if not await self._permissions.may_create_invocations(requester, namespace):
             said = f"{run.name} was not made: {requester.username} may not create jobinvocations in {namespace}"
             return Outcome(run, Note(Reason.PERMISSION_DENIED, said, warning=True))
+        invocation = invocation_of(schedule, document, run)
+        if LABEL_ID not in invocation["metadata"]["labels"] and (number := await self._ids.next()) is not None:
+            invocation["metadata"]["labels"][LABEL_ID] = str(number)
         try:
-            made = await self._cluster.create(_INVOCATIONS, invocation_of(schedule, document, run), urgent=True)
+            made = await self._cluster.create(_INVOCATIONS, invocation, urgent=True)
         except RefusedError as error:
             return Outcome(run, Note(Reason.RUN_REFUSED, f"{run.name} was not made: {error.message}", warning=True))
         except ConflictError:

@@ -18,6 +18,7 @@ from rollcall.resources.jobinvocation import JobInvocation
 from rollcall_operator.cluster import Cluster, ClusterError, Document
 from rollcall_operator.lineup import Lineup, Rank
 from rollcall_operator.schedule_book import ScheduleBook, settled_until
+from rollcall_operator.schedule_ids import RunIds
 from rollcall_operator.schedule_runs import ScheduleRuns
 from rollcall_operator.store import Key, Store
 
@@ -34,15 +35,19 @@ RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 5)
 class Schedules:
     """Looks at each schedule when something is to be done for it."""
 
-    def __init__(self, cluster: Cluster, store: Store, identity: str) -> None:
+    def __init__(
+        self, cluster: Cluster, store: Store, identity: str, take_ids: Callable[[int], Awaitable[range]]
+    ) -> None:
+        """`take_ids` takes so many from the sequence of JobInvocations. Raises ClusterError."""
         self._store = store
         self._book = ScheduleBook(self._look_now)
-        self._runs = ScheduleRuns(cluster, store, self._book, identity, self._know)
+        self._lineup = Lineup()
+        ids = RunIds(take_ids, lambda: self._lineup.due)
+        self._runs = ScheduleRuns(cluster, store, self._book, identity, ids, self._know)
         self._heap: list[tuple[float, Key]] = []
         self._times: dict[Key, float] = {}
         """When each is to be looked at; what the heap says beside that is outdated."""
         self._moved = asyncio.Event()
-        self._lineup = Lineup()
         self._failures: dict[Key, int] = {}
         self._children: defaultdict[str, dict[Key, bool]] = defaultdict(dict)
         """The invocations of each schedule, by its uid, and whether they have finished."""
