@@ -89,7 +89,19 @@ class ScheduleRuns:
         for run in plan(schedule, known, self._book.holder(key), datetime.now(UTC)).runs:
             child = self._made(key, await self._make(schedule, document, run))
             if child is not None:
-                self._untold[schedule.metadata.uid][run.name] = child
+                self.remember(schedule.metadata.uid, child)
+
+    def remember(self, uid: str, child: JobInvocation) -> None:
+        """Take in a run that is there, and that its schedule's status does not tell of."""
+        self._untold[uid][child.metadata.name] = child
+
+    def untold(self, uid: str, name: str) -> bool:
+        """Whether the status of a schedule has yet to tell of a run."""
+        return name in self._untold.get(uid, ())
+
+    def forget(self, uid: str) -> None:
+        """Forget the runs of a schedule that is gone, or that nothing will be told of."""
+        self._untold.pop(uid, None)
 
     def _with_untold(self, schedule: Schedule, children: Sequence[JobInvocation]) -> list[JobInvocation]:
         """All invocations of a schedule that it has to know of, also those that went before its status told of them."""
@@ -116,7 +128,7 @@ class ScheduleRuns:
         made = [child for outcome in outcomes if (child := self._made(key, outcome)) is not None]
         known = {child.metadata.name: child for child in (*children, *made)}
         status = await self._write(schedule, planned, outcomes, list(known.values()), now)
-        self._untold.pop(schedule.metadata.uid, None)
+        self.forget(schedule.metadata.uid)
         for child in planned.delete:
             await self._cluster.delete(_INVOCATIONS, key[0], child.metadata.name, uid=child.metadata.uid)
         return status.next_times[0] if status.next_times else None

@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from rollcall.names import Kind
+from rollcall.names import ANNOTATION_PLANNED, Kind
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall_operator.cluster import Cluster, ClusterError, Document
 from rollcall_operator.lineup import Lineup, Rank
-from rollcall_operator.schedule_book import ScheduleBook, settled_until
+from rollcall_operator.schedule_book import ScheduleBook, settled_until, told_until
 from rollcall_operator.schedule_ids import RunIds
 from rollcall_operator.schedule_runs import ScheduleRuns
 from rollcall_operator.store import Key, Store
@@ -28,6 +28,8 @@ WORKERS: Final = 28
 """How many schedules are looked at, at once; each waits for the API server most of the time. The other requests that
 may be under way at once are left to whatever else happens while many runs are made."""
 LONGEST_WAIT_SECONDS: Final = 5.0
+_TOLD_SECONDS: Final = 0.2
+"""How often a run that is going looks whether it may."""
 RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 5)
 """How long to wait after the first, second, ... failure in a row."""
 
@@ -64,6 +66,22 @@ class Schedules:
             if self._book.put(document):
                 self._settle(document)
 
+    def _remember(self, document: Document) -> None:
+        """Take in which invocations the status of a schedule that is looked at soon does not tell of: some may be
+        going at this moment."""
+        uid, until = document["metadata"]["uid"], told_until(document)
+        for key in self._children.get(uid, ()):
+            invocation = self._store.invocations.get(key)
+            if invocation is not None and invocation.metadata.annotations.get(ANNOTATION_PLANNED, "") > until:
+                self._runs.remember(uid, invocation)
+
+    async def until_told(self, key: Key, exiting: Callable[[], bool]) -> None:
+        """Wait until the status of an invocation's schedule tells of it: what goes before that would be made again."""
+        while (uid := self._owners.get(key)) is not None and not exiting():
+            if self._book.of_uid(uid) is None or not self._runs.untold(uid, key[1]):
+                return
+            await asyncio.sleep(_TOLD_SECONDS)
+
     def _settle(self, document: Document) -> None:
         metadata = document["metadata"]
         key = (metadata["namespace"], metadata["name"])
@@ -72,6 +90,7 @@ class Schedules:
         if moment > datetime.now(UTC).timestamp():
             self._look_at(key, moment)
         else:
+            self._remember(document)
             self._lineup.add(key, Rank.DUE if until else Rank.SETTLE)
 
     def take_event(self, _plural: str, event: Document) -> None:
@@ -85,6 +104,7 @@ class Schedules:
                 self._look_now(key)
         elif self._book.drop(document):
             self._times.pop(key, None)
+            self._runs.forget(document["metadata"]["uid"])
 
     async def compare(self, list_versions: Callable[[], Awaitable[Mapping[Key, int]]], settle_seconds: float) -> bool:
         """Compare with full lists, as resource versions; False when the watch does not tell what happens.
@@ -205,6 +225,8 @@ class Schedules:
         except Exception:
             # One schedule that nobody has thought of must not stop all others, also after every new start.
             logger.exception("schedule %s/%s is left alone until it changes", *key)
+            for uid in self._book.uid(key):
+                self._runs.forget(uid)
             return
         self._failures.pop(key, None)
         if again_at is not None:

@@ -133,18 +133,25 @@ class Silence(Faults):
         return Answer(503) if call.writes and call.path.endswith("/schedules/NAME/status") else None
 
 
-def test_a_run_that_is_gone_before_its_status_is_written_is_not_made_again(
-    kube: Kube, place: str, proxied: tuple[Operator, Proxy]
+@pytest.mark.parametrize("killed", [False, True], ids=["", "operator killed"])
+def test_a_run_that_is_deleted_before_its_status_is_written_is_not_made_again(
+    kube: Kube, place: str, proxied: tuple[Operator, Proxy], killed: bool
 ) -> None:
-    _, proxy = proxied
+    operator, proxy = proxied
     kube.create(schedule(place, "s", at=soon(8), invocationTemplate=unrunnable()))
     kube.wait("a schedule that waits", lambda: all_states(kube, place) == ["Active"])
     proxy.faults = Silence()
     (run,) = kube.wait("the run", lambda: runs(kube, place, "s"))
     kube.delete("jobinvocations", place, run["metadata"]["name"])
-    kube.wait("the run to go", lambda: not runs(kube, place, "s"))
+    kube.wait("word of the deletion", lambda: "deletionTimestamp" in runs(kube, place, "s")[0]["metadata"])
+    if killed:
+        operator.kill()
+        assert len(runs(kube, place, "s")) == 1, "it waits until its schedule has told of it"
     proxy.faults = Faults()
+    if killed:
+        operator.start()
     kube.wait("the end", lambda: all_states(kube, place) == ["Finished"])
+    kube.wait("the run to go", lambda: not runs(kube, place, "s"))
     told = status(kube, place, "s")
     assert (told["iteration"], told["missed"], told["lastRun"]["name"]) == (1, 0, run["metadata"]["name"])
     assert runs(kube, place, "s") == []
