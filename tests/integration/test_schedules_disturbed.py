@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from support.proxy import Answer, Call, Faults, Proxy
 from support.schedules import permit, runs, schedule, soon, status
 
 COUNT = 50
+STEP = 10
+"""Seconds from one run to the next in the outage."""
 POINTS = [
     ("localsubjectaccessreviews", 1, "before"), ("localsubjectaccessreviews", 1, "after"),
     ("configmaps/NAME", 1, "before"), ("configmaps/NAME", 1, "after"),
@@ -77,6 +80,38 @@ class Killer(Faults):
         self._died, self._seen = asyncio.Event(), 0
         self.live()
         return Answer(503)
+
+
+@dataclass(frozen=True)
+class Outage:
+    """An operator that was killed before three runs of three schedules, and their next times by then."""
+
+    place: str
+    operator: Operator
+    times: list[str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def outage(
+    kube: Kube, crds: None, make_namespace: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Outage]:
+    """Begins before all tests: it has to last for more than a minute, in which the others are run."""
+    place = make_namespace("outage")
+    permit(kube, place)
+    log = tmp_path_factory.mktemp("outage") / "operator.log"
+    operator = Operator(place, kube.kubeconfig, log).start().wait_until_leading(kube)
+    grid = {"seconds": STEP, "anchor": soon(10)}
+    try:
+        for policy in AFTER_OUTAGE:
+            kube.create(schedule(place, policy.lower(), every=grid, maxIterations=100, missedRunPolicy=policy,
+                                 invocationTemplate=unrunnable()))  # fmt: skip
+        kube.wait("schedules that wait", lambda: all_states(kube, place) == ["Active"] * 3 and numbered(kube, place))
+        times = status(kube, place, "last")["nextTimes"]
+        operator.kill()
+        assert kube.list("jobinvocations", place) == []
+        yield Outage(place, operator, times)
+    finally:
+        operator.kill()
 
 
 @pytest.fixture
@@ -162,32 +197,19 @@ def unrunnable() -> Object:
     return {"spec": {"templateRef": {"name": "none"}, "targeting": {"hosts": ["none"]}, "suspend": True}}
 
 
-def test_an_outage_over_three_runs(kube: Kube, place: str, tmp_path: Path) -> None:
+def test_an_outage_over_three_runs(kube: Kube, outage: Outage) -> None:
     """What was missed is settled by its policy; later runs are left out on request, so that these alone can be seen."""
-    operator = Operator(place, kube.kubeconfig, tmp_path / "operator.log").start().wait_until_leading(kube)
-    grid = {"seconds": 4, "anchor": soon(10)}
-    try:
-        for policy in AFTER_OUTAGE:
-            kube.create(schedule(place, policy.lower(), every=grid, maxIterations=100, missedRunPolicy=policy,
-                                 invocationTemplate=unrunnable()))  # fmt: skip
-        kube.wait("schedules that wait", lambda: all_states(kube, place) == ["Active"] * 3 and numbered(kube, place))
-        times = status(kube, place, "last")["nextTimes"]
-        operator.kill()
-        assert kube.list("jobinvocations", place) == []
-        # Up to a minute is not too late for who skips.
-        kube.wait("the third run to be over", lambda: soon(0) > _later(times[2], 62), 120)
-        for policy in AFTER_OUTAGE:
-            skipped = times[3:] + _more(times[4], 4, 60)
-            kube.patch("schedules", place, policy.lower(), {"spec": {"skipTimes": skipped}})
-        operator.start().wait_until_leading(kube)
-        for policy, (made, missed) in AFTER_OUTAGE.items():
-            wait_for_outcome(kube, place, policy.lower(), made, missed)
-            found = [
-                run["metadata"]["annotations"]["rollcall.dev/planned"] for run in runs(kube, place, policy.lower())
-            ]
-            assert found == times[3 - made : 3]
-    finally:
-        operator.kill()
+    place, times = outage.place, outage.times
+    # Up to a minute is not too late for who skips.
+    kube.wait("the third run to be over", lambda: soon(0) > _later(times[2], 62), 120)
+    for policy in AFTER_OUTAGE:
+        skipped = times[3:] + _more(times[4], STEP, 90)
+        kube.patch("schedules", place, policy.lower(), {"spec": {"skipTimes": skipped}})
+    outage.operator.start().wait_until_leading(kube)
+    for policy, (made, missed) in AFTER_OUTAGE.items():
+        wait_for_outcome(kube, place, policy.lower(), made, missed)
+        found = [run["metadata"]["annotations"]["rollcall.dev/planned"] for run in runs(kube, place, policy.lower())]
+        assert found == times[3 - made : 3]
 
 
 def wait_for_outcome(kube: Kube, namespace: str, name: str, made: int, missed: int) -> None:
