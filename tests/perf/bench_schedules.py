@@ -25,7 +25,7 @@ from perf.scale import scaled
 from rollcall_operator.cluster import Cluster
 from support.arrivals import Arrivals
 from support.crowd import create_all
-from support.jobs import invocation, template
+from support.jobs import API_VERSION, invocation, template
 from support.kube import Kube, Object
 from support.operator import Operator, account
 from support.report import Report
@@ -237,6 +237,8 @@ def idle_percent(operator: Operator) -> float:
 def furnish(kube: Kube, namespace: str) -> None:
     """What the schedules need."""
     kube.create(template(namespace))
+    meta = {"name": "host-0", "namespace": namespace}
+    kube.create({"apiVersion": API_VERSION, "kind": "Host", "metadata": meta, "spec": {"address": "198.18.0.1"}})
     permit(kube, namespace)
 
 
@@ -268,7 +270,7 @@ def suspended(namespace: str) -> Object:
 def run_like(namespace: str, name: str) -> Object:
     """An invocation that waits for somebody to let it start."""
     made = invocation(namespace, name, "true", ["host-0"], suspend=True)
-    made["spec"]["targeting"]["resolve"] = "AtStart"  # else it would end at once, as there is no such host
+    made["spec"]["targeting"]["resolve"] = "AtStart"  # as a suspended Job has no pods, this has no slices
     return made
 
 
