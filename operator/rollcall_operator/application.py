@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import kopf
@@ -41,7 +42,9 @@ class Application:
         self.store.fleet_changed = self._fleet_changed
         stores = [open_store(address, cluster) for address in settings.output.stores]
         self.sweep = Sweep(cluster, self.store, stores, settings.output, settings.namespaces)
-        self.schedules = Schedules(cluster, self.store, settings.identity)
+        self.schedules = Schedules(
+            cluster, self.store, settings.identity, partial(self.numbering.take, Kind.JOB_INVOCATION)
+        )
         self._watches = [
             Watch(cluster, plural, namespace, *self._takers(plural))
             for plural in SELECTORS

@@ -139,9 +139,9 @@ class Cluster:
             token=token or None,
         )
 
-    async def get(self, plural: str, namespace: str, name: str) -> Document:
+    async def get(self, plural: str, namespace: str, name: str, *, urgent: bool = False) -> Document:
         """The object. Raises NotFoundError."""
-        return await self._request("get", plural, _path(plural, namespace, name))
+        return await self._request("get", plural, _path(plural, namespace, name), urgent=urgent)
 
     def list(self, plural: str, namespace: str | None = None, selector: str = "") -> AsyncIterator[Document]:
         """All objects of the kind, in the namespace or the cluster, read in pages."""
@@ -217,10 +217,10 @@ class Cluster:
         path = _path(plural, document["metadata"]["namespace"])
         return await self._request("create", plural, path, document, urgent=urgent)
 
-    async def replace(self, plural: str, document: Document) -> Document:
+    async def replace(self, plural: str, document: Document, *, urgent: bool = False) -> Document:
         """The object as stored. Raises ConflictError when it was changed since it was read."""
-        metadata = document["metadata"]
-        return await self._request("update", plural, _path(plural, metadata["namespace"], metadata["name"]), document)
+        path = _path(plural, document["metadata"]["namespace"], document["metadata"]["name"])
+        return await self._request("update", plural, path, document, urgent=urgent)
 
     async def merge(self, plural: str, namespace: str, name: str, patch: Document, *, status: bool = False) -> Document:
         """The object after a JSON merge patch (RFC 7386), of its status if so asked."""

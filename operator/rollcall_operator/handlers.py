@@ -1,5 +1,6 @@
 """What kopf calls: events of what changes rarely, and for every unfinished invocation the daemon that reconciles it."""
 
+from functools import partial
 from typing import Any
 
 import kopf
@@ -7,6 +8,7 @@ import kopf
 from rollcall.names import GROUP, VERSION, Kind
 from rollcall.resources.jobinvocation import FINAL_CONDITIONS
 from rollcall_operator.application import Application
+from rollcall_operator.invocations import exiting
 
 RETRY_SECONDS = 5.0
 """When a daemon that failed for a reason nobody foresaw begins again; kopf logs what it was."""
@@ -45,3 +47,4 @@ def register(registry: kopf.OperatorRegistry, application: Application) -> None:
     @kopf.daemon(GROUP, VERSION, Kind.JOB_INVOCATION.plural, when=unfinished, backoff=RETRY_SECONDS, registry=registry)
     async def invocation_daemon(namespace: str | None, name: str, stopped: kopf.DaemonStopped, **_: Any) -> None:
         await application.reconciler.run((namespace or "", name), stopped)
+        await application.schedules.until_told((namespace or "", name), partial(exiting, stopped))

@@ -94,7 +94,7 @@ class Reconciler:
         """Reconcile until nothing is left to do; also through the invocation's deletion."""
         memory = self._memories[invocation]
         failures = 0
-        while not _exiting(stopped):
+        while not exiting(stopped):
             try:
                 asked = time.perf_counter()
                 async with self._turns.turn():
@@ -115,7 +115,7 @@ class Reconciler:
             await _wait(memory.nudge, stopped, plan.again_at)
         self._collector.forget(invocation)
         self._memories.pop(invocation, None)
-        if not _exiting(stopped):
+        if not exiting(stopped):
             self._let_go(invocation)
 
     def _tell_refusal(self, key: Key, error: ClusterError, memory: Memory) -> None:
@@ -237,7 +237,8 @@ def _delay(failures: int) -> timedelta:
     return timedelta(seconds=RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
 
 
-def _exiting(stopped: kopf.DaemonStopped) -> bool:
+def exiting(stopped: kopf.DaemonStopped) -> bool:
+    """Whether a daemon is to end because the operator does."""
     return stopped.reason is not None and kopf.DaemonStoppingReason.OPERATOR_EXITING in stopped.reason
 
 

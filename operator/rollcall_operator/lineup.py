@@ -28,6 +28,11 @@ class Lineup:
         self._again: dict[Key, Rank] = {}
         self._order: Iterator[int] = count()
 
+    @property
+    def due(self) -> int:
+        """How many wait for a run to be made."""
+        return sum(rank is Rank.DUE for rank in self._ranks.values())
+
     def add(self, key: Key, rank: Rank) -> None:
         """Let a schedule be looked at; one that is being looked at, once more after that."""
         line = self._again if key in self._busy else self._ranks

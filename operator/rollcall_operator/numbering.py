@@ -31,6 +31,9 @@ class Numbering:
         self._owners: defaultdict[Kind, dict[int, str]] = defaultdict(dict)
         self._waiting: dict[str, tuple[Kind, Document]] = {}
         self._arrived = asyncio.Event()
+        self._taking = asyncio.Lock()
+        self._last_written: Document | None = None
+        """The sequence as it was written here last: nobody has to read it again unless the facade took ids since."""
 
     def notice(self, kind: Kind, document: Document) -> None:
         """Take in an object as it is now."""
@@ -72,7 +75,7 @@ class Numbering:
             return
         if len(batch) == _BATCH:
             self._arrived.set()
-        numbers = await self._take(kind, len(batch))
+        numbers = await self.take(kind, len(batch))
         calls = (
             self._label(kind, uid, document, number) for (uid, document), number in zip(batch, numbers, strict=True)
         )
@@ -80,26 +83,31 @@ class Numbering:
             if isinstance(result, BaseException):
                 raise result
 
-    async def _take(self, kind: Kind, count: int) -> range:
-        """Ids that nobody else has. Raises ClusterError; ValueError never leaves, a broken sequence is only logged."""
-        while True:
-            try:
-                document = await self._cluster.get("configmaps", self._namespace, IDS_CONFIG_MAP)
-            except NotFoundError:
-                document = None
-            data = (document or {}).get("data") or {}
-            try:
-                numbers, changed = take(data, kind, count)
-            except ValueError as error:
-                raise ClusterError(0, "Invalid", str(error)) from error
-            try:
-                if document is None:
-                    await self._cluster.create("configmaps", self._sequence(changed))
-                else:
-                    await self._cluster.replace("configmaps", {**document, "data": changed})
-            except ConflictError:
-                continue  # the facade took some at the same moment
-            return numbers
+    async def take(self, kind: Kind, count: int) -> range:
+        """Ids that nobody else has, in a hurry: runs that are due wait for theirs. Raises ClusterError."""
+        async with self._taking:
+            while True:
+                document, self._last_written = self._last_written or await self._read(), None
+                try:
+                    numbers, changed = take((document or {}).get("data") or {}, kind, count)
+                except ValueError as error:
+                    raise ClusterError(0, "Invalid", str(error)) from error
+                try:
+                    self._last_written = await self._write(document, changed)
+                except (ConflictError, NotFoundError):
+                    continue  # the facade took some since, or somebody has deleted it
+                return numbers
+
+    async def _read(self) -> Document | None:
+        try:
+            return await self._cluster.get("configmaps", self._namespace, IDS_CONFIG_MAP, urgent=True)
+        except NotFoundError:
+            return None
+
+    async def _write(self, document: Document | None, data: dict[str, str]) -> Document:
+        if document is None:
+            return await self._cluster.create("configmaps", self._sequence(data), urgent=True)
+        return await self._cluster.replace("configmaps", {**document, "data": data}, urgent=True)
 
     def _sequence(self, data: dict[str, str]) -> Document:
         return {

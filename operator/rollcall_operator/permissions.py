@@ -43,7 +43,7 @@ class Permissions:
                 },
             },
         }
-        answer = await self._cluster.create("localsubjectaccessreviews", review)
+        answer = await self._cluster.create("localsubjectaccessreviews", review, urgent=True)
         allowed = bool(answer["status"]["allowed"])
         if len(self._answers) >= _LONGEST:
             self._answers.clear()

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -176,6 +177,12 @@ def _claim(entry: Entry) -> tuple[str, str, str]:
 
 def _rank(entry: Entry) -> tuple[bool, str, str]:
     return entry.state not in (ScheduleState.ACTIVE, ScheduleState.SUSPENDED), entry.created, entry.uid
+
+
+def told_until(document: Document) -> str:
+    """The last planned time that a schedule's status tells of, as the annotations of runs name theirs."""
+    until = (document.get("status") or {}).get("decidedUntil") or document["metadata"]["creationTimestamp"]
+    return datetime.fromisoformat(until).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def settled_until(document: Document) -> str | None:

@@ -16,6 +16,7 @@ from rollcall.names import (
     ANNOTATION_RUN_NOW,
     API_VERSION,
     FINALIZER_INVOCATION,
+    LABEL_ID,
     LABEL_SCHEDULE,
     Kind,
     Reason,
@@ -40,6 +41,7 @@ from rollcall_operator import manifests
 from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, Document, NotFoundError, RefusedError
 from rollcall_operator.permissions import Permissions
 from rollcall_operator.schedule_book import ScheduleBook, UnreadableError
+from rollcall_operator.schedule_ids import RunIds
 from rollcall_operator.store import Key, Store
 
 logger = logging.getLogger(__name__)
@@ -52,9 +54,16 @@ class ScheduleRuns:
     """Does what there is to do for a schedule."""
 
     def __init__(
-        self, cluster: Cluster, store: Store, book: ScheduleBook, identity: str, told: Callable[[Key], object]
+        self,
+        cluster: Cluster,
+        store: Store,
+        book: ScheduleBook,
+        identity: str,
+        ids: RunIds,
+        told: Callable[[Key], object],
     ) -> None:
         self._cluster = cluster
+        self._ids = ids
         self._store = store
         self._book = book
         self._identity = identity
@@ -80,7 +89,19 @@ class ScheduleRuns:
         for run in plan(schedule, known, self._book.holder(key), datetime.now(UTC)).runs:
             child = self._made(key, await self._make(schedule, document, run))
             if child is not None:
-                self._untold[schedule.metadata.uid][run.name] = child
+                self.remember(schedule.metadata.uid, child)
+
+    def remember(self, uid: str, child: JobInvocation) -> None:
+        """Take in a run that is there, and that its schedule's status does not tell of."""
+        self._untold[uid][child.metadata.name] = child
+
+    def untold(self, uid: str, name: str) -> bool:
+        """Whether the status of a schedule has yet to tell of a run."""
+        return name in self._untold.get(uid, ())
+
+    def forget(self, uid: str) -> None:
+        """Forget the runs of a schedule that is gone, or that nothing will be told of."""
+        self._untold.pop(uid, None)
 
     def _with_untold(self, schedule: Schedule, children: Sequence[JobInvocation]) -> list[JobInvocation]:
         """All invocations of a schedule that it has to know of, also those that went before its status told of them."""
@@ -107,7 +128,7 @@ class ScheduleRuns:
         made = [child for outcome in outcomes if (child := self._made(key, outcome)) is not None]
         known = {child.metadata.name: child for child in (*children, *made)}
         status = await self._write(schedule, planned, outcomes, list(known.values()), now)
-        self._untold.pop(schedule.metadata.uid, None)
+        self.forget(schedule.metadata.uid)
         for child in planned.delete:
             await self._cluster.delete(_INVOCATIONS, key[0], child.metadata.name, uid=child.metadata.uid)
         return status.next_times[0] if status.next_times else None
@@ -166,8 +187,11 @@ class ScheduleRuns:
         if not await self._permissions.may_create_invocations(requester, namespace):
             said = f"{run.name} was not made: {requester.username} may not create jobinvocations in {namespace}"
             return Outcome(run, Note(Reason.PERMISSION_DENIED, said, warning=True))
+        invocation = invocation_of(schedule, document, run)
+        if LABEL_ID not in invocation["metadata"]["labels"] and (number := await self._ids.next()) is not None:
+            invocation["metadata"]["labels"][LABEL_ID] = str(number)
         try:
-            made = await self._cluster.create(_INVOCATIONS, invocation_of(schedule, document, run), urgent=True)
+            made = await self._cluster.create(_INVOCATIONS, invocation, urgent=True)
         except RefusedError as error:
             return Outcome(run, Note(Reason.RUN_REFUSED, f"{run.name} was not made: {error.message}", warning=True))
         except ConflictError:

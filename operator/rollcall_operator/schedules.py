@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from rollcall.names import Kind
+from rollcall.names import ANNOTATION_PLANNED, Kind
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall_operator.cluster import Cluster, ClusterError, Document
 from rollcall_operator.lineup import Lineup, Rank
-from rollcall_operator.schedule_book import ScheduleBook, settled_until
+from rollcall_operator.schedule_book import ScheduleBook, settled_until, told_until
+from rollcall_operator.schedule_ids import RunIds
 from rollcall_operator.schedule_runs import ScheduleRuns
 from rollcall_operator.store import Key, Store
 
@@ -27,6 +28,8 @@ WORKERS: Final = 28
 """How many schedules are looked at, at once; each waits for the API server most of the time. The other requests that
 may be under way at once are left to whatever else happens while many runs are made."""
 LONGEST_WAIT_SECONDS: Final = 5.0
+_TOLD_SECONDS: Final = 0.2
+"""How often a run that is going looks whether it may."""
 RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 5)
 """How long to wait after the first, second, ... failure in a row."""
 
@@ -34,15 +37,19 @@ RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 5)
 class Schedules:
     """Looks at each schedule when something is to be done for it."""
 
-    def __init__(self, cluster: Cluster, store: Store, identity: str) -> None:
+    def __init__(
+        self, cluster: Cluster, store: Store, identity: str, take_ids: Callable[[int], Awaitable[range]]
+    ) -> None:
+        """`take_ids` takes so many from the sequence of JobInvocations. Raises ClusterError."""
         self._store = store
         self._book = ScheduleBook(self._look_now)
-        self._runs = ScheduleRuns(cluster, store, self._book, identity, self._know)
+        self._lineup = Lineup()
+        ids = RunIds(take_ids, lambda: self._lineup.due)
+        self._runs = ScheduleRuns(cluster, store, self._book, identity, ids, self._know)
         self._heap: list[tuple[float, Key]] = []
         self._times: dict[Key, float] = {}
         """When each is to be looked at; what the heap says beside that is outdated."""
         self._moved = asyncio.Event()
-        self._lineup = Lineup()
         self._failures: dict[Key, int] = {}
         self._children: defaultdict[str, dict[Key, bool]] = defaultdict(dict)
         """The invocations of each schedule, by its uid, and whether they have finished."""
@@ -59,6 +66,22 @@ class Schedules:
             if self._book.put(document):
                 self._settle(document)
 
+    def _remember(self, document: Document) -> None:
+        """Take in which invocations the status of a schedule that is looked at soon does not tell of: some may be
+        going at this moment."""
+        uid, until = document["metadata"]["uid"], told_until(document)
+        for key in self._children.get(uid, ()):
+            invocation = self._store.invocations.get(key)
+            if invocation is not None and invocation.metadata.annotations.get(ANNOTATION_PLANNED, "") > until:
+                self._runs.remember(uid, invocation)
+
+    async def until_told(self, key: Key, exiting: Callable[[], bool]) -> None:
+        """Wait until the status of an invocation's schedule tells of it: what goes before that would be made again."""
+        while (uid := self._owners.get(key)) is not None and not exiting():
+            if self._book.of_uid(uid) is None or not self._runs.untold(uid, key[1]):
+                return
+            await asyncio.sleep(_TOLD_SECONDS)
+
     def _settle(self, document: Document) -> None:
         metadata = document["metadata"]
         key = (metadata["namespace"], metadata["name"])
@@ -67,6 +90,7 @@ class Schedules:
         if moment > datetime.now(UTC).timestamp():
             self._look_at(key, moment)
         else:
+            self._remember(document)
             self._lineup.add(key, Rank.DUE if until else Rank.SETTLE)
 
     def take_event(self, _plural: str, event: Document) -> None:
@@ -80,6 +104,7 @@ class Schedules:
                 self._look_now(key)
         elif self._book.drop(document):
             self._times.pop(key, None)
+            self._runs.forget(document["metadata"]["uid"])
 
     async def compare(self, list_versions: Callable[[], Awaitable[Mapping[Key, int]]], settle_seconds: float) -> bool:
         """Compare with full lists, as resource versions; False when the watch does not tell what happens.
@@ -200,6 +225,8 @@ class Schedules:
         except Exception:
             # One schedule that nobody has thought of must not stop all others, also after every new start.
             logger.exception("schedule %s/%s is left alone until it changes", *key)
+            for uid in self._book.uid(key):
+                self._runs.forget(uid)
             return
         self._failures.pop(key, None)
         if again_at is not None:

@@ -19,7 +19,7 @@ ORDINARY = [
 ]  # fmt: skip
 """Those that complete by themselves; the others have a story of their own below."""
 STORIES = [
-    "30-schedule-nightly", "31-schedule-every", "32-schedule-once", "33-schedule-patching",
+    "30-schedule-nightly", "31-schedule-every", "32-schedule-once", "33-schedule-patching", "34-schedule-rrule",
     "07-approval", "11-suspended", "12-cancelled", "14-rerun", "18-output-limit", "19-jump-host", "20-host-keys",
     "27-at-start",
 ]  # fmt: skip
@@ -227,12 +227,15 @@ def apply_schedule(kube: Kube, namespace: str, name: str) -> None:
 
 
 def test_schedules_tell_what_they_will_do_and_do_it(kube: Kube, namespace: str, example_hosts: None) -> None:
-    for name in ("30-schedule-nightly", "31-schedule-every", "32-schedule-once", "33-schedule-patching"):
+    for name in ("30-schedule-nightly", "31-schedule-every", "32-schedule-once", "33-schedule-patching",
+                 "34-schedule-rrule"):  # fmt: skip
         apply_schedule(kube, namespace, name)
-    for name, times in (("nightly", 5), ("far-away", 1), ("patching", 5)):
+    for name, times in (("nightly", 5), ("far-away", 1), ("patching", 5), ("workdays", 5)):
         kube.wait(f"next times of {name}", lambda name=name, times=times: (
             len(status(kube, namespace, name).get("nextTimes", ())) == times))  # fmt: skip
     assert status(kube, namespace, "far-away")["nextTimes"] == ["2099-12-31T23:00:00Z"]
+    workdays = [f"2099-01-{day:02}T06:10:00Z" for day in (1, 2, 5, 6, 8)]
+    assert status(kube, namespace, "workdays")["nextTimes"] == workdays
     kube.wait("both runs", lambda: status(kube, namespace, "twice").get("state") == "Finished")
     for run in runs(kube, namespace, "twice"):
         assert run["metadata"]["labels"]["team"] == "web"

@@ -11,6 +11,8 @@ from support.kube import Kube, KubeError, Object, condition
 from support.operator import Operator
 from support.schedules import OWNER, permit, runs, schedule, soon, status
 
+RULE = "DTSTART;TZID=Europe/London:20300101T020000 RRULE:FREQ=DAILY;INTERVAL=1"
+
 
 @pytest.fixture(scope="module")
 def permitted(kube: Kube, namespace: str, operator: Operator) -> Iterator[str]:
@@ -87,8 +89,10 @@ def test_the_table_tells_what_runs_next_and_when(kube: Kube, permitted: str) -> 
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ({}, "exactly one of cron, every and at"),
-        ({"cron": ["@daily"], "at": "2030-01-01T00:00:00Z"}, "exactly one of cron, every and at"),
+        ({}, "exactly one of cron, every, at and rrule"),
+        ({"cron": ["@daily"], "at": "2030-01-01T00:00:00Z"}, "exactly one of cron, every, at and rrule"),
+        ({"rrule": RULE, "every": {"seconds": 60}}, "exactly one of cron, every, at and rrule"),
+        ({"rrule": RULE, "timeZone": "Europe/London"}, "and a rrule has its own"),
         ({"at": "2030-01-01T00:00:00Z", "timeZone": "UTC"}, "timeZone belongs to cron"),
         ({"cron": ["@daily"], "startAt": "2030-01-02T00:00:00Z", "endAt": "2030-01-01T00:00:00Z"}, "endAt must not be"),
         ({"cron": ["@daily"], "requestedBy": {"username": "system:admin"}}, "a person or a ServiceAccount"),
@@ -109,6 +113,29 @@ def test_what_only_the_operator_can_see_is_told(kube: Kube, permitted: str) -> N
     assert "there is no time zone 'Mars/Olympus'" in found["message"]
     kube.patch("schedules", permitted, "no-zone", {"spec": {"timeZone": "Europe/Berlin"}})
     assert until_state(kube, permitted, "no-zone", "Active")["nextTimes"]
+
+
+def test_a_recurrence_rule_makes_its_runs_and_ends_the_schedule(kube: Kube, permitted: str) -> None:
+    begin = datetime.fromisoformat(soon(4))
+    rule = f"DTSTART:{begin:%Y%m%dT%H%M%SZ} RRULE:FREQ=MINUTELY;INTERVAL=1;COUNT=4;BYSECOND={_seconds(begin, 0, 2)}"
+    excepted = f"EXRULE:FREQ=MINUTELY;BYSECOND={_seconds(begin, 0)};COUNT=1"
+    kube.create(schedule(permitted, "rule", rrule=f"{rule} {excepted}"))
+    first, *_ = made(kube, permitted, "rule", 1)
+    planned = datetime.fromisoformat(first["metadata"]["annotations"]["rollcall.dev/planned"])
+    assert (planned - begin).total_seconds() == 2, "its first time is excepted"
+    told = until_state(kube, permitted, "rule", "Active")
+    assert len(told["nextTimes"]) == 2
+    assert told["summary"].startswith("DTSTART:")
+    kube.patch("schedules", permitted, "rule", {"spec": {"rrule": rule.replace("COUNT=4", "COUNT=2")}})
+    until_state(kube, permitted, "rule", "Finished")
+    kube.patch("schedules", permitted, "rule", {"spec": {"rrule": "RRULE:FREQ=SECONDLY"}})
+    until_state(kube, permitted, "rule", "Invalid")
+    found = condition(kube.get("schedules", permitted, "rule"), "Valid") or {}
+    assert "give one DTSTART" in found["message"]
+
+
+def _seconds(begin: datetime, *later: int) -> str:
+    return ",".join(str((begin.second + seconds) % 60) for seconds in later)
 
 
 def test_resuming_and_editing_make_no_run_of_the_past(kube: Kube, permitted: str) -> None:

@@ -30,12 +30,15 @@ class Call:
     method: str
     path: str
     watch: bool = False
+    caller: str = field(default="", compare=False)
+    """The token that came with it."""
 
     @classmethod
     def of(cls, request: web.Request) -> Self:
         path = re.sub(r"^/apis?/", "", re.sub(r"/namespaces/[^/]+", "", request.path))
         named = re.sub(r"(/v1\w*/\w+)/[^/]+", r"\1/NAME", "/" + path)
-        return cls(request.method, named, request.query.get("watch") == "true")
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return cls(request.method, named, request.query.get("watch") == "true", token)
 
     @property
     def writes(self) -> bool:
@@ -105,11 +108,11 @@ class Proxy:
         self._ready = threading.Event()
         self._stop = asyncio.Event()
 
-    def kubeconfig(self, path: Path) -> Path:
-        """A kubeconfig that leads here."""
+    def kubeconfig(self, path: Path, token: str = "not-looked-at") -> Path:
+        """A kubeconfig that leads here; faults know whoever uses it by the token."""
         cluster = {"name": "proxy", "cluster": {"server": self.url}}
         context = {"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}
-        user = {"name": "proxy", "user": {"token": "not-looked-at"}}
+        user = {"name": "proxy", "user": {"token": token}}
         config = {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "contexts": [context], "users": [user]}
         path.write_text(yaml.safe_dump(config | {"current-context": "proxy"}))
         return path

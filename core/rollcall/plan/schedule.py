@@ -8,6 +8,7 @@ from rollcall.resources.schedule import Schedule, ScheduleSpec, ScheduleState
 from rollcall.schedule.cronlines import CronLine
 from rollcall.schedule.due import Decision, Progress, Terms, jitter
 from rollcall.schedule.due import due as decide
+from rollcall.schedule.recurrence import recurrence
 from rollcall.schedule.slots import AnyOf, Grid, Once, Slots
 from rollcall.schedule.zones import zone
 
@@ -52,7 +53,9 @@ def _slots(schedule: Schedule) -> Slots:
         return Grid((spec.every.anchor or created(schedule)).replace(microsecond=0), spec.every.seconds)
     if spec.at is not None:
         return Once(spec.at.replace(microsecond=0))
-    raise ValueError("give exactly one of cron, every and at")
+    if spec.rrule is not None:
+        return recurrence(spec.rrule)
+    raise ValueError("give exactly one of cron, every, at and rrule")
 
 
 def progress(schedule: Schedule, now: datetime, made: frozenset[datetime] = frozenset()) -> Progress:
@@ -80,7 +83,8 @@ def delay(schedule: Schedule) -> timedelta:
 
 def timing(spec: ScheduleSpec) -> str:
     """A digest of what says when to run; a change of anything else is no new timing."""
-    return hashlib.sha256(spec.model_dump_json(include=set(_TIMING)).encode()).hexdigest()[:16]
+    given = _TIMING if spec.rrule is None else _TIMING | {"rrule"}  # the digests of those without one stay as they were
+    return hashlib.sha256(spec.model_dump_json(include=set(given)).encode()).hexdigest()[:16]
 
 
 def created(schedule: Schedule) -> datetime:
@@ -94,6 +98,8 @@ def summary(spec: ScheduleSpec) -> str:
         return f"{' | '.join(spec.cron)} ({spec.time_zone or 'UTC'})"[:1024]
     if spec.every is not None:
         return f"every {spec.every.seconds} s"
+    if spec.rrule is not None:
+        return " ".join(spec.rrule.split())[:1024]
     return f"once at {spec.at:%Y-%m-%d %H:%M:%S}" if spec.at else ""
 
 

@@ -81,6 +81,9 @@ class ScheduleSpec(Model):
     """Runs at a fixed distance."""
     at: Time | None = None
     """Runs once, at this moment; never when it has passed before the schedule was made."""
+    rrule: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
+    """A recurrence rule (RFC 5545) with its start and zone, as
+    `DTSTART;TZID=Europe/London:20300101T020000 RRULE:FREQ=DAILY;INTERVAL=1`; no RDATE and EXDATE."""
     start_at: Time | None = None
     """No run is planned before this moment."""
     end_at: Time | None = None

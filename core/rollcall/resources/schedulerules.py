@@ -3,12 +3,12 @@
 from typing import Final
 
 ONE_TIME: Final = {
-    "rule": "[has(self.cron), has(self.every), has(self.at)].filter(given, given).size() == 1",
-    "message": "give exactly one of cron, every and at",
+    "rule": "[has(self.cron), has(self.every), has(self.at), has(self.rrule)].filter(given, given).size() == 1",
+    "message": "give exactly one of cron, every, at and rrule",
 }
 ZONE_OF_CRON: Final = {
     "rule": "!has(self.timeZone) || has(self.cron)",
-    "message": "timeZone belongs to cron: every and at are moments, which no zone changes",
+    "message": "timeZone belongs to cron: every and at are moments, which no zone changes, and a rrule has its own",
 }
 WINDOW: Final = {
     "rule": "!has(self.startAt) || !has(self.endAt) || timestamp(self.startAt) <= timestamp(self.endAt)",
