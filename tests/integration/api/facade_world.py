@@ -32,10 +32,10 @@ FACADE_RULES = [
         "resources": ["jobinvocations", "jobslices", "hosts", "inventories", "jobtemplates", "schedules"],
         "verbs": ["list", "watch"],
     },
-    {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations", "schedules"], "verbs": ["get", "delete"]},
+    {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations", "schedules"], "verbs": ["get", "patch", "delete"]},
     {"apiGroups": ["rollcall.dev"], "resources": ["jobslices", "joboutputs"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "patch"]},
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["rollcall-ids"], "verbs": ["get", "update"]},
 ]

@@ -112,24 +112,6 @@ def test_10_when_the_queued_run_is_cancelled_the_one_after_is_queued(world: Worl
     assert after["start_at"] > before["start_at"]
 
 
-def test_a_series_that_is_disabled_takes_its_queued_run_back(world: World, client: httpx.Client) -> None:
-    body = world.create(recurrence={"cron_line": "9 4 * * *"})
-    name = f"series-{body['recurrence']['id']}"
-    world.kube.patch("schedules", world.namespace, name, {"spec": {"suspend": True}})
-
-    def stopped() -> bool:
-        jobs = world.kube.list("jobinvocations", world.namespace)
-        return any(
-            job["metadata"].get("labels", {}).get("rollcall.dev/id") == str(body["id"])
-            and "cancellation" in job["spec"]
-            for job in jobs
-        )
-
-    world.kube.wait("the queued run to be taken back", stopped)
-    shown = client.get(f"{ROOT}/{body['id']}").json()["recurrence"]
-    assert (shown["state"], shown["next_occurence"]) == ("disabled", None)
-
-
 def test_12_20_26_a_job_that_waits_for_its_time(world: World, client: httpx.Client) -> None:
     start = in_an_hour()
     body = world.create(scheduling={"start_at": start})
