@@ -123,7 +123,7 @@ class Making:
         except Rejected:
             logger.debug("%s is no Secret of a facade", name)
         except (Conflict, Forbidden) as problem:
-            raise Unavailable(f"the Secret {name} of the earlier job cannot be kept: {problem}") from problem
+            raise Rejected(f"the Secret {name} of the earlier job cannot be used again: {problem}") from problem
 
     async def _release(self, kind: Kind, stored: Object) -> Object:
         """Lets the object begin, which nobody but facades could see so far."""
