@@ -1,5 +1,6 @@
 """Jobs as every dialect sees them: made in the requester's name, and read from the cache."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from rollcall_api.users import Identity
 Stamp = tuple[int, int, int, int, int, int]
 
 _CHANGE_ATTEMPTS: Final = 50
+_OUTCOME_LOOKS: Final = 100
+_OUTCOME_SECONDS: Final = 0.05
 _PAUSED: Final[Object] = {"metadata": {"annotations": {ANNOTATION_PAUSED: "true"}}, "spec": {"suspend": True}}
 _RESUMED: Final[Object] = {"metadata": {"annotations": {ANNOTATION_PAUSED: None}}, "spec": {"suspend": False}}
 KEPT_RUNS: Final = 1_000
@@ -48,6 +51,11 @@ class Member:
     def end(self) -> HostEnd | None:
         """Why the host did not succeed."""
         return self.slice.ends.get(self.name) if self.slice else None
+
+
+def awaits_outcome(member: Member, job: Job) -> bool:
+    """Whether how the host ended is still to be told: news of a job's end can come before that of its slices."""
+    return job.finished and job.dealt and not (member.state is not None and member.state.ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,15 @@ class Jobs:
         dealt = {name: slice_ for slice_ in slices for name in slice_.hosts}
         names = dealt if job.hosts is None else job.hosts
         return tuple(Member(name, self._cache.hosts.named(name), dealt.get(name)) for name in names)
+
+    async def outcomes(self, job: Job) -> Sequence[Member]:
+        """The job's hosts; of a job that has ended, once all their ends are known. Raises Unavailable."""
+        for _ in range(_OUTCOME_LOOKS):
+            members = self._members(job)
+            if not any(awaits_outcome(member, job) for member in members):
+                return members
+            await asyncio.sleep(_OUTCOME_SECONDS)
+        raise Unavailable("the results of the job are still coming in")
 
     async def create(self, request: JobRequest, user: Identity) -> Job:
         """Stores a new JobInvocation, with its Secrets, and returns it; for a recurrence a Schedule, and its first run.

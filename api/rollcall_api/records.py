@@ -93,6 +93,8 @@ class Job(Record):
     cancellation: CancellationOrder | None
     echo: Mapping[str, str]
     resolved: bool
+    dealt: bool
+    """Whether its hosts have been dealt into slices."""
     complete: bool
     failed: bool
     cancelled: bool
@@ -267,6 +269,7 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
         cancellation=_cancellation(spec.get("cancellation")),
         echo={sys.intern(k): sys.intern(v) for k, v in annotations.items() if ECHO_DOMAIN in k},
         resolved=ConditionType.RESOLVED in true,
+        dealt=bool(status.get("slices")),
         complete=ConditionType.COMPLETE in true,
         failed=ConditionType.FAILED in true,
         cancelled=ConditionType.CANCELLED in true,
