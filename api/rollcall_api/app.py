@@ -26,6 +26,7 @@ from rollcall_api.foreman import routing as foreman_routing
 from rollcall_api.foreman.frame import Frame
 from rollcall_api.foreman.taxonomies import Taxonomies
 from rollcall_api.jobs import Jobs
+from rollcall_api.making import Janitor
 from rollcall_api.objects import Objects
 from rollcall_api.output import Outputs
 from rollcall_api.output_store import open_stores
@@ -64,14 +65,15 @@ class Facade:
         self.access = Access(self.cluster, settings.namespace)
         sequences = Sequences(self.cluster, settings.ids_namespace)
         self.jobs = Jobs(self.cluster, self.cache, sequences, settings.namespace)
-        self.series = Series(self.jobs, self.cache)
         stores = open_stores(settings.output_stores, self.cluster, settings.namespace)
         self.outputs = Outputs(self.cluster, settings.namespace, stores)
         throttle = Throttle(settings.login_failures, settings.login_window_seconds)
         self.authenticator = Authenticator(self.cluster, Users(settings.users_dir), throttle)
         objects = Objects(self.cluster, self.cache, sequences, settings.namespace)
+        self.series = Series(self.jobs, objects, self.cache)
+        self.janitor = Janitor(self.cluster, settings.namespace)
         taxonomies = Taxonomies(self.cache.hosts)
-        backend = foreman_routing.Backend(self.jobs, self.outputs, self.access, objects, taxonomies)
+        backend = foreman_routing.Backend(self.jobs, self.outputs, self.access, objects, taxonomies, self.series)
         self.dialect = foreman_routes.Dialect(backend)
         self.api = self._api(self.dialect.router)
         self._metrics_address = settings.metrics_address
@@ -95,12 +97,15 @@ class Facade:
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         await self.cluster.open()
         self.cache.start()
-        series = asyncio.create_task(self.series.run())
-        series.add_done_callback(report_end)
+        keepers = [asyncio.create_task(keeper.run()) for keeper in (self.series, self.janitor)]
+        for keeper in keepers:
+            keeper.add_done_callback(report_end)
         async with metrics.serving(self._metrics_address, self.traffic, self.cache):
             yield
-        series.cancel()
-        await asyncio.gather(series, return_exceptions=True)
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+        await self.jobs.settled()
         await self.cache.stop()
         await self.cluster.close()
 

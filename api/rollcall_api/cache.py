@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeVar
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from rollcall.names import Kind
+from rollcall.names import LABEL_UNFINISHED, Kind
 from rollcall.query.hostrows import HostRow
 from rollcall.query.index import Index
 from rollcall_api import records
@@ -32,6 +32,8 @@ WATCH_SECONDS: Final = 60
 """How long the API server keeps a watch open; it sends a bookmark just before the end."""
 STALE_SECONDS: Final = 180
 """After this long without an event, a bookmark or a list the watch counts as dead."""
+_FINISHED: Final = f"!{LABEL_UNFINISHED}"
+"""What is half made is in no table."""
 _RETRY_SECONDS: Final = (0.5, 15.0)
 _PAUSE_SECONDS: Final = 0.05
 """Between a watch and the next, so that an API server that closes each one at once is not flooded."""
@@ -56,6 +58,8 @@ class Table(Generic[R]):
         """Grows whenever a record comes, goes or changes its id."""
         self.changes = 0
         """Grows with every change of a record."""
+        self.listeners: list[Callable[[R], None]] = []
+        """Each is called with a record that came or changed, or with what it was when it went."""
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -129,6 +133,10 @@ class Table(Generic[R]):
         self.changes += 1
         if old is None or new is None or old.id != new.id:
             self.generation += 1
+        record = new or old
+        if record is not None:
+            for listener in self.listeners:
+                listener(record)
 
 
 class Templates(Table[Template]):
@@ -320,7 +328,7 @@ class Feed:
     async def _list(self) -> None:
         names: list[str] = []
         version = ""
-        async for page in self._cluster.list_pages(self._path):
+        async for page in self._cluster.list_pages(self._path, labelSelector=_FINISHED):
             version = page["metadata"]["resourceVersion"]
             for raw in page["items"] or ():
                 names.append(raw["metadata"]["name"])
@@ -330,7 +338,7 @@ class Feed:
         self.synced = True
 
     async def _watch(self) -> None:
-        async for event in self._cluster.watch(self._path, self._version, WATCH_SECONDS):
+        async for event in self._cluster.watch(self._path, self._version, WATCH_SECONDS, labelSelector=_FINISHED):
             self._take(event["type"], event["object"])
 
     def _take(self, type_: str, raw: Object) -> None:

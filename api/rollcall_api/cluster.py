@@ -5,7 +5,7 @@ This is the only module that knows the Kubernetes client. Answers that are not a
 """
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -105,14 +105,23 @@ class Cluster:
         headers["Content-Type"] = "application/merge-patch+json"
         return await self._json("PATCH", path, body=patch, headers=headers)
 
-    async def delete(self, path: str, uid: str, impersonate: Impersonation | None = None) -> None:
-        """Deletes the object of this name and uid. Raises Conflict when another one has the name."""
-        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+    async def amend(self, path: str, steps: Sequence[Object]) -> Object:
+        """Changes the object by a JSON patch (RFC 6902), all steps or none. Raises Rejected when a test fails."""
+        headers = CIMultiDict({"Content-Type": "application/json-patch+json"})
+        return await self._json("PATCH", path, body=list(steps), headers=headers)
+
+    async def delete(
+        self, path: str, uid: str, impersonate: Impersonation | None = None, version: str | None = None
+    ) -> None:
+        """Deletes the object of this name and uid, at this resourceVersion if one is given. Raises Conflict when
+        another one has the name, or it has changed since."""
+        preconditions = {"uid": uid} | ({} if version is None else {"resourceVersion": version})
+        body = {"preconditions": preconditions, "propagationPolicy": "Background"}
         await self._json("DELETE", path, body=body, headers=impersonate)
 
-    def list_pages(self, path: str, limit: int = 500) -> AsyncIterator[Object]:
+    def list_pages(self, path: str, limit: int = 500, **query: str | int) -> AsyncIterator[Object]:
         """The collection, page by page, all of one moment. Raises Expired when that moment is too long ago."""
-        return self._pages(path, limit, {}, "application/json")
+        return self._pages(path, limit, query, "application/json")
 
     async def _pages(self, path: str, limit: int, query: Mapping[str, str | int], accept: str) -> AsyncIterator[Object]:
         headers = CIMultiDict({"Accept": accept})
@@ -130,9 +139,10 @@ class Cluster:
         """As `list_pages`, but only the metadata of each object."""
         return self._pages(path, 500, query, "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
 
-    async def watch(self, path: str, version: str, seconds: int) -> AsyncIterator[Object]:
+    async def watch(self, path: str, version: str, seconds: int, **selector: str) -> AsyncIterator[Object]:
         """The changes after a resource version, for so many seconds. Raises Expired when it is too old."""
         query: dict[str, str | int] = {
+            **selector,
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
@@ -181,7 +191,7 @@ class Cluster:
         path: str,
         *,
         query: Mapping[str, str | int] | None = None,
-        body: Object | None = None,
+        body: Object | list[Object] | None = None,
         headers: CIMultiDict[str] | None = None,
         timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109 - aiohttp's own, per phase
     ) -> Object:
@@ -196,7 +206,7 @@ class Cluster:
         path: str,
         *,
         query: Mapping[str, str | int] | None = None,
-        body: Object | None = None,
+        body: Object | list[Object] | None = None,
         headers: CIMultiDict[str] | None = None,
         timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109
     ) -> AsyncIterator[aiohttp.ClientResponse]:

@@ -16,6 +16,7 @@ from rollcall.names import (
     LABEL_SCHEDULE,
     LABEL_TEMPLATE,
     MANAGED_BY,
+    MANAGED_BY_FACADE,
     Kind,
 )
 from rollcall.resources.meta import OwnerReference
@@ -63,6 +64,11 @@ class JobRequest:
     recurrence: Recurrence | None = None
     echo: Mapping[str, str] = field(default_factory=dict)
     """Annotations, `<dialect>.rollcall.dev/<key>`: what the dialect wants to hear again."""
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether the job has Secrets of its own."""
+        return bool(self.credentials or self.secret_inputs)
 
 
 def timestamp(moment: datetime) -> str:
@@ -183,17 +189,24 @@ def inputs_name(owner: str) -> str:
 
 
 def secrets(stored: Object, request: JobRequest) -> list[Object]:
-    """The Secrets of a stored invocation or schedule, which owns them."""
+    """The Secrets of a stored invocation or schedule, which owns them.
+
+    The operator deletes the credentials of an invocation when it has ended. Hidden inputs stay for those that run it
+    again.
+    """
     name = stored["metadata"]["name"]
-    parts = ((credentials_name(name), request.credentials), (inputs_name(name), request.secret_inputs))
-    return [_secret(stored, secret_name, values) for secret_name, values in parts if values]
+    parts = (
+        (credentials_name(name), request.credentials, MANAGED_BY),
+        (inputs_name(name), request.secret_inputs, MANAGED_BY_FACADE),
+    )
+    return [_secret(stored, secret_name, values, keeper) for secret_name, values, keeper in parts if values]
 
 
-def _secret(stored: Object, secret_name: str, values: Mapping[str, str]) -> Object:
+def _secret(stored: Object, secret_name: str, values: Mapping[str, str], keeper: str) -> Object:
     name, kind = stored["metadata"]["name"], stored["kind"]
     owner = OwnerReference(api_version=API_VERSION, kind=kind, name=name, uid=stored["metadata"]["uid"])
     label = LABEL_SCHEDULE if kind == Kind.SCHEDULE else LABEL_INVOCATION
-    labels = {label: name, LABEL_MANAGED_BY: MANAGED_BY}
+    labels = {label: name, LABEL_MANAGED_BY: keeper}
     return {
         "apiVersion": "v1",
         "kind": "Secret",

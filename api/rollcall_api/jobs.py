@@ -1,31 +1,35 @@
 """Jobs as every dialect sees them: made in the requester's name, and read from the cache."""
 
-import logging
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from rollcall import template as templates
 from rollcall.inputs import CONCEALED, concealed_inputs, plain
-from rollcall.names import GROUP, LABEL_ID, HostState, Kind
+from rollcall.names import ANNOTATION_PAUSED, GROUP, HostState, Kind
 from rollcall.plan.schedule import run_name
 from rollcall.resources.jobinvocation import CancelPolicy
 from rollcall_api.access import impersonate
 from rollcall_api.cache import Cache
-from rollcall_api.cluster import Cluster, Object, core, custom
+from rollcall_api.cluster import Cluster, Object, custom
 from rollcall_api.job_manifests import JobRequest, invocation, run, schedule, secrets
-from rollcall_api.problems import Conflict, Forbidden, NotFound, Problem, Rejected, Unavailable
-from rollcall_api.records import Host, HostEnd, Job, Schedule, Slice, Template, parse_schedule
+from rollcall_api.making import Making
+from rollcall_api.problems import Conflict, NotFound, Rejected, Unavailable
+from rollcall_api.records import Host, HostEnd, Job, Schedule, Slice, Template, parse_job, parse_schedule
 from rollcall_api.recurring import next_slot
 from rollcall_api.sequences import Sequences
 from rollcall_api.users import Identity
 
 Stamp = tuple[int, int, int, int, int, int]
 
-logger = logging.getLogger(__name__)
-
-_NAME_ATTEMPTS: Final = 100
+_CHANGE_ATTEMPTS: Final = 50
+_OUTCOME_LOOKS: Final = 100
+_OUTCOME_SECONDS: Final = 0.05
+_PAUSED: Final[Object] = {"metadata": {"annotations": {ANNOTATION_PAUSED: "true"}}, "spec": {"suspend": True}}
+_RESUMED: Final[Object] = {"metadata": {"annotations": {ANNOTATION_PAUSED: None}}, "spec": {"suspend": False}}
 KEPT_RUNS: Final = 1_000
 """How many runs of a series are kept of those that went well, and of the others."""
 
@@ -47,6 +51,11 @@ class Member:
     def end(self) -> HostEnd | None:
         """Why the host did not succeed."""
         return self.slice.ends.get(self.name) if self.slice else None
+
+
+def awaits_outcome(member: Member, job: Job) -> bool:
+    """Whether how the host ended is still to be told: news of a job's end can come before that of its slices."""
+    return job.finished and job.dealt and not (member.state is not None and member.state.ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +104,16 @@ class Jobs:
         self._cache = cache
         self._sequences = sequences
         self._namespace = namespace
+        self._making = Making(cluster, sequences, namespace)
 
     @property
     def cache(self) -> Cache:
         """The tables behind the views."""
         return self._cache
+
+    async def settled(self) -> None:
+        """Returns when nothing that could not be made is being taken back any more."""
+        await self._making.settled()
 
     def view(self, job: Job) -> View:
         """The job with its template and hosts as they are now."""
@@ -132,24 +146,32 @@ class Jobs:
         names = dealt if job.hosts is None else job.hosts
         return tuple(Member(name, self._cache.hosts.named(name), dealt.get(name)) for name in names)
 
+    async def outcomes(self, job: Job) -> Sequence[Member]:
+        """The job's hosts; of a job that has ended, once all their ends are known. Raises Unavailable."""
+        for _ in range(_OUTCOME_LOOKS):
+            members = self._members(job)
+            if not any(awaits_outcome(member, job) for member in members):
+                return members
+            await asyncio.sleep(_OUTCOME_SECONDS)
+        raise Unavailable("the results of the job are still coming in")
+
     async def create(self, request: JobRequest, user: Identity) -> Job:
         """Stores a new JobInvocation, with its Secrets, and returns it; for a recurrence a Schedule, and its first run.
 
-        What owns the Secrets comes first, because its uid makes them go away with it; the operator waits for them.
-        When one cannot be stored the owner is taken back.
-        Raises Forbidden, Rejected or Unavailable; then there is no new job.
+        Raises Forbidden, Rejected or Unavailable; then there is no new job, or soon none any more.
         """
-        kind = Kind.SCHEDULE if request.recurrence else Kind.JOB_INVOCATION
-        stored = await self._create_owner(kind, request, user)
+        own = partial(secrets, request=request) if request.has_secrets else None
+        terms, shared = request.recurrence, request.input_secrets
+        if terms is None:
+            body = partial(invocation, request, user=user)
+            return self._taken_in(await self._making.make(Kind.JOB_INVOCATION, body, user, own, shared))
+        body = partial(schedule, request, terms, user=user, history=KEPT_RUNS)
+        stored = await self._making.make(Kind.SCHEDULE, body, user, own, shared)
         try:
-            for secret in secrets(stored, request):
-                await self._create_secret(secret)
-            if kind is Kind.SCHEDULE:
-                return await self._create_first(stored)
-        except Problem:
-            await self._take_back(kind, stored["metadata"]["name"], stored["metadata"]["uid"])
+            return await self._create_first(stored)
+        except BaseException:
+            await self._making.take_back(Kind.SCHEDULE, stored)
             raise
-        return self._taken_in(stored)
 
     async def create_run(self, series: Schedule, slot: datetime) -> Job | None:
         """Stores the JobInvocation of a run that is still to come; None when somebody else was faster.
@@ -169,16 +191,43 @@ class Jobs:
     async def cancel(self, job: Job, user: Identity, *, force: bool = False, hosts: Sequence[str] | None = None) -> Job:
         """Asks for a job to be stopped, or only for these of its hosts, at once with `force`.
 
-        A cancellation only grows. Raises NotFound, Forbidden, Rejected or Unavailable.
+        A cancellation only grows, whoever else adds to it. Raises NotFound, Forbidden, Rejected or Unavailable.
         """
-        before = job.cancellation
-        if before is not None and hosts is not None:
-            hosts = None if before.hosts is None else sorted({*before.hosts, *hosts})
-        policy = CancelPolicy.FORCE if force or (before and before.force) else CancelPolicy.GRACEFUL
-        patch = {"spec": {"cancellation": {"policy": policy.value, "hosts": None if hosts is None else list(hosts)}}}
+
+        def grown(seen: Job) -> Object:
+            before = seen.cancellation
+            names = None if hosts is None or (before is not None and before.hosts is None) else [*hosts]
+            if names is not None and before is not None:
+                names = sorted({*(before.hosts or ()), *names})
+            policy = CancelPolicy.FORCE if force or (before and before.force) else CancelPolicy.GRACEFUL
+            return {"spec": {"cancellation": {"policy": policy.value, "hosts": names}}}
+
+        return await self._change(job, grown, user)
+
+    async def pause(self, job: Job, user: Identity) -> Job:
+        """Keeps a job that waits from starting, until it is resumed. Raises as `cancel` does."""
+        return await self._change(job, lambda _: _PAUSED, user)
+
+    async def resume(self, job: Job, user: Identity) -> Job:
+        """Lets a paused job go on. Raises as `cancel` does."""
+        return await self._change(job, lambda _: _RESUMED, user)
+
+    async def _change(self, job: Job, change: Callable[[Job], Object], user: Identity) -> Job:
+        """Stores a merge patch made of the job as it is, made anew when somebody else was first."""
         path = custom(Kind.JOB_INVOCATION, self._namespace, job.name)
-        stored = await self._cluster.merge(path, {"metadata": {"uid": job.uid}, **patch}, impersonate(user))
-        return self._taken_in(stored)
+        seen = job
+        for _ in range(_CHANGE_ATTEMPTS):
+            patch = change(seen)
+            metadata = {**patch.get("metadata", {}), "uid": job.uid, "resourceVersion": str(seen.version)}
+            try:
+                return self._taken_in(
+                    await self._cluster.merge(path, {**patch, "metadata": metadata}, impersonate(user))
+                )
+            except Conflict:
+                seen = parse_job(await self._cluster.get(path))
+                if seen.uid != job.uid:
+                    raise NotFound(f"{job.name} was deleted, and another job has its name") from None
+        raise Unavailable("too many others change the same job")
 
     def _taken_in(self, stored: Object) -> Job:
         self._cache.jobs.put_written(stored)
@@ -198,56 +247,6 @@ class Jobs:
             return job
         name = run_name(series.resource, slot)  # who keeps series was faster
         return self._taken_in(await self._cluster.get(custom(Kind.JOB_INVOCATION, self._namespace, name)))
-
-    async def _create_owner(self, kind: Kind, request: JobRequest, user: Identity) -> Object:
-        headers = impersonate(user)
-        for _ in range(_NAME_ATTEMPTS):
-            id_ = await self._sequences.next(kind)
-            body = invocation(request, id_, user)
-            if request.recurrence is not None:
-                body = schedule(request, request.recurrence, id_, user, KEPT_RUNS)
-            try:
-                return await self._cluster.create(custom(kind, self._namespace), body, headers)
-            except Conflict:
-                continue  # somebody took the name by hand: the id is lost, the next one will do
-            except Forbidden as problem:
-                logger.info("the API server refuses %s a job: %s", user.username, problem)
-                raise
-            except Unavailable:
-                await self._take_back_unanswered(kind, body)
-                raise
-        raise Unavailable("no free name for a job was found")
-
-    async def _create_secret(self, secret: Object) -> None:
-        try:
-            await self._cluster.create(core("secrets", self._namespace), secret)
-        except (Conflict, Forbidden, Rejected) as problem:
-            # A quota, or a right that the facade lacks: nothing that the requester could change.
-            raise Unavailable(f"the job's Secrets cannot be stored: {problem}") from problem
-
-    async def _take_back_unanswered(self, kind: Kind, body: Object) -> None:
-        """After a create without an answer: if the object was stored after all, deletes it.
-
-        It is ours when it carries the id that nobody else was given.
-        """
-        name = body["metadata"]["name"]
-        try:
-            stored = await self._cluster.get(custom(kind, self._namespace, name))
-        except NotFound:
-            return
-        except Problem as problem:
-            logger.error("cannot tell whether %s was made: %s", name, type(problem).__name__)
-            return
-        if (stored["metadata"].get("labels") or {}).get(LABEL_ID) == body["metadata"]["labels"][LABEL_ID]:
-            await self._take_back(kind, name, stored["metadata"]["uid"])
-
-    async def _take_back(self, kind: Kind, name: str, uid: str) -> None:
-        try:
-            await self._cluster.delete(custom(kind, self._namespace, name), uid)
-        except (NotFound, Conflict):
-            pass
-        except Problem as problem:
-            logger.error("cannot take back %s, which ends as failed without its Secret: %s", name, problem)
 
 
 def _description(job: Job, template: Template | None) -> str | None:

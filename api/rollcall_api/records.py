@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from rollcall import ids, resources
-from rollcall.names import ANNOTATION_PLANNED, API_VERSION, GROUP, ConditionType, HostState, Kind
+from rollcall.names import ANNOTATION_PAUSED, ANNOTATION_PLANNED, API_VERSION, GROUP, ConditionType, HostState, Kind
 from rollcall.resources import JobTemplate
 from rollcall.resources.jobinvocation import CancelPolicy
 from rollcall.resources.jobslice import SliceState
@@ -88,9 +88,13 @@ class Job(Record):
     """The Schedule that the job belongs to."""
     planned: datetime | None
     """The moment that a Schedule planned it for."""
+    paused: bool
+    """Whether it is suspended because its Schedule is."""
     cancellation: CancellationOrder | None
     echo: Mapping[str, str]
     resolved: bool
+    dealt: bool
+    """Whether its hosts have been dealt into slices."""
     complete: bool
     failed: bool
     cancelled: bool
@@ -261,9 +265,11 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
         start_before=_moment(spec.get("startBefore")),
         schedule=next((sys.intern(owner["name"]) for owner in owners if owner.get("kind") == Kind.SCHEDULE), None),
         planned=_planned(annotations.get(ANNOTATION_PLANNED)),
+        paused=ANNOTATION_PAUSED in annotations and spec.get("suspend") is True,
         cancellation=_cancellation(spec.get("cancellation")),
         echo={sys.intern(k): sys.intern(v) for k, v in annotations.items() if ECHO_DOMAIN in k},
         resolved=ConditionType.RESOLVED in true,
+        dealt=bool(status.get("slices")),
         complete=ConditionType.COMPLETE in true,
         failed=ConditionType.FAILED in true,
         cancelled=ConditionType.CANCELLED in true,

@@ -1,22 +1,26 @@
-"""Keeps the next run of each series visible as a job that waits for its time.
+"""Series: Schedules that clients pause, resume and end, and whose next run they see as a job that waits for its time.
 
 A Schedule makes a run when its moment has come. Clients of some dialects look for the next run before that, and skip it
 by cancelling it; so it is made ahead, under the name that the Schedule would give it, and starts at its moment. The
-Schedule then finds it, and counts it as made. Any number of facades can do this side by side, and none is no harm: the
-Schedule makes what is not there.
+Schedule then finds it, and counts it as made. While a series is paused its next run is suspended. Any number of facades
+can do this side by side, and none is no harm: the Schedule makes what is not there (docs/adr/0022).
 """
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from rollcall.names import GROUP
+from rollcall.names import GROUP, Kind
 from rollcall.resources.schedule import ScheduleState
 from rollcall_api.cache import Cache
+from rollcall_api.job_manifests import timestamp
 from rollcall_api.jobs import Jobs
-from rollcall_api.problems import NotFound
-from rollcall_api.records import Schedule
+from rollcall_api.objects import Object, Objects
+from rollcall_api.problems import Forbidden, NotFound
+from rollcall_api.records import Job, Schedule
 from rollcall_api.recurring import next_slot
 from rollcall_api.users import Identity
 
@@ -24,50 +28,145 @@ logger = logging.getLogger(__name__)
 
 QUEUES_NEXT: Final = f"series.{GROUP}/queues-next"
 """The annotation of the runs of a series whose next run is made ahead."""
-LOOK_SECONDS: Final = 1.0
+CANCELLED: Final = f"series.{GROUP}/cancelled"
+"""The annotation of a Schedule whose series somebody ended."""
+RETRY_SECONDS: Final = 30.0
+_SYNC_SECONDS: Final = 0.1
+
+
+def is_cancelled(schedule: Schedule) -> bool:
+    """Whether somebody ended the series before its time."""
+    return schedule.resource.metadata.annotations.get(CANCELLED) == "true"
+
+
+def has_ended(schedule: Schedule) -> bool:
+    """Whether no run of the series will follow."""
+    return is_cancelled(schedule) or schedule.resource.status.state is ScheduleState.FINISHED
 
 
 class Series:
-    """Looks after the series that show their next run."""
+    """Gives series their orders, and looks after those that show their next run."""
 
-    def __init__(self, jobs: Jobs, cache: Cache) -> None:
+    def __init__(self, jobs: Jobs, objects: Objects, cache: Cache) -> None:
         self._jobs = jobs
+        self._objects = objects
         self._cache = cache
+        self._nudged: set[str] = set()
         self._retry_at: dict[str, float] = {}
+        self._wake = asyncio.Event()
+        cache.jobs.listeners.append(self._job_changed)
+        cache.schedules.listeners.append(self._schedule_changed)
+
+    async def pause(self, schedule: Schedule, user: Identity) -> None:
+        """Starts no run until the series is resumed. Raises NotFound, Forbidden, Rejected or Unavailable."""
+        await self._objects.change(Kind.SCHEDULE, schedule.name, _suspend, user)
+        await self._bring_along(schedule, self._pause, user)
+
+    async def resume(self, schedule: Schedule, user: Identity) -> None:
+        """Goes on with a paused series, from now on. Raises as `pause` does."""
+        await self._objects.change(Kind.SCHEDULE, schedule.name, _resume, user)
+        await self._bring_along(schedule, self._resume, user)
+
+    async def end(self, schedule: Schedule, user: Identity) -> None:
+        """Ends the series and cancels its queued run; what is at work goes on. Raises as `pause` does."""
+        if not has_ended(schedule):
+            await self._objects.change(Kind.SCHEDULE, schedule.name, _end, user)
+        await self._bring_along(schedule, self._jobs.cancel, user)
 
     async def run(self) -> None:
-        """Makes next runs as they are missing, for ever."""
+        """Looks after series for ever; it works only when a series or a job of one has changed."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            if self._cache.synced:
-                for schedule in list(self._cache.schedules):
-                    if QUEUES_NEXT in schedule.resource.spec.invocation_template.metadata.annotations:
-                        await self._look(schedule)
-
-    async def _look(self, schedule: Schedule) -> None:
-        now = asyncio.get_running_loop().time()
-        if now < self._retry_at.get(schedule.uid, 0):
-            return
-        try:
-            await self.settle(schedule)
-            self._retry_at.pop(schedule.uid, None)
-        except Exception as problem:  # whatever it is, it is about this series, and the others go on
-            logger.warning("the next run of %s cannot be queued: %s", schedule.name, type(problem).__name__)
-            self._retry_at[schedule.uid] = now + 30
+            await self._until_nudged()
+            if not self._cache.synced:
+                await asyncio.sleep(_SYNC_SECONDS)
+                continue
+            nudged, self._nudged = self._nudged, set()
+            for name in nudged:
+                schedule = self._cache.schedules.named(name)
+                if schedule is not None:
+                    await self._look(schedule)
 
     async def settle(self, schedule: Schedule) -> None:
-        """Makes the next run if none waits; takes back what waits when no run is to be made. Raises a Problem."""
+        """Makes the next run if none waits, and lets what waits share the fate of the series. Raises a Problem."""
         resource = schedule.resource
+        requester = Identity(resource.spec.requested_by.username, resource.spec.requested_by.groups)
         jobs = list(self._cache.jobs.of_schedule(schedule.name))
-        waiting = [job for job in jobs if job.scheduled and job.cancellation is None]
-        if resource.spec.suspend or resource.status.state is ScheduleState.INVALID:
-            requester = Identity(resource.spec.requested_by.username, resource.spec.requested_by.groups)
-            for job in waiting:
-                try:
-                    await self._jobs.cancel(job, requester)
-                except NotFound:
-                    continue
-        elif not any(job.scheduled for job in jobs):
-            slot = next_slot(resource, jobs, datetime.now(UTC))
+        if is_cancelled(schedule):
+            order: _Order = self._jobs.cancel
+        elif resource.spec.suspend or resource.status.state is ScheduleState.INVALID:
+            order = self._pause
+        else:
+            order = self._resume
+            slot = None if any(job.scheduled for job in jobs) else next_slot(resource, jobs, datetime.now(UTC))
             if slot is not None:
                 await self._jobs.create_run(schedule, slot)
+        for job in _waiting(jobs):
+            with suppress(NotFound):
+                await order(job, requester)
+
+    async def _bring_along(self, schedule: Schedule, order: "_Order", user: Identity) -> None:
+        """Gives the order to the run that waits; what the user may not do, `run` does in the requester's name."""
+        for job in _waiting(self._cache.jobs.of_schedule(schedule.name)):
+            with suppress(NotFound, Forbidden):
+                await order(job, user)
+
+    async def _pause(self, job: Job, user: Identity) -> None:
+        if not job.paused:
+            await self._jobs.pause(job, user)
+
+    async def _resume(self, job: Job, user: Identity) -> None:
+        """Lets a run go on; one whose time came meanwhile is not made up for."""
+        if job.paused:
+            late = job.start_at is not None and job.start_at <= datetime.now(UTC)
+            await (self._jobs.cancel(job, user) if late else self._jobs.resume(job, user))
+
+    async def _look(self, schedule: Schedule) -> None:
+        try:
+            await self.settle(schedule)
+        except Exception as problem:  # whatever it is, it is about this series, and the others go on
+            logger.warning("the next run of %s cannot be queued: %s", schedule.name, type(problem).__name__)
+            self._retry_at[schedule.name] = asyncio.get_running_loop().time() + RETRY_SECONDS
+        else:
+            self._retry_at.pop(schedule.name, None)
+
+    async def _until_nudged(self) -> None:
+        """Returns when a series has changed, or it is time to try one again."""
+        now = asyncio.get_running_loop().time
+        while not self._nudged:
+            due = min(self._retry_at.values(), default=None)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), None if due is None else max(0.0, due - now()))
+            self._wake.clear()
+            self._nudged |= {name for name, moment in self._retry_at.items() if moment <= now()}
+
+    def _schedule_changed(self, schedule: Schedule) -> None:
+        if QUEUES_NEXT in schedule.resource.spec.invocation_template.metadata.annotations:
+            self._nudged.add(schedule.name)
+            self._wake.set()
+
+    def _job_changed(self, job: Job) -> None:
+        schedule = None if job.schedule is None else self._cache.schedules.named(job.schedule)
+        if schedule is not None:
+            self._schedule_changed(schedule)
+
+
+_Order = Callable[[Job, Identity], Awaitable[object]]
+
+
+def _waiting(jobs: Iterable[Job]) -> list[Job]:
+    """The runs that are still to come."""
+    return [job for job in jobs if job.scheduled and job.cancellation is None]
+
+
+def _suspend(body: Object) -> None:
+    body["spec"]["suspend"] = True
+
+
+def _resume(body: Object) -> None:
+    body["spec"]["suspend"] = False
+
+
+def _end(body: Object) -> None:
+    """Ends the series now: what is due is not made up for, either."""
+    body["metadata"].setdefault("annotations", {})[CANCELLED] = "true"
+    body["spec"] |= {"endAt": timestamp(datetime.now(UTC)), "suspend": True}

@@ -16,6 +16,7 @@ from rollcall.query.fields import Field
 from rollcall.query.fields import Kind as Values
 from rollcall.query.foreman import Subject
 from rollcall.resources.targeting import QueryLanguage
+from rollcall_api.changes import KEEP, InventoryChange, change_inventory, new_inventory
 from rollcall_api.cluster_names import slug
 from rollcall_api.foreman import lists
 from rollcall_api.foreman.description import IDENTIFIER, LISTING, TAXONOMIES, Action, Param, Type
@@ -23,7 +24,6 @@ from rollcall_api.foreman.errors import JsonBytes, e1, e6
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import Bag, identifier, is_blank
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
-from rollcall_api.objects import Object
 from rollcall_api.problems import Rejected
 from rollcall_api.records import Inventory
 
@@ -111,7 +111,8 @@ class Endpoints:
             problems["name"] = ["has already been taken"]
         if problems:
             raise e6(problems)
-        body = {"metadata": {"annotations": {NAME: name}}, "spec": {"query": _query(given)}}
+        body = new_inventory()
+        change_inventory(body, _wanted(given))
         try:
             raw = await self._backend.objects.create(Kind.INVENTORY, lambda id_: f"{slug(name, 50)}-{id_}", body, user)
         except Rejected as problem:
@@ -127,7 +128,9 @@ class Endpoints:
         if any(shown["name"] == given.get("name") and shown["id"] != old["id"] for shown in self._all()):
             raise e6({"name": ["has already been taken"]}, old["id"])
         try:
-            await self._backend.objects.change(Kind.INVENTORY, inventory.name, partial(_change, given=given), user)
+            await self._backend.objects.change(
+                Kind.INVENTORY, inventory.name, partial(change_inventory, change=_wanted(given)), user
+            )
         except Rejected as problem:
             raise e6({"query": [str(problem)]}, old["id"]) from None
         return _shown(self._find(str(old["id"])))
@@ -183,15 +186,11 @@ def _given(bag: Bag) -> dict[str, Any]:
     return given
 
 
-def _query(given: dict[str, Any]) -> dict[str, str]:
-    return {"language": QueryLanguage.FOREMAN.value, "text": str(given["query"])}
-
-
-def _change(body: Object, given: dict[str, Any]) -> None:
-    if not is_blank(given.get("name")):
-        body["metadata"].setdefault("annotations", {})[NAME] = str(given["name"])
-    if not is_blank(given.get("query")):
-        body["spec"]["query"] = _query(given)
+def _wanted(given: dict[str, Any]) -> InventoryChange:
+    """What the parameters ask to be different."""
+    query = KEEP if is_blank(given.get("query")) else str(given["query"])
+    notes = {} if is_blank(given.get("name")) else {NAME: str(given["name"])}
+    return InventoryChange(language=QueryLanguage.FOREMAN, query=query, notes=notes)
 
 
 def _shown(body: dict[str, Any], status: int = 200) -> JsonBytes:

@@ -73,7 +73,9 @@ class Param:
     def schema(self) -> dict[str, Any]:
         """The JSON schema of its values."""
         schema = {**_SCHEMAS[self.type], "description": self.description}
-        if self.params:
+        if self.params and self.type is Type.ARRAY:
+            schema["items"] = _object(self.params)
+        elif self.params:
             schema |= _object(self.params)
         return schema
 

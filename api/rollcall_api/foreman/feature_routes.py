@@ -12,6 +12,7 @@ from rollcall.names import Kind
 from rollcall.query.fields import Field
 from rollcall.query.fields import Kind as Values
 from rollcall.query.foreman import Subject
+from rollcall_api.changes import TemplateChange, change_template
 from rollcall_api.foreman import lists
 from rollcall_api.foreman.description import LISTING, TAXONOMIES, Action, Param, Type
 from rollcall_api.foreman.errors import JsonBytes, e1, e6
@@ -19,7 +20,6 @@ from rollcall_api.foreman.lookup import by_reference
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import identifier, is_blank
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
-from rollcall_api.objects import Object
 from rollcall_api.records import Template
 
 _VIEW: Final = Permission("view_remote_execution_features", (("list", Kind.JOB_TEMPLATE),))
@@ -98,7 +98,7 @@ class Endpoints:
         for template in sorted(self._templates, key=lambda template: template is not wanted):
             serves = label in template.resource.spec.features
             if serves != (template is wanted):
-                change = partial(_remap, label=label, serves=template is wanted)
+                change = partial(change_template, change=TemplateChange(features={label: template is wanted}))
                 await self._backend.objects.change(Kind.JOB_TEMPLATE, template.name, change, user)
         return JsonBytes(orjson.dumps(self._shown(label)))
 
@@ -123,8 +123,3 @@ class Endpoints:
             "job_template_name": template.resource.title if template else None,
             "host_action_button": False,
         }
-
-
-def _remap(body: Object, label: str, serves: bool) -> None:
-    others = [known for known in body["spec"].get("features") or [] if known != label]
-    body["spec"]["features"] = [*others, label] if serves else others

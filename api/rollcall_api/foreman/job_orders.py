@@ -90,6 +90,8 @@ class Endpoints:
         template = self._jobs.cache.templates.named(job.template)
         if not await self._access.allows(user, "list", Kind.JOB_TEMPLATE):
             template = None
+        if boolean(bag, "failed_only") or boolean(bag, "succeeded_only"):
+            await self._jobs.outcomes(job)
         members = await self._visible.members(job, user)
         wish = rerun.parse(bag, job, template, members)
         again = await self._jobs.create(wish, user)

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rollcall.names import GROUP
-from rollcall.resources.jobtemplate import InputType, TemplateInput
+from rollcall.resources.jobtemplate import TemplateInput
 from rollcall.resources.providers import Provider
+from rollcall_api.changes import KEEP, InputChange, Keep, TemplateChange
 from rollcall_api.cluster_names import slug
 from rollcall_api.foreman.errors import e6
 from rollcall_api.foreman.numbers import number_of
@@ -21,6 +22,7 @@ TEXT: Final = f"foreman.{GROUP}/template"
 """The annotation with the text as it was given, where it was in ERB."""
 PROVIDER: Final = f"foreman.{GROUP}/provider-type"
 _PROVIDER_TYPES: Final = {Provider.SSH: "script", Provider.ANSIBLE: "Ansible", Provider.POD: "pod"}
+_WRITTEN_ELSEWHERE: Final = frozenset({"Ansible", "pod"})
 _SCRIPT_TYPES: Final = frozenset({"ssh", "script", ""})
 _INPUT_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _MAX_NOTE: Final = 100_000
@@ -103,18 +105,12 @@ def template_input(template: Template, entry: TemplateInput) -> Object:
     }
 
 
-def created(given: Mapping[str, Any]) -> Object:
-    """The JobTemplate, without a name, that the parameters ask for. Raises E6."""
-    problems: dict[str, list[str]] = {}
-    for key in ("name", "template"):
-        if is_blank(given.get(key)):
-            problems[key] = ["can't be blank"]
+def created(given: Mapping[str, Any]) -> TemplateChange:
+    """What a new template is to be. Raises E6."""
+    problems = {key: ["can't be blank"] for key in ("name", "template") if is_blank(given.get(key))}
     if problems:
         raise e6(problems)
-    body: Object = {"metadata": {}, "spec": {"provider": Provider.SSH.value, "ssh": {}}}
-    change(body, given)
-    body["spec"]["inputs"] = [declared(entry) for entry in given.get("template_inputs_attributes") or ()]
-    return body
+    return wanted(given, None)
 
 
 def object_name(title: str, id_: int) -> str:
@@ -122,88 +118,134 @@ def object_name(title: str, id_: int) -> str:
     return f"{slug(title, 50)}-{id_}"
 
 
-def change(body: Object, given: Mapping[str, Any]) -> None:
-    """Puts what the parameters say into a JobTemplate. Raises E6, and leaves the rest as it is."""
-    spec = body["spec"]
-    notes = body["metadata"].setdefault("annotations", {})
-    _refuse(spec, given)
-    for key, field in (
-        ("name", "displayName"),
-        ("job_category", "category"),
-        ("description_format", "descriptionFormat"),
-    ):
-        if key in given:
-            _set(spec, field, None if is_blank(given[key]) else str(given[key]))
-    if "provider_type" in given:
-        _set(notes, PROVIDER, str(given["provider_type"] or "") or None)
-    if "template" in given:
-        text = str(given["template"] or "")
-        if not text.strip():
-            raise e6({"template": ["can't be blank"]})
-        try:
-            script = converted(text)
-        except TemplateTextError as error:
-            raise e6({"template": [str(error)]}) from None
-        spec["ssh"].pop("steps", None)
-        spec["ssh"]["script"] = script
-        _set(notes, TEXT, text if text != script and len(text) <= _MAX_NOTE else None)
-    user = given.get("effective_user_attributes") or given.get("effective_user")
-    if isinstance(user, Mapping):
-        policy = {"name": user.get("value") or None, "overridable": user.get("overridable") in (True, "true", "1", 1)}
-        kept = {key: value for key, value in policy.items() if value}
-        _set(spec["ssh"], "effectiveUser", {**(spec["ssh"].get("effectiveUser") or {}), **kept} if kept else None)
+def wanted(given: Mapping[str, Any], shown: Mapping[str, Any] | None) -> TemplateChange:
+    """What the parameters ask to be different from what is shown; without that, of a new template. Raises E6."""
+    changes = _different(given, shown)
+    _refuse(changes, shown)
+    user = given.get("effective_user_attributes") or given.get("effective_user") or {}
+    if not isinstance(user, Mapping):
+        raise e6({"effective_user_attributes": ["must be a hash"]})
+    of_user = _different(user, None if shown is None else shown["effective_user"])
+    script, notes = _script(changes)
+    if "provider_type" in changes:
+        notes[PROVIDER] = _text_of(changes["provider_type"])
+    change = TemplateChange(
+        title=str(changes["name"]) if "name" in changes else KEEP,
+        category=_text_of(changes["job_category"]) if "job_category" in changes else KEEP,
+        description_format=_text_of(changes["description_format"]) if "description_format" in changes else KEEP,
+        script=script,
+        effective_user=_text_of(of_user["value"]) if "value" in of_user else KEEP,
+        overridable=_flag(of_user["overridable"]) if "overridable" in of_user else KEEP,
+        inputs=tuple(_inputs(given.get("template_inputs_attributes"), shown)),
+        notes=notes,
+    )
+    of_script = (change.script, change.effective_user, change.overridable)
+    if shown is not None and shown["provider_type"] in _WRITTEN_ELSEWHERE and any(x is not KEEP for x in of_script):
+        raise e6({"template": ["is not a script: change the JobTemplate in Kubernetes"]})
+    return change
 
 
-def _refuse(spec: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+def _different(given: Mapping[str, Any], shown: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What is not as it is shown: clients send back what they have read."""
+    if shown is None:
+        return dict(given)
+    return {key: value for key, value in given.items() if key not in shown or not _same(value, shown[key])}
+
+
+def _same(given: Any, shown: Any) -> bool:
+    if isinstance(shown, bool):
+        return _flag(given) is shown
+    return (is_blank(given) and is_blank(shown)) or str(given) == str(shown)
+
+
+def _flag(value: Any) -> bool:
+    return value in (True, "true", "1", 1)
+
+
+def _text_of(value: Any) -> str | None:
+    return None if is_blank(value) else str(value)
+
+
+def _refuse(changes: Mapping[str, Any], shown: Mapping[str, Any] | None) -> None:
     """Raises E6 for what this server cannot do with a template."""
-    problems = {}
+    problems: dict[str, list[str]] = {}
+    for key in ("name", "template"):
+        if key in changes and is_blank(changes[key]):
+            problems[key] = ["can't be blank"]
     for key in ("snippet", "locked"):
-        if given.get(key) in (True, "true", "1", 1):
+        if _flag(changes.get(key)):
             problems[key] = ["is not supported by this server: leave it false"]
-    if str(given.get("provider_type") or "").lower() not in _SCRIPT_TYPES:
+    provider = str(changes.get("provider_type") or "").lower()
+    if provider not in _SCRIPT_TYPES or (provider and shown and shown["provider_type"] in _WRITTEN_ELSEWHERE):
         problems["provider_type"] = ["is not included in the list: by REST only script templates can be written"]
-    if "ssh" not in spec:
-        problems["template"] = ["is not a script: change the JobTemplate in Kubernetes"]
     if problems:
         raise e6(problems)
 
 
-def _set(target: Object, key: str, value: Any) -> None:
-    if value is None:
-        target.pop(key, None)
-    else:
-        target[key] = value
+def _script(changes: Mapping[str, Any]) -> tuple[str | Keep, dict[str, str | None]]:
+    """The script in our language, and the text as it was given where that is another."""
+    if "template" not in changes:
+        return KEEP, {}
+    text = str(changes["template"])
+    try:
+        script = converted(text)
+    except TemplateTextError as error:
+        raise e6({"template": [str(error)]}) from None
+    return script, {TEXT: text if text != script and len(text) <= _MAX_NOTE else None}
 
 
-def declared(given: Mapping[str, Any]) -> Object:
-    """An input, as a JobTemplate declares it. Raises E6."""
-    entry = dict(_declared(given))
-    if not _INPUT_NAME.fullmatch(entry.get("name", "")):
+def _inputs(given: Any, shown: Mapping[str, Any] | None) -> Iterator[InputChange]:
+    """The inputs of a template: those with an id or the name of one are changed, or taken away by `_destroy`."""
+    listed = list(given.values()) if isinstance(given, Mapping) else given or []
+    if not isinstance(listed, list) or not all(isinstance(entry, Mapping) for entry in listed):
+        raise e6({"template_inputs_attributes": ["must be a list of hashes"]})
+    known = [] if shown is None else shown["template_inputs"]
+    for entry in listed:
+        id_, name = entry.get("id"), entry.get("name")
+        old = next(
+            (each for each in known if str(each["id"]) == str(id_) or (id_ is None and each["name"] == name)), None
+        )
+        if old is None and id_ is not None:
+            raise e6({"template_inputs_attributes": [f"has no input with id {id_}"]})
+        if old is not None and _flag(entry.get("_destroy")):
+            yield InputChange(was=old["name"], removed=True)
+        elif not _flag(entry.get("_destroy")):
+            yield declared(entry, old)
+
+
+def declared(given: Mapping[str, Any], shown: Mapping[str, Any] | None = None) -> InputChange:
+    """What the parameters ask to be different from an input as it is shown; without that, of a new one. Raises E6."""
+    changes = _different(given, shown)
+    name = changes.get("name", None if shown is not None else "")
+    if name is not None and not _INPUT_NAME.fullmatch(str(name)):
         raise e6({"name": ["must be letters, digits and underscores, at most 63, and begin with no digit"]})
-    return entry
-
-
-def _declared(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    yield "name", str(given.get("name") or "")
-    options = given.get("options")
+    options = changes.get("options")
     if isinstance(options, str):
         options = options.splitlines()
-    match given.get("input_type") or "user":
-        case "user":
-            yield "type", (InputType.CHOICE if options else InputType.STRING).value
-            if options:
-                yield "options", [str(option) for option in options]
-        case "fact" if not is_blank(given.get("fact_name")):
-            yield "valueFrom", {"fact": str(given["fact_name"]).replace("::", ".")}
-        case "variable" if not is_blank(given.get("variable_name")):
-            yield "valueFrom", {"variable": str(given["variable_name"])}
-        case "fact" | "variable" as kind:
-            raise e6({f"{kind}_name": ["can't be blank"]})
-        case _:
-            raise e6({"input_type": ["is not included in the list: user, fact, variable"]})
-    for key, field in (("required", "required"), ("hidden_value", "hidden")):
-        if given.get(key) in (True, "true", "1", 1):
-            yield field, True
-    for key in ("description", "default"):
-        if not is_blank(given.get(key)):
-            yield key, str(given[key])
+    if options is not None and not isinstance(options, list):
+        raise e6({"options": ["must be a list, or lines of text"]})
+    return InputChange(
+        was=None if shown is None else shown["name"],
+        name=KEEP if name is None else str(name),
+        description=str(changes["description"] or "") if "description" in changes else KEEP,
+        required=_flag(changes["required"]) if "required" in changes else KEEP,
+        hidden=_flag(changes["hidden_value"]) if "hidden_value" in changes else KEEP,
+        default=_text_of(changes["default"]) if "default" in changes else KEEP,
+        options=tuple(str(option) for option in options or ()) if "options" in changes else KEEP,
+        value_from=_source(changes, shown or {}),
+    )
+
+
+def _source(changes: Mapping[str, Any], shown: Mapping[str, Any]) -> Mapping[str, str] | Keep | None:
+    """Where the value comes from: None for whoever makes a job."""
+    if not changes.keys() & {"input_type", "fact_name", "variable_name"}:
+        return KEEP
+    kind = changes.get("input_type", shown.get("input_type")) or "user"
+    if kind == "user":
+        return None
+    if kind not in ("fact", "variable"):
+        raise e6({"input_type": ["is not included in the list: user, fact, variable"]})
+    name = _text_of(changes.get(f"{kind}_name", shown.get(f"{kind}_name")))
+    if name is None:
+        raise e6({f"{kind}_name": ["can't be blank"]})
+    return {kind: name.replace("::", ".")}

@@ -1,7 +1,5 @@
 """The routes of recurring logics: Schedules, paused, gone on with, and ended (contract §7.7)."""
 
-from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -18,11 +16,11 @@ from rollcall_api.foreman import lists
 from rollcall_api.foreman.description import LISTING, TAXONOMIES, Action, Param, Type
 from rollcall_api.foreman.errors import JsonBytes, e1, e6
 from rollcall_api.foreman.permissions import CANCEL_JOB
-from rollcall_api.foreman.render import SERIES_CANCELLED, recurrence, series_state
+from rollcall_api.foreman.render import recurrence
 from rollcall_api.foreman.requests import boolean, identifier
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
-from rollcall_api.objects import Object
 from rollcall_api.records import Schedule
+from rollcall_api.series import has_ended
 
 _VIEW: Final = Permission("view_recurring_logics", (("list", Kind.SCHEDULE),))
 _EDIT: Final = Permission("edit_recurring_logics", (("update", Kind.SCHEDULE),))
@@ -38,7 +36,6 @@ _FIELDS: Final = Subject(
     }
 )
 _NEWEST_FIRST: Final = (Order(("id",), Direction.DESCENDING, missing_first=False),)
-_ENDED: Final = frozenset({"finished", "cancelled"})
 _ROOT: Final = "/foreman_tasks/api/recurring_logics"
 _ID: Final = Param("id", "ID of desired recurring logic", Type.NUMERIC, required=True)
 _ENABLED: Final = Param("enabled", "Whether the recurring logic is enabled", Type.BOOLEAN)
@@ -65,6 +62,7 @@ class Endpoints:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._series = backend.series
         self._jobs = backend.jobs
         self._table = backend.jobs.cache.schedules
 
@@ -87,10 +85,9 @@ class Endpoints:
         merged = {**(given if isinstance(given, dict) else {}), **bag}
         if "enabled" not in merged:
             return self._shown(schedule)
-        if series_state(schedule) in _ENDED:
+        if has_ended(schedule):
             raise e6({"base": ["has ended, so that it can be neither paused nor gone on with"]}, schedule.id)
-        change = partial(_suspend, suspended=not boolean(merged, "enabled"))
-        await self._backend.objects.change(Kind.SCHEDULE, schedule.name, change, user)
+        await (self._series.resume if boolean(merged, "enabled") else self._series.pause)(schedule, user)
         return self._shown(self._find(request.path_params["id"]))
 
     async def cancel(self, request: Request) -> Response:
@@ -98,11 +95,7 @@ class Endpoints:
         goes on."""
         user, _ = await self._backend.admit(request, _CANCEL)
         schedule = self._find(request.path_params["id"])
-        if series_state(schedule) not in _ENDED:
-            await self._backend.objects.change(Kind.SCHEDULE, schedule.name, _end, user)
-        for job in list(self._jobs.cache.jobs.of_schedule(schedule.name)):
-            if job.scheduled and job.cancellation is None:
-                await self._jobs.cancel(job, user)
+        await self._series.end(schedule, user)
         return self._shown(self._find(request.path_params["id"]))
 
     def _find(self, given: str) -> Schedule:
@@ -117,16 +110,3 @@ class Endpoints:
 
     def _shown(self, schedule: Schedule) -> JsonBytes:
         return JsonBytes(orjson.dumps(self._recurrence(schedule)))
-
-
-def _suspend(body: Object, suspended: bool) -> None:
-    body["spec"]["suspend"] = suspended
-
-
-def _end(body: Object) -> None:
-    """Ends the series now: what is due is not made up for, either."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    body["metadata"].setdefault("annotations", {})[SERIES_CANCELLED] = "true"
-    spec: dict[str, Any] = body["spec"]
-    spec["endAt"] = now.isoformat().replace("+00:00", "Z")
-    spec["suspend"] = True

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -15,11 +15,9 @@ from rollcall_api.foreman.search import quoted
 from rollcall_api.foreman.status import NOT_AVAILABLE, STATUS, counts, job_status, status_label, task_state
 from rollcall_api.foreman.targeting import DYNAMIC, STATIC
 from rollcall_api.foreman.tasks import task_id
-from rollcall_api.jobs import Member, View, echo_key
+from rollcall_api.jobs import Member, View
 from rollcall_api.records import Job, Schedule
-
-SERIES_CANCELLED: Final = echo_key(echo.DIALECT, "cancelled")
-"""The annotation of a Schedule whose series was cancelled."""
+from rollcall_api.series import is_cancelled
 
 
 def time(moment: datetime) -> str:
@@ -129,7 +127,7 @@ def recurrence(schedule: Schedule, runs: Iterable[Job]) -> dict[str, Any]:
 def series_state(schedule: Schedule) -> str:
     """The state of a series in Foreman's word (§4.5)."""
     resource = schedule.resource
-    if resource.metadata.annotations.get(SERIES_CANCELLED) == "true":
+    if is_cancelled(schedule):
         return "cancelled"
     match resource.status.state:
         case ScheduleState.FINISHED:

@@ -22,6 +22,7 @@ from rollcall_api.jobs import Jobs
 from rollcall_api.objects import Objects
 from rollcall_api.output import Outputs
 from rollcall_api.problems import Problem
+from rollcall_api.series import Series
 from rollcall_api.users import Identity
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ class Backend:
     access: Access
     objects: Objects
     taxonomies: Taxonomies
+    series: Series
 
     async def permit(self, user: Identity, permission: Permission) -> None:
         """Raises E5 when the user lacks the permission, and 503 until there is something to read."""

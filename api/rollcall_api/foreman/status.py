@@ -3,7 +3,7 @@
 from typing import Final
 
 from rollcall.names import HostState
-from rollcall_api.jobs import Member, View
+from rollcall_api.jobs import Member, View, awaits_outcome
 from rollcall_api.records import Job
 
 NOT_AVAILABLE: Final = "N/A"
@@ -66,6 +66,8 @@ def counts(view: View) -> dict[str, int | str]:
 def job_status(member: Member, job: Job) -> str:
     """The word for one host (§3.4)."""
     state = member.state
+    if awaits_outcome(member, job):
+        return _JOB_STATUS[state or HostState.PENDING]
     if state is None or (state is HostState.PENDING and job.finished):
         return "cancelled" if status_label(job) == "cancelled" else NOT_AVAILABLE
     return _JOB_STATUS[state]

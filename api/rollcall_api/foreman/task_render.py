@@ -7,7 +7,7 @@ from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.render import time
 from rollcall_api.foreman.status import task_result, task_state
 from rollcall_api.foreman.tasks import host_task_id, task_id
-from rollcall_api.jobs import Member, View
+from rollcall_api.jobs import Member, View, awaits_outcome
 from rollcall_api.records import Job
 
 JOB_LABEL: Final = "Actions::RemoteExecution::RunHostsJob"
@@ -67,15 +67,15 @@ def job_task(view: View) -> dict[str, Any]:
 def host_row(job: Job, member: Member) -> dict[str, Any]:
     """The task of one host as searches see it."""
     state = member.state
-    ended = state is not None and state.ended
+    ended = (state is not None and state.ended) or (job.finished and not awaits_outcome(member, job))
     end = member.end.time if member.end else None
     return {
         **job_row(job),
         "id": host_task_id(job, member.name),
         "label": HOST_LABEL,
         "action": f"Remote action: Run on {member.name}",
-        "state": "stopped" if ended or job.finished else ("running" if state is HostState.RUNNING else "planned"),
-        "result": _host_result(job, state),
+        "state": "stopped" if ended else ("running" if state is HostState.RUNNING else "planned"),
+        "result": _host_result(state, ended),
         "resource_type": "TemplateInvocation",
         "parent": task_id(job),
         "ended": end,
@@ -104,10 +104,11 @@ def _host(member: Member) -> dict[str, Any]:
     return {"id": member.host.id if member.host else None, "name": member.name}
 
 
-def _host_result(job: Job, state: HostState | None) -> str:
-    if state is not None and state.ended:
-        return _HOST_RESULTS[state]
-    return "cancelled" if job.finished else "pending"
+def _host_result(state: HostState | None, ended: bool) -> str:
+    if not ended:
+        return "pending"
+    # A job that ended before its hosts were dealt with has run on none.
+    return "cancelled" if state is None else _HOST_RESULTS.get(state, "cancelled")
 
 
 def _category(view: View) -> str:

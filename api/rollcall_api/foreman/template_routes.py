@@ -12,14 +12,17 @@ from rollcall.names import Kind
 from rollcall.query.fields import Field
 from rollcall.query.fields import Kind as Values
 from rollcall.query.foreman import Subject
+from rollcall_api.changes import KEEP, InputChange, Keep, TemplateChange, change_template, new_script
 from rollcall_api.foreman import job_templates, lists
 from rollcall_api.foreman.description import IDENTIFIER, LISTING, PAGING, SEARCHING, TAXONOMIES, Action, Param, Type
 from rollcall_api.foreman.errors import JsonBytes, e1, e6
 from rollcall_api.foreman.lookup import by_reference
 from rollcall_api.foreman.requests import Bag, identifier
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
+from rollcall_api.objects import Object
 from rollcall_api.problems import Rejected
 from rollcall_api.records import Template, parse_template
+from rollcall_api.users import Identity
 
 _VIEW: Final = Permission("view_job_templates", (("list", Kind.JOB_TEMPLATE),))
 _CREATE: Final = Permission("create_job_templates", (("create", Kind.JOB_TEMPLATE),))
@@ -142,6 +145,13 @@ class _Templates:
             raise e1(404, f"Resource job_template not found by id '{given}'")
         return found
 
+    async def _change(self, template: Template, change: TemplateChange, user: Identity) -> Object:
+        try:
+            put = partial(change_template, change=change)
+            return await self._backend.objects.change(Kind.JOB_TEMPLATE, template.name, put, user)
+        except Rejected as problem:
+            raise e6({"base": [str(problem)]}, template.id) from None
+
     def _taken(self, title: str, but: Template | None = None) -> bool:
         return any(template.resource.title == title and template is not but for template in self._table)
 
@@ -167,10 +177,12 @@ class TemplateEndpoints(_Templates):
         """`POST /api/job_templates`."""
         user, bag = await self._backend.admit(request, _CREATE)
         given = _hash(bag, "job_template")
-        body = job_templates.created(given)
+        change = job_templates.created(given)
         title = str(given["name"])
         if self._taken(title):
             raise e6({"name": ["has already been taken"]})
+        body = new_script()
+        change_template(body, change)
         names = partial(job_templates.object_name, title)
         try:
             raw = await self._backend.objects.create(Kind.JOB_TEMPLATE, names, body, user)
@@ -185,11 +197,9 @@ class TemplateEndpoints(_Templates):
         given = _hash(bag, "job_template")
         if self._taken(str(given.get("name")), template):
             raise e6({"name": ["has already been taken"]}, template.id)
-        change = partial(job_templates.change, given=given)
-        try:
-            raw = await self._backend.objects.change(Kind.JOB_TEMPLATE, template.name, change, user)
-        except Rejected as problem:
-            raise e6({"base": [str(problem)]}, template.id) from None
+        raw = await self._backend.objects.read(Kind.JOB_TEMPLATE, template.name, user)
+        change = job_templates.wanted(given, job_templates.full(parse_template(raw), raw))
+        raw = await self._change(template, change, user)
         return _shown(job_templates.full(parse_template(raw), raw))
 
     async def destroy(self, request: Request) -> Response:
@@ -220,47 +230,33 @@ class InputEndpoints(_Templates):
         user, bag = await self._backend.admit(request, _EDIT)
         template = self._find(request.path_params["template_id"])
         entry = job_templates.declared(_hash(bag, "template_input"))
-        if entry["name"] in self._inputs(template):
+        if entry.name in self._inputs(template):
             raise e6({"name": ["has already been taken"]})
-
-        def append(body: dict[str, Any]) -> None:
-            body["spec"].setdefault("inputs", []).append(entry)
-
-        return await self._changed(template, append, user, entry["name"], 201)
+        return _shown(await self._changed(template, entry, user), 201)
 
     async def update(self, request: Request) -> Response:
         """`PUT /api/templates/:template_id/template_inputs/:id`."""
         user, bag = await self._backend.admit(request, _EDIT)
         template = self._find(request.path_params["template_id"])
         old = self._input(template, request.path_params["id"])
-        entry = job_templates.declared({**old, **_hash(bag, "template_input")})
-
-        def replace(body: dict[str, Any]) -> None:
-            entries = body["spec"].get("inputs") or []
-            body["spec"]["inputs"] = [entry if known["name"] == old["name"] else known for known in entries]
-
-        return await self._changed(template, replace, user, entry["name"], 200)
+        entry = job_templates.declared(_hash(bag, "template_input"), old)
+        if entry.name is not KEEP and entry.name in self._inputs(template):
+            raise e6({"name": ["has already been taken"]}, old["id"])
+        return _shown(await self._changed(template, entry, user))
 
     async def destroy(self, request: Request) -> Response:
         """`DELETE /api/templates/:template_id/template_inputs/:id`."""
         user, _ = await self._backend.admit(request, _EDIT)
         template = self._find(request.path_params["template_id"])
         old = self._input(template, request.path_params["id"])
-
-        def remove(body: dict[str, Any]) -> None:
-            body["spec"]["inputs"] = [
-                known for known in body["spec"].get("inputs") or [] if known["name"] != old["name"]
-            ]
-
-        await self._changed(template, remove, user, None, 200)
+        await self._change(template, TemplateChange(inputs=(InputChange(was=old["name"], removed=True),)), user)
         return _shown(old)
 
-    async def _changed(self, template: Template, change: Any, user: Any, name: str | None, status: int) -> Response:
-        try:
-            raw = await self._backend.objects.change(Kind.JOB_TEMPLATE, template.name, change, user)
-        except Rejected as problem:
-            raise e6({"base": [str(problem)]}) from None
-        return _shown({} if name is None else self._inputs(parse_template(raw))[name], status)
+    async def _changed(self, template: Template, change: InputChange, user: Identity) -> dict[str, Any]:
+        """The input as it is shown after the change."""
+        raw = await self._change(template, TemplateChange(inputs=(change,)), user)
+        name = change.was if isinstance(change.name, Keep) else change.name
+        return self._inputs(parse_template(raw))[str(name)]
 
     @staticmethod
     def _inputs(template: Template) -> dict[str, dict[str, Any]]:

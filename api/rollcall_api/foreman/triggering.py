@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from rollcall.resources.schedule import ScheduleState
 from rollcall.schedule.cronlines import CronLine
 from rollcall.schedule.zones import zone
 from rollcall_api.cache import Cache
@@ -14,7 +13,7 @@ from rollcall_api.foreman.cron import is_cron_line
 from rollcall_api.foreman.errors import ForemanError, invalid
 from rollcall_api.foreman.requests import filled
 from rollcall_api.job_manifests import Recurrence
-from rollcall_api.series import QUEUES_NEXT
+from rollcall_api.series import QUEUES_NEXT, has_ended
 
 _NO_TASK: Final = "Triggering: Input type No task could be started"
 _LAST_DAY: Final = re.compile(r"^(\S+ \S+ )(?:last|l|-1)( )", re.IGNORECASE)
@@ -99,8 +98,7 @@ def _no_cron_line(line: str) -> ForemanError:
 
 def _purposes(cache: Cache) -> set[str | None]:
     """The purposes of the series that have not ended."""
-    resources = (schedule.resource for schedule in cache.schedules)
-    return {each.spec.purpose for each in resources if each.status.state is not ScheduleState.FINISHED}
+    return {schedule.resource.spec.purpose for schedule in cache.schedules if not has_ended(schedule)}
 
 
 def _time(given: Mapping[str, Any], key: str) -> datetime | None:

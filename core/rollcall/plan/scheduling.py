@@ -267,7 +267,7 @@ def _with_conditions(
 ) -> ScheduleStatus:
     if invalid is not None:
         return unfit(status, schedule.metadata.generation, invalid, now)
-    if schedule.spec.suspend:
+    if schedule.spec.suspend and not decision.finished:
         state, why = ScheduleState.SUSPENDED, (Reason.SUSPENDED, "spec.suspend is true")
     elif decision.finished:
         state, why = ScheduleState.FINISHED, (Reason.FINISHED, "no run will follow")

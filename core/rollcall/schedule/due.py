@@ -88,7 +88,10 @@ def jitter(uid: str, seconds: int) -> timedelta:
 def due(terms: Terms, progress: Progress, now: datetime) -> Decision:
     """What is to be run now, what was missed, and what comes next."""
     if terms.suspended:
-        return Decision()
+        if terms.end_at is None or terms.end_at > now:
+            return Decision()
+        # Going on would make up for nothing, and the end has come: nothing can follow.
+        return Decision(decided_until=max(progress.decided_until, terms.end_at), finished=True)
     since = progress.decided_until
     if terms.start_at is not None:
         since = max(since, terms.start_at - _JUST_BEFORE)

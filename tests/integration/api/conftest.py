@@ -3,10 +3,7 @@
 No operator runs here: the tests write slices, statuses and output as it would.
 """
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -26,6 +23,7 @@ from integration.api.facade_world import (
     free_port,
     grant,
     is_ready,
+    launch,
     service_account,
     write_kubeconfig,
     write_user,
@@ -59,18 +57,7 @@ def facade(kube: Kube, namespace: str, tmp_path_factory: pytest.TempPathFactory)
     kubeconfig = write_kubeconfig(kube, folder / "kubeconfig", relay.port, token)
     log = folder / "log"
     port, metrics_port = free_port(), free_port()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                sys.executable, "-W", "error", "-m", "rollcall_api.main",
-                "--namespace", namespace, "--ids-namespace", namespace, "--users-dir", str(users),
-                "--bind", "127.0.0.1", "--port", str(port), "--access-log", "--log-level", "debug",
-                "--metrics-port", str(metrics_port),
-            ],
-            env={**os.environ, "KUBECONFIG": str(kubeconfig)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )  # fmt: skip
+    process = launch(namespace, kubeconfig, users, log, port, metrics_port)
     running = FacadeProcess(f"http://127.0.0.1:{port}", log, relay, process, metrics_port=metrics_port)
     try:
         kube.wait(f"readiness; its log: {log}", lambda: is_ready(running), timeout=30)

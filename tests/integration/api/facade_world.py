@@ -2,8 +2,10 @@
 
 import base64
 import json
+import os
 import socket
 import subprocess
+import sys
 import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,10 +34,10 @@ FACADE_RULES = [
         "resources": ["jobinvocations", "jobslices", "hosts", "inventories", "jobtemplates", "schedules"],
         "verbs": ["list", "watch"],
     },
-    {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations", "schedules"], "verbs": ["get", "delete"]},
+    {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations", "schedules"], "verbs": ["get", "patch", "delete"]},
     {"apiGroups": ["rollcall.dev"], "resources": ["jobslices", "joboutputs"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "patch"]},
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["rollcall-ids"], "verbs": ["get", "update"]},
 ]
@@ -113,7 +115,7 @@ def _shut(connection: socket.socket) -> None:
 class FacadeProcess:
     url: str
     log: Path
-    relay: Relay
+    relay: Relay | None
     process: subprocess.Popen[bytes]
     tokens: dict[str, str] = field(default_factory=dict)
     metrics_port: int = 0
@@ -142,6 +144,24 @@ def service_account(kube: Kube, namespace: str, name: str, rules: list[Object]) 
     path = kube.path("serviceaccounts", namespace, name) + "/token"
     answer: str = kube.request("POST", path, json=body).json()["status"]["token"]
     return answer
+
+
+def launch(
+    namespace: str, kubeconfig: Path, users: Path, log: Path, port: int, metrics_port: int = 0
+) -> subprocess.Popen[bytes]:
+    """Starts the facade from the source tree; what it says is added to the log."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [
+                sys.executable, "-W", "error", "-m", "rollcall_api.main",
+                "--namespace", namespace, "--ids-namespace", namespace, "--users-dir", str(users),
+                "--bind", "127.0.0.1", "--port", str(port), "--access-log", "--log-level", "debug",
+                "--metrics-port", str(metrics_port),
+            ],
+            env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
 
 
 def is_ready(facade: FacadeProcess) -> bool:

@@ -1,6 +1,7 @@
 """The acceptance table of the contract (§8), by its numbers; what other tests here show is not repeated."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -110,24 +111,6 @@ def test_10_when_the_queued_run_is_cancelled_the_one_after_is_queued(world: Worl
     after, before = found["results"]
     assert (after["status_label"], before["status_label"]) == ("queued", "cancelled")
     assert after["start_at"] > before["start_at"]
-
-
-def test_a_series_that_is_disabled_takes_its_queued_run_back(world: World, client: httpx.Client) -> None:
-    body = world.create(recurrence={"cron_line": "9 4 * * *"})
-    name = f"series-{body['recurrence']['id']}"
-    world.kube.patch("schedules", world.namespace, name, {"spec": {"suspend": True}})
-
-    def stopped() -> bool:
-        jobs = world.kube.list("jobinvocations", world.namespace)
-        return any(
-            job["metadata"].get("labels", {}).get("rollcall.dev/id") == str(body["id"])
-            and "cancellation" in job["spec"]
-            for job in jobs
-        )
-
-    world.kube.wait("the queued run to be taken back", stopped)
-    shown = client.get(f"{ROOT}/{body['id']}").json()["recurrence"]
-    assert (shown["state"], shown["next_occurence"]) == ("disabled", None)
 
 
 def test_12_20_26_a_job_that_waits_for_its_time(world: World, client: httpx.Client) -> None:
@@ -364,3 +347,44 @@ def test_5_who_may_not_see_hosts_sees_jobs_without_them(world: World) -> None:
         assert blind.get(f"{ROOT}/{id_}/hosts").json()["results"] == []
         assert blind.get(f"{ROOT}/{id_}/outputs").json() == {"outputs": []}
         assert blind.get(f"{ROOT}/{id_}/hosts/1/raw").status_code == 404
+
+
+def test_a_job_whose_end_is_known_before_that_of_its_hosts_shows_none_as_cancelled(
+    world: World, client: httpx.Client
+) -> None:
+    id_ = world.create()["id"]
+    world.deal(id_, {"web1": {"state": "Running"}, "web2": {"state": "Pending"}})
+    world.settle(id_, "Cancelled", total=2, succeeded=1, failed=1)
+    path = f"{ROOT}/{id_}?host_status=true"
+    body = world.wait(client, path, "the job's end", lambda shown: shown["task"]["state"] == "stopped")
+    world.wait(client, path, "the slice", lambda shown: shown["targeting"]["hosts"][0]["job_status"] == "running")
+    shown = client.get(path).json()["targeting"]["hosts"]
+    assert [host["job_status"] for host in shown] == ["running", "planned"]
+    tasks = client.get(f"/foreman_tasks/api/tasks/{body['task']['id']}/sub_tasks").json()["results"]
+    assert {(task["state"], task["result"]) for task in tasks} == {("running", "pending"), ("planned", "pending")}
+    with ThreadPoolExecutor(1) as pool:
+        rerun = pool.submit(lambda: client.post(f"{ROOT}/{id_}/rerun", json={"failed_only": True}))
+        world.deal(id_, {"web1": {"state": "Succeeded"}, "web2": {"state": "Failed"}}, state="Done")
+        answer = rerun.result(30)
+    assert answer.status_code == 201
+    assert spec_of(world, answer.json()["id"])["targeting"]["hosts"] == ["web2"]
+    shown = client.get(path).json()["targeting"]["hosts"]
+    assert [host["job_status"] for host in shown] == ["success", "error"]
+
+
+def test_a_full_rerun_of_a_dynamic_job_chooses_its_hosts_anew(world: World, client: httpx.Client) -> None:
+    query = {"targeting_type": "dynamic_query", "search_query": "name ~ web"}
+    id_ = world.create(**query)["id"]
+    world.deal(id_, {"web1": {"state": "Succeeded"}, "web2": {"state": "Failed"}}, state="Done")
+    world.settle(id_, "Failed", total=2, succeeded=1, failed=1)
+    world.wait(client, f"{ROOT}/{id_}", "the end", lambda body: body["status"] == 1)
+    again = client.post(f"{ROOT}/{id_}/rerun", json={}).json()["id"]
+    spec = spec_of(world, again)
+    assert spec["targeting"] == spec_of(world, id_)["targeting"]
+    assert spec["targeting"]["resolve"] == "AtStart"
+    assert "hosts" not in spec["targeting"]
+    assert "rerunOf" not in spec
+    shown = client.get(f"{ROOT}/{again}").json()
+    assert {key: shown["targeting"][key] for key in (*query, "hosts")} == {**query, "hosts": []}
+    failed = client.post(f"{ROOT}/{id_}/rerun", json={"failed_only": True}).json()["id"]
+    assert spec_of(world, failed)["targeting"]["hosts"] == ["web2"]

@@ -107,6 +107,16 @@ def test_what_was_due_while_suspended_is_not_made_up_for() -> None:
     assert step(awake, at(4))[1] == [run_name(awake, at(4))]
 
 
+def test_a_suspended_schedule_is_finished_when_its_end_has_come() -> None:
+    end = at(2.5).isoformat()
+    asleep, _ = step(schedule(suspend=True, endAt=end, purpose="nightly"), at(1.5))
+    assert asleep.status.state is ScheduleState.SUSPENDED
+    over, made = step(asleep, at(3.5))
+    assert (made, over.status.state) == ([], ScheduleState.FINISHED)
+    awake, made = step(schedule(over.status, endAt=end, purpose="nightly"), at(3.6))
+    assert (made, awake.status.state, awake.status.missed) == ([], ScheduleState.FINISHED, 0)
+
+
 def test_a_run_whose_status_was_never_written_is_not_made_again() -> None:
     first, _ = step(schedule(), at(0.5))
     orphan = child(first, at(1))
