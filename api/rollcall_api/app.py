@@ -24,11 +24,13 @@ from rollcall_api.foreman import errors as foreman_errors
 from rollcall_api.foreman import routes as foreman_routes
 from rollcall_api.foreman import routing as foreman_routing
 from rollcall_api.foreman.frame import Frame
+from rollcall_api.foreman.search import HostSearch
 from rollcall_api.foreman.taxonomies import Taxonomies
 from rollcall_api.jobs import Jobs
 from rollcall_api.objects import Objects
 from rollcall_api.output import Outputs
 from rollcall_api.output_store import open_stores
+from rollcall_api.pace import Pace
 from rollcall_api.sequences import Sequences
 from rollcall_api.series import Series
 from rollcall_api.traffic import BEGAN, Traffic
@@ -71,7 +73,9 @@ class Facade:
         self.authenticator = Authenticator(self.cluster, Users(settings.users_dir), throttle)
         objects = Objects(self.cluster, self.cache, sequences, settings.namespace)
         taxonomies = Taxonomies(self.cache.hosts)
-        backend = foreman_routing.Backend(self.jobs, self.outputs, self.access, objects, taxonomies)
+        pace = Pace()
+        hosts = HostSearch(self.cache, taxonomies, pace)
+        backend = foreman_routing.Backend(self.jobs, self.outputs, self.access, objects, taxonomies, pace, hosts)
         self.dialect = foreman_routes.Dialect(backend)
         self.api = self._api(self.dialect.router)
         self._metrics_address = settings.metrics_address

@@ -93,9 +93,7 @@ class Table(Generic[R]):
             return old
         self._forget_id(old)
         self._by_name[record.name] = record
-        if record.id is not None and record.id not in self._by_id:
-            self._by_id[record.id] = record
-            bisect.insort(self._ids, record.id)
+        self._note_id(record)
         self._changed(old, record)
         return record
 
@@ -119,6 +117,11 @@ class Table(Generic[R]):
             if record.name not in kept:
                 self.drop(record.name, version)
 
+    def _note_id(self, record: R) -> None:
+        if record.id is not None and record.id not in self._by_id:
+            self._by_id[record.id] = record
+            bisect.insort(self._ids, record.id)
+
     def _forget_id(self, old: R | None) -> None:
         if old is None or old.id is None or self._by_id.get(old.id) is not old:
             return
@@ -137,6 +140,10 @@ class Templates(Table[Template]):
     def _changed(self, old: Template | None, new: Template | None) -> None:  # noqa: ARG002
         self.changes += 1
         self.generation += 1
+
+    def titled(self, title: str) -> Template | None:
+        """A template of that title."""
+        return next((template for template in self if template.resource.title == title), None)
 
     def for_feature(self, label: str) -> Template | None:
         """The template that serves a feature; the one with the first name when there are several."""
@@ -160,18 +167,45 @@ class Hosts(Table[Host]):
 
 
 class JobTable(Table[Job]):
-    """The JobInvocations, also by the Schedule that they belong to."""
+    """The JobInvocations, also by uid, by who asked for them, and by the Schedule that they belong to."""
 
     def __init__(self, parse: Callable[[Mapping[str, Any]], Job]) -> None:
         super().__init__(parse)
+        self._by_uid: dict[str, Job] = {}
+        self._ids_by_user: dict[str, list[int]] = {}
         self._by_schedule: dict[str, dict[str, Job]] = {}
+
+    def with_uid(self, uid: str) -> Job | None:
+        """The job with that uid."""
+        return self._by_uid.get(uid)
+
+    def ids_of(self, username: str) -> Sequence[int]:
+        """The ids of the jobs that a user asked for, ascending."""
+        return self._ids_by_user.get(username, ())
 
     def of_schedule(self, name: str) -> Iterable[Job]:
         """The jobs of a Schedule."""
         return self._by_schedule.get(name, {}).values()
 
+    def _note_id(self, record: Job) -> None:
+        super()._note_id(record)
+        if record.id is not None and self.numbered(record.id) is record:
+            bisect.insort(self._ids_by_user.setdefault(record.requested_by, []), record.id)
+
+    def _forget_id(self, old: Job | None) -> None:
+        if old is not None and old.id is not None and self.numbered(old.id) is old:
+            ids = self._ids_by_user[old.requested_by]
+            del ids[bisect.bisect_left(ids, old.id)]
+            if not ids:
+                del self._ids_by_user[old.requested_by]
+        super()._forget_id(old)
+
     def _changed(self, old: Job | None, new: Job | None) -> None:
         super()._changed(old, new)
+        if old is not None:
+            self._by_uid.pop(old.uid, None)
+        if new is not None:
+            self._by_uid[new.uid] = new
         if old is not None and old.schedule is not None:
             self._by_schedule[old.schedule].pop(old.name, None)
             if not self._by_schedule[old.schedule]:

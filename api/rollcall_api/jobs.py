@@ -166,10 +166,13 @@ class Jobs:
             return None
         return self._taken_in(stored)
 
-    async def cancel(self, job: Job, user: Identity, *, force: bool = False, hosts: Sequence[str] | None = None) -> Job:
+    async def cancel(
+        self, job: Job, user: Identity | None, *, force: bool = False, hosts: Sequence[str] | None = None
+    ) -> Job:
         """Asks for a job to be stopped, or only for these of its hosts, at once with `force`.
 
-        A cancellation only grows. Raises NotFound, Forbidden, Rejected or Unavailable.
+        It is written in the user's name; in the facade's own for None. A cancellation only grows.
+        Raises NotFound, Forbidden, Rejected or Unavailable.
         """
         before = job.cancellation
         if before is not None and hosts is not None:
@@ -177,7 +180,8 @@ class Jobs:
         policy = CancelPolicy.FORCE if force or (before and before.force) else CancelPolicy.GRACEFUL
         patch = {"spec": {"cancellation": {"policy": policy.value, "hosts": None if hosts is None else list(hosts)}}}
         path = custom(Kind.JOB_INVOCATION, self._namespace, job.name)
-        stored = await self._cluster.merge(path, {"metadata": {"uid": job.uid}, **patch}, impersonate(user))
+        headers = None if user is None else impersonate(user)
+        stored = await self._cluster.merge(path, {"metadata": {"uid": job.uid}, **patch}, headers)
         return self._taken_in(stored)
 
     def _taken_in(self, stored: Object) -> Job:

@@ -72,7 +72,8 @@ class Endpoints:
         """`GET /foreman_tasks/api/recurring_logics`; the newest first."""
         _, bag = await self._backend.admit(request, _VIEW)
         known = {schedule.name: self._recurrence(schedule) for schedule in self._table if schedule.id is not None}
-        return lists.listed(known.items(), _FIELDS, lambda name: known[name], bag, _NEWEST_FIRST)
+        pace = self._backend.pace
+        return await lists.listed(pace, known.items(), _FIELDS, lambda name: known[name], bag, _NEWEST_FIRST)
 
     async def show(self, request: Request) -> Response:
         """`GET /foreman_tasks/api/recurring_logics/:id`."""
