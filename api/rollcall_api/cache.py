@@ -8,6 +8,7 @@ itself goes into the table at once; older news about the same object is then ign
 
 import asyncio
 import bisect
+import gc
 import itertools
 import logging
 import random
@@ -362,6 +363,8 @@ class Feed:
         self._table.retain(names, int(version))
         self._told(version)
         self.synced = True
+        # What is listed lives long: looking at all of it again and again would hold up everybody for a tenth of a second.
+        gc.freeze()
 
     async def _watch(self) -> None:
         async for event in self._cluster.watch(self._path, self._version, WATCH_SECONDS):

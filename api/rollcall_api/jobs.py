@@ -78,11 +78,12 @@ class View:
         if self.template is None:
             return {}
         values: dict[str, str] = {}
+        inputs, has_secrets = self.job.inputs, self.job.has_secret_inputs
         for entry in self.template.resource.spec.inputs:
-            value = self.job.inputs.get(entry.name)
+            value = inputs.get(entry.name)
             if value is not None:
                 values[entry.name] = CONCEALED if entry.concealed else plain(value)
-            elif entry.concealed and self.job.has_secret_inputs:
+            elif entry.concealed and has_secrets:
                 values[entry.name] = CONCEALED
         return values
 
