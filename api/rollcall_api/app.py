@@ -17,9 +17,10 @@ from rollcall.outputkeys import StoreAddress
 from rollcall_api import documentation, metrics
 from rollcall_api.access import Access
 from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS, Authenticator, Gate, Throttle, probe
-from rollcall_api.cache import Cache, report_end
+from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
 from rollcall_api.dispatch import Dispatch
+from rollcall_api.feed import report_end
 from rollcall_api.foreman import errors as foreman_errors
 from rollcall_api.foreman import routes as foreman_routes
 from rollcall_api.foreman import routing as foreman_routing
@@ -88,7 +89,7 @@ class Facade:
             refuse=self.traffic.refusing(foreman_errors.refused),
             away=self.traffic.refusing(foreman_errors.away),
         )
-        self._app: ASGIApp = Frame(gate, taxonomies, self.dialect.checksum)
+        self._app: ASGIApp = Frame(gate, taxonomies, self.dialect.checksum, lambda: self.cache.age)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""

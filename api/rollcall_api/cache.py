@@ -8,13 +8,11 @@ itself goes into the table at once; older news about the same object is then ign
 
 import asyncio
 import bisect
-import gc
 import itertools
 import logging
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -23,19 +21,12 @@ from rollcall.names import Kind
 from rollcall.query.hostrows import HostRow
 from rollcall.query.index import Index
 from rollcall_api import records
-from rollcall_api.cluster import Cluster, Object, custom
-from rollcall_api.problems import Expired, Problem, Unavailable
+from rollcall_api.cluster import Cluster, custom
+from rollcall_api.feed import Feed, report_end
+from rollcall_api.problems import Unavailable
 from rollcall_api.records import Host, Inventory, Job, Record, Schedule, Slice, Template
 
 logger = logging.getLogger(__name__)
-
-WATCH_SECONDS: Final = 60
-"""How long the API server keeps a watch open; it sends a bookmark just before the end."""
-STALE_SECONDS: Final = 180
-"""After this long without an event, a bookmark or a list the watch counts as dead."""
-_RETRY_SECONDS: Final = (0.5, 15.0)
-_PAUSE_SECONDS: Final = 0.05
-"""Between a watch and the next, so that an API server that closes each one at once is not flooded."""
 
 R = TypeVar("R", bound=Record)
 
@@ -294,8 +285,13 @@ class Cache(Collector):
 
     @property
     def alive(self) -> bool:
-        """Whether every watch has shown a sign of life lately."""
-        return all(time.monotonic() - feed.last_sign < STALE_SECONDS for feed in self._feeds)
+        """Whether everything that keeps the tables goes on; also while the API server is away."""
+        return not any(task.done() for task in self._tasks)
+
+    @property
+    def age(self) -> float:
+        """For how many seconds what has changed in the cluster may be missing here; 0 while all watches work."""
+        return max(feed.age for feed in self._feeds)
 
     def collect(self) -> Iterator[Metric]:
         """How much is in the tables and how fresh it is, for Prometheus."""
@@ -316,74 +312,3 @@ class Cache(Collector):
         """Raises Unavailable until every table has been listed once: half a picture is a wrong answer."""
         if not self.synced:
             raise Unavailable("the server is starting and has not read its objects yet")
-
-
-class Feed:
-    """Keeps one table up to date."""
-
-    def __init__(self, cluster: Cluster, path: str, table: Table[Any]) -> None:
-        self._cluster = cluster
-        self._path = path
-        self._table = table
-        self._version = ""
-        self.resource = path.rpartition("/")[2]
-        self.synced = False
-        self.last_sign = time.monotonic()
-
-    @property
-    def objects(self) -> int:
-        """How many objects the table holds."""
-        return len(self._table)
-
-    async def run(self) -> None:
-        """Lists and watches until cancelled; a failure is logged and tried again, later and later."""
-        delay = _RETRY_SECONDS[0]
-        while True:
-            try:
-                if not self._version:
-                    await self._list()
-                await self._watch()
-                delay = _RETRY_SECONDS[0]
-                await asyncio.sleep(_PAUSE_SECONDS)
-            except Expired:
-                self._version = ""
-            except Problem as problem:
-                logger.warning("watching %s: %s", self._path, problem)
-                await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries
-                delay = min(delay * 2, _RETRY_SECONDS[1])
-
-    async def _list(self) -> None:
-        names: list[str] = []
-        version = ""
-        async for page in self._cluster.list_pages(self._path):
-            version = page["metadata"]["resourceVersion"]
-            for raw in page["items"] or ():
-                names.append(raw["metadata"]["name"])
-                self._table.put(raw)
-        self._table.retain(names, int(version))
-        self._told(version)
-        self.synced = True
-        # What is listed lives long: looking at all of it again and again would hold up everybody for a tenth of a second.
-        gc.freeze()
-
-    async def _watch(self) -> None:
-        async for event in self._cluster.watch(self._path, self._version, WATCH_SECONDS):
-            self._take(event["type"], event["object"])
-
-    def _take(self, type_: str, raw: Object) -> None:
-        if type_ == "DELETED":
-            self._table.drop(raw["metadata"]["name"], int(raw["metadata"]["resourceVersion"]))
-        elif type_ in ("ADDED", "MODIFIED"):
-            self._table.put(raw)
-        self._told(raw["metadata"]["resourceVersion"])
-
-    def _told(self, version: str) -> None:
-        self._version = version
-        self._table.seen = max(self._table.seen, int(version))
-        self.last_sign = time.monotonic()
-
-
-def report_end(task: asyncio.Task[None]) -> None:
-    """Says why what was to go on for ever ended; without a feed /healthz fails soon, and the kubelet starts anew."""
-    if not task.cancelled() and (error := task.exception()):
-        logger.error("a task ended: %s", type(error).__name__, exc_info=error)
