@@ -12,9 +12,10 @@ from rollcall_api.users import Identity
 REMEMBER_SECONDS: Final = 10.0
 AWAY_SECONDS: Final = 60.0
 OWN: Final = "own"
-"""A subresource of `jobinvocations` that exists in roles only: those that the user asked for."""
-CANCEL: Final = "cancel"
-"""The verb for them that stands for `patch`, which could change anything."""
+"""A subresource of `jobinvocations` and `joboutputs` that exists in roles only: those that the user asked for."""
+_OF_OWN: Final = {"get": "get", "list": "list", "patch": "cancel"}
+"""What may be done to them, and the verb for it in a role: to patch could change anything, and the facade cancels only."""
+_OWNED: Final = frozenset({Kind.JOB_INVOCATION, Kind.JOB_OUTPUT})
 _SERVICE_ACCOUNT: Final = "system:serviceaccount:"
 _Question = tuple[Identity, str, Kind, str]
 
@@ -40,8 +41,7 @@ class Access:
         """Of which objects of the kind the user may do this."""
         if await self.allows(user, verb, kind):
             return Reach.ALL
-        verb = CANCEL if verb == "patch" else verb
-        if kind is Kind.JOB_INVOCATION and await self.allows(user, verb, kind, OWN):
+        if kind in _OWNED and verb in _OF_OWN and await self.allows(user, _OF_OWN[verb], kind, OWN):
             return Reach.OWN
         return Reach.NONE
 

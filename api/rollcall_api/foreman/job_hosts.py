@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rollcall.names import Kind
+from rollcall_api.access import Reach
 from rollcall_api.foreman import lists
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.permissions import VIEW_JOB, VIEW_TEMPLATE_INVOCATIONS
@@ -93,8 +94,8 @@ class Endpoints:
 
     async def _rights(self, user: Identity) -> dict[str, bool]:
         return {
-            "view_foreman_tasks": await self._access.allows(user, "get", Kind.JOB_INVOCATION),
-            "cancel_job_invocations": await self._access.allows(user, "patch", Kind.JOB_INVOCATION),
+            "view_foreman_tasks": await self._access.reach(user, "get", Kind.JOB_INVOCATION) is not Reach.NONE,
+            "cancel_job_invocations": await self._access.reach(user, "patch", Kind.JOB_INVOCATION) is not Reach.NONE,
             "execute_jobs": await self._access.allows(user, "create", Kind.JOB_INVOCATION),
         }
 

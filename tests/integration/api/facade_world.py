@@ -33,6 +33,7 @@ FACADE_RULES = [
         "verbs": ["list", "watch"],
     },
     {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations", "schedules"], "verbs": ["get", "delete"]},
+    {"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations"], "verbs": ["patch"]},
     {"apiGroups": ["rollcall.dev"], "resources": ["jobslices", "joboutputs"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
