@@ -14,7 +14,7 @@ AWAY_SECONDS: Final = 60.0
 OWN: Final = "own"
 """A subresource of `jobinvocations` and `joboutputs` that exists in roles only: those that the user asked for."""
 _OF_OWN: Final = {"get": "get", "list": "list", "patch": "cancel"}
-"""What may be done to them, and the verb for it in a role: to patch could change anything, and the facade cancels only."""
+"""What may be done to them, and the verb for it in a role: of what a patch could change the facade cancels only."""
 _OWNED: Final = frozenset({Kind.JOB_INVOCATION, Kind.JOB_OUTPUT})
 _SERVICE_ACCOUNT: Final = "system:serviceaccount:"
 _Question = tuple[Identity, str, Kind, str]

@@ -22,8 +22,6 @@ class Pace:
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self.longest = 0.0
-        """The longest slice so far, in seconds."""
 
     async def run(self, work: Steps[T]) -> T:
         """What comes of the work."""
@@ -37,9 +35,8 @@ class Pace:
                 except StopIteration as end:
                     result: T = end.value
                     return result
-                finally:
-                    self.longest = max(self.longest, time.perf_counter() - begin)
-            await asyncio.sleep(0)
+                # Whoever waits for the turn gets it after all others have had theirs.
+                await asyncio.sleep(0)
 
 
 def through(items: Iterable[T], look: Callable[[T], object]) -> Steps[None]:

@@ -1,5 +1,6 @@
 """What searches for hosts and for jobs find."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -10,11 +11,12 @@ from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
 from rollcall_api.foreman import search
 from rollcall_api.foreman.errors import ForemanError
-from rollcall_api.foreman.job_fields import JOBS
+from rollcall_api.foreman.job_fields import JOBS, TASKS
 from rollcall_api.foreman.job_search import JobSearch, Searcher
 from rollcall_api.foreman.lists import envelope
 from rollcall_api.foreman.requests import Page
 from rollcall_api.foreman.search import HostSearch
+from rollcall_api.foreman.tasks import host_task_id, job_of_host_task
 from rollcall_api.foreman.taxonomies import Context, Taxonomies
 from rollcall_api.jobs import Jobs
 from rollcall_api.pace import Pace
@@ -217,3 +219,66 @@ async def test_who_sees_own_jobs_only_finds_no_others(jobs: JobSearch) -> None:
     assert list(await jobs.find("id ^ (1, 2)", OLDEST_FIRST, own)) == [1]
     assert list(await jobs.find("id > 0", OLDEST_FIRST, own)) == [1, 3]
     assert list(await jobs.find("", OLDEST_FIRST, Searcher("alice", True, Reach.NONE))) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (" or ".join(["description ~ x"] * 257), "it has 257 conditions, and may have 256"),
+        (" or ".join(["host ~ x"] * 17), "it has 17 conditions on hosts or words, and may have 16"),
+        ("a " * 17, "it has 17 conditions on hosts or words, and may have 16"),
+    ],
+)
+async def test_a_search_for_jobs_that_asks_too_much_is_refused(jobs: JobSearch, query: str, message: str) -> None:
+    with pytest.raises(ForemanError) as refusal:
+        await jobs.find(query, OLDEST_FIRST, ALICE)
+    assert refusal.value.body["error"]["message"] == f"The search asks too much: {message}"
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (" or ".join(["execution_status = ok"] * 5), "it has 5 conditions on jobs, and may have 4"),
+        (" or ".join(["name ~ x"] * 65), "it has 65 tests other than equality, and may have 64"),
+    ],
+)
+async def test_a_search_for_hosts_that_asks_too_much_is_refused(cache: Cache, query: str, message: str) -> None:
+    with pytest.raises(ForemanError) as refusal:
+        await targets(cache, query)
+    assert refusal.value.body["error"]["message"] == f"The search asks too much: {message}"
+
+
+@pytest.mark.parametrize("query", ["id ^ (1, 2)", "id = 1 or id = 2", "id = 1 and status = succeeded"])
+async def test_a_search_by_id_looks_at_no_other_job(
+    jobs: JobSearch, cache: Cache, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+    numbered = cache.jobs.numbered
+    monkeypatch.setattr(cache.jobs, "numbered", lambda id_: looked_at.append(id_) or numbered(id_))
+    assert 1 in await jobs.find(query, OLDEST_FIRST, ALICE)
+    assert set(looked_at) <= {1, 2}
+
+
+async def test_tasks_are_found_by_what_their_jobs_are(cache: Cache) -> None:
+    found = JobSearch(Jobs(Cluster(), cache, Sequences(Cluster(), "ns"), "ns"), Pace(), TASKS)
+    for query, ids in (
+        ("resource_type = JobInvocation and resource_id = 2", [2]),
+        ("id = uid-job-3", [3]),
+        ("state = stopped", [2, 1]),
+        ("result = success", [1]),
+        ("owner.login = bob", [2]),
+        ("label = Actions::RemoteExecution::RunHostsJob", [4, 3, 2, 1]),
+        ("parent_task_id = x", []),
+        ("", [4, 3, 2, 1]),
+    ):
+        assert list(await found.find(query, TASKS.order(""), ALICE)) == ids, query
+
+
+@pytest.mark.parametrize("number", [1, 4_095, 4_096, 10**18 - 1])
+def test_the_id_of_a_hosts_task_leads_to_its_job(cache: Cache, number: int) -> None:
+    known = cache.jobs.numbered(1)
+    assert known is not None
+    job = dataclasses.replace(known, id=number)
+    one, other = host_task_id(job, "a"), host_task_id(job, "b")
+    assert one != other
+    assert [job_of_host_task(task) for task in (one, other, job.uid, "nonsense")] == [number, number, None, None]
