@@ -1,5 +1,6 @@
 """May they: Kubernetes RBAC decides, by a SubjectAccessReview for reads and by impersonation for writes."""
 
+from enum import Enum
 from typing import Final
 
 from rollcall.names import GROUP, Kind
@@ -10,7 +11,22 @@ from rollcall_api.users import Identity
 
 REMEMBER_SECONDS: Final = 10.0
 AWAY_SECONDS: Final = 60.0
+OWN: Final = "own"
+"""A subresource of `jobinvocations` and `joboutputs` that exists in roles only: those that the user asked for."""
+_OF_OWN: Final = {"get": "get", "list": "list", "patch": "cancel"}
+"""What may be done to them, and the verb for it in a role: of what a patch could change the facade cancels only."""
+_OWNED: Final = frozenset({Kind.JOB_INVOCATION, Kind.JOB_OUTPUT})
 _SERVICE_ACCOUNT: Final = "system:serviceaccount:"
+_Question = tuple[Identity, str, Kind, str]
+
+
+class Reach(Enum):
+    """Of which objects a user may do something."""
+
+    ALL = "all"
+    OWN = "own"
+    """Those that they asked for themself."""
+    NONE = "none"
 
 
 class Access:
@@ -19,16 +35,25 @@ class Access:
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
-        self._answers: AgedCache[tuple[Identity, str, Kind], tuple[bool]] = AgedCache(REMEMBER_SECONDS, AWAY_SECONDS)
+        self._answers: AgedCache[_Question, tuple[bool]] = AgedCache(REMEMBER_SECONDS, AWAY_SECONDS)
 
-    async def allows(self, user: Identity, verb: str, kind: Kind) -> bool:
+    async def reach(self, user: Identity, verb: str, kind: Kind) -> Reach:
+        """Of which objects of the kind the user may do this."""
+        if await self.allows(user, verb, kind):
+            return Reach.ALL
+        if kind in _OWNED and verb in _OF_OWN and await self.allows(user, _OF_OWN[verb], kind, OWN):
+            return Reach.OWN
+        return Reach.NONE
+
+    async def allows(self, user: Identity, verb: str, kind: Kind, subresource: str = "") -> bool:
         """Whether the user may do this to all objects of the kind; remembered for ten seconds."""
-        key = (user, verb, kind)
+        key = (user, verb, kind, subresource)
         answer = self._answers.fresh(key) or await self._answers.get(key, lambda: self._review(*key))
         return answer[0]
 
-    async def _review(self, user: Identity, verb: str, kind: Kind) -> tuple[bool]:
+    async def _review(self, user: Identity, verb: str, kind: Kind, subresource: str) -> tuple[bool]:
         attributes = {"namespace": self._namespace, "verb": verb, "group": GROUP, "resource": kind.plural}
+        attributes |= {"subresource": subresource} if subresource else {}
         spec = {"user": user.username, "groups": list(user.groups), "resourceAttributes": attributes}
         status = await self._cluster.review_access(spec)
         return (bool(status.get("allowed")),)

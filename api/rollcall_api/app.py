@@ -17,19 +17,22 @@ from rollcall.outputkeys import StoreAddress
 from rollcall_api import documentation, metrics
 from rollcall_api.access import Access
 from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS, Authenticator, Gate, Throttle, probe
-from rollcall_api.cache import Cache, report_end
+from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
 from rollcall_api.dispatch import Dispatch
+from rollcall_api.feed import report_end
 from rollcall_api.foreman import errors as foreman_errors
 from rollcall_api.foreman import routes as foreman_routes
 from rollcall_api.foreman import routing as foreman_routing
 from rollcall_api.foreman.frame import Frame
+from rollcall_api.foreman.search import HostSearch
 from rollcall_api.foreman.taxonomies import Taxonomies
 from rollcall_api.jobs import Jobs
 from rollcall_api.making import Janitor
 from rollcall_api.objects import Objects
 from rollcall_api.output import Outputs
 from rollcall_api.output_store import open_stores
+from rollcall_api.pace import Pace
 from rollcall_api.sequences import Sequences
 from rollcall_api.series import Series
 from rollcall_api.traffic import BEGAN, Traffic
@@ -73,7 +76,11 @@ class Facade:
         self.series = Series(self.jobs, objects, self.cache)
         self.janitor = Janitor(self.cluster, settings.namespace)
         taxonomies = Taxonomies(self.cache.hosts)
-        backend = foreman_routing.Backend(self.jobs, self.outputs, self.access, objects, taxonomies, self.series)
+        pace = Pace()
+        hosts = HostSearch(self.cache, taxonomies, pace)
+        backend = foreman_routing.Backend(
+            self.jobs, self.outputs, self.access, objects, taxonomies, self.series, pace, hosts
+        )
         self.dialect = foreman_routes.Dialect(backend)
         self.api = self._api(self.dialect.router)
         self._metrics_address = settings.metrics_address
@@ -86,7 +93,7 @@ class Facade:
             refuse=self.traffic.refusing(foreman_errors.refused),
             away=self.traffic.refusing(foreman_errors.away),
         )
-        self._app: ASGIApp = Frame(gate, taxonomies, self.dialect.checksum)
+        self._app: ASGIApp = Frame(gate, taxonomies, self.dialect.checksum, lambda: self.cache.age)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""

@@ -10,33 +10,23 @@ import asyncio
 import bisect
 import itertools
 import logging
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from rollcall.names import LABEL_UNFINISHED, Kind
+from rollcall.names import Kind
 from rollcall.query.hostrows import HostRow
 from rollcall.query.index import Index
 from rollcall_api import records
-from rollcall_api.cluster import Cluster, Object, custom
-from rollcall_api.problems import Expired, Problem, Unavailable
+from rollcall_api.cluster import Cluster, custom
+from rollcall_api.feed import Feed, report_end
+from rollcall_api.problems import Unavailable
 from rollcall_api.records import Host, Inventory, Job, Record, Schedule, Slice, Template
 
 logger = logging.getLogger(__name__)
-
-WATCH_SECONDS: Final = 60
-"""How long the API server keeps a watch open; it sends a bookmark just before the end."""
-STALE_SECONDS: Final = 180
-"""After this long without an event, a bookmark or a list the watch counts as dead."""
-_FINISHED: Final = f"!{LABEL_UNFINISHED}"
-"""What is half made is in no table."""
-_RETRY_SECONDS: Final = (0.5, 15.0)
-_PAUSE_SECONDS: Final = 0.05
-"""Between a watch and the next, so that an API server that closes each one at once is not flooded."""
 
 R = TypeVar("R", bound=Record)
 
@@ -97,9 +87,7 @@ class Table(Generic[R]):
             return old
         self._forget_id(old)
         self._by_name[record.name] = record
-        if record.id is not None and record.id not in self._by_id:
-            self._by_id[record.id] = record
-            bisect.insort(self._ids, record.id)
+        self._note_id(record)
         self._changed(old, record)
         return record
 
@@ -122,6 +110,11 @@ class Table(Generic[R]):
         for record in list(self._by_name.values()):
             if record.name not in kept:
                 self.drop(record.name, version)
+
+    def _note_id(self, record: R) -> None:
+        if record.id is not None and record.id not in self._by_id:
+            self._by_id[record.id] = record
+            bisect.insort(self._ids, record.id)
 
     def _forget_id(self, old: R | None) -> None:
         if old is None or old.id is None or self._by_id.get(old.id) is not old:
@@ -146,6 +139,10 @@ class Templates(Table[Template]):
         self.changes += 1
         self.generation += 1
 
+    def titled(self, title: str) -> Template | None:
+        """A template of that title."""
+        return next((template for template in self if template.resource.title == title), None)
+
     def for_feature(self, label: str) -> Template | None:
         """The template that serves a feature; the one with the first name when there are several."""
         serving = [t for t in self if label in t.resource.spec.features and t.id is not None]
@@ -168,18 +165,45 @@ class Hosts(Table[Host]):
 
 
 class JobTable(Table[Job]):
-    """The JobInvocations, also by the Schedule that they belong to."""
+    """The JobInvocations, also by uid, by who asked for them, and by the Schedule that they belong to."""
 
     def __init__(self, parse: Callable[[Mapping[str, Any]], Job]) -> None:
         super().__init__(parse)
+        self._by_uid: dict[str, Job] = {}
+        self._ids_by_user: dict[str, list[int]] = {}
         self._by_schedule: dict[str, dict[str, Job]] = {}
+
+    def with_uid(self, uid: str) -> Job | None:
+        """The job with that uid."""
+        return self._by_uid.get(uid)
+
+    def ids_of(self, username: str) -> Sequence[int]:
+        """The ids of the jobs that a user asked for, ascending."""
+        return self._ids_by_user.get(username, ())
 
     def of_schedule(self, name: str) -> Iterable[Job]:
         """The jobs of a Schedule."""
         return self._by_schedule.get(name, {}).values()
 
+    def _note_id(self, record: Job) -> None:
+        super()._note_id(record)
+        if record.id is not None and self.numbered(record.id) is record:
+            bisect.insort(self._ids_by_user.setdefault(record.requested_by, []), record.id)
+
+    def _forget_id(self, old: Job | None) -> None:
+        if old is not None and old.id is not None and self.numbered(old.id) is old:
+            ids = self._ids_by_user[old.requested_by]
+            del ids[bisect.bisect_left(ids, old.id)]
+            if not ids:
+                del self._ids_by_user[old.requested_by]
+        super()._forget_id(old)
+
     def _changed(self, old: Job | None, new: Job | None) -> None:
         super()._changed(old, new)
+        if old is not None:
+            self._by_uid.pop(old.uid, None)
+        if new is not None:
+            self._by_uid[new.uid] = new
         if old is not None and old.schedule is not None:
             self._by_schedule[old.schedule].pop(old.name, None)
             if not self._by_schedule[old.schedule]:
@@ -267,8 +291,13 @@ class Cache(Collector):
 
     @property
     def alive(self) -> bool:
-        """Whether every watch has shown a sign of life lately."""
-        return all(time.monotonic() - feed.last_sign < STALE_SECONDS for feed in self._feeds)
+        """Whether everything that keeps the tables goes on; also while the API server is away."""
+        return not any(task.done() for task in self._tasks)
+
+    @property
+    def age(self) -> float:
+        """For how many seconds what has changed in the cluster may be missing here; 0 while all watches work."""
+        return max(feed.age for feed in self._feeds)
 
     def collect(self) -> Iterator[Metric]:
         """How much is in the tables and how fresh it is, for Prometheus."""
@@ -289,72 +318,3 @@ class Cache(Collector):
         """Raises Unavailable until every table has been listed once: half a picture is a wrong answer."""
         if not self.synced:
             raise Unavailable("the server is starting and has not read its objects yet")
-
-
-class Feed:
-    """Keeps one table up to date."""
-
-    def __init__(self, cluster: Cluster, path: str, table: Table[Any]) -> None:
-        self._cluster = cluster
-        self._path = path
-        self._table = table
-        self._version = ""
-        self.resource = path.rpartition("/")[2]
-        self.synced = False
-        self.last_sign = time.monotonic()
-
-    @property
-    def objects(self) -> int:
-        """How many objects the table holds."""
-        return len(self._table)
-
-    async def run(self) -> None:
-        """Lists and watches until cancelled; a failure is logged and tried again, later and later."""
-        delay = _RETRY_SECONDS[0]
-        while True:
-            try:
-                if not self._version:
-                    await self._list()
-                await self._watch()
-                delay = _RETRY_SECONDS[0]
-                await asyncio.sleep(_PAUSE_SECONDS)
-            except Expired:
-                self._version = ""
-            except Problem as problem:
-                logger.warning("watching %s: %s", self._path, problem)
-                await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries
-                delay = min(delay * 2, _RETRY_SECONDS[1])
-
-    async def _list(self) -> None:
-        names: list[str] = []
-        version = ""
-        async for page in self._cluster.list_pages(self._path, labelSelector=_FINISHED):
-            version = page["metadata"]["resourceVersion"]
-            for raw in page["items"] or ():
-                names.append(raw["metadata"]["name"])
-                self._table.put(raw)
-        self._table.retain(names, int(version))
-        self._told(version)
-        self.synced = True
-
-    async def _watch(self) -> None:
-        async for event in self._cluster.watch(self._path, self._version, WATCH_SECONDS, labelSelector=_FINISHED):
-            self._take(event["type"], event["object"])
-
-    def _take(self, type_: str, raw: Object) -> None:
-        if type_ == "DELETED":
-            self._table.drop(raw["metadata"]["name"], int(raw["metadata"]["resourceVersion"]))
-        elif type_ in ("ADDED", "MODIFIED"):
-            self._table.put(raw)
-        self._told(raw["metadata"]["resourceVersion"])
-
-    def _told(self, version: str) -> None:
-        self._version = version
-        self._table.seen = max(self._table.seen, int(version))
-        self.last_sign = time.monotonic()
-
-
-def report_end(task: asyncio.Task[None]) -> None:
-    """Says why what was to go on for ever ended; without a feed /healthz fails soon, and the kubelet starts anew."""
-    if not task.cancelled() and (error := task.exception()):
-        logger.error("a task ended: %s", type(error).__name__, exc_info=error)

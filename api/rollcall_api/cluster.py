@@ -5,7 +5,7 @@ This is the only module that knows the Kubernetes client. Answers that are not a
 """
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -139,8 +139,13 @@ class Cluster:
         """As `list_pages`, but only the metadata of each object."""
         return self._pages(path, 500, query, "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
 
-    async def watch(self, path: str, version: str, seconds: int, **selector: str) -> AsyncIterator[Object]:
-        """The changes after a resource version, for so many seconds. Raises Expired when it is too old."""
+    async def watch(
+        self, path: str, version: str, seconds: int, opened: Callable[[], None], **selector: str
+    ) -> AsyncIterator[Object]:
+        """The changes after a resource version, for so many seconds. Raises Expired when it is too old.
+
+        `opened` is called once the API server has begun to answer, which may be long before the first change.
+        """
         query: dict[str, str | int] = {
             **selector,
             "watch": "true",
@@ -150,6 +155,7 @@ class Cluster:
         }
         timeout = aiohttp.ClientTimeout(total=seconds + 30, sock_connect=5, sock_read=seconds + 15)
         async with self._answer("GET", path, query=query, timeout=timeout) as answer:
+            opened()
             rest = b""
             async for data in answer.content.iter_any():
                 *lines, rest = (rest + data).split(b"\n")

@@ -87,11 +87,12 @@ class View:
         if self.template is None:
             return {}
         values: dict[str, str] = {}
+        inputs, has_secrets = self.job.inputs, self.job.has_secret_inputs
         for entry in self.template.resource.spec.inputs:
-            value = self.job.inputs.get(entry.name)
+            value = inputs.get(entry.name)
             if value is not None:
                 values[entry.name] = CONCEALED if entry.concealed else plain(value)
-            elif entry.concealed and self.job.has_secret_inputs:
+            elif entry.concealed and has_secrets:
                 values[entry.name] = CONCEALED
         return values
 
@@ -188,10 +189,13 @@ class Jobs:
             return None
         return self._taken_in(stored)
 
-    async def cancel(self, job: Job, user: Identity, *, force: bool = False, hosts: Sequence[str] | None = None) -> Job:
+    async def cancel(
+        self, job: Job, user: Identity | None, *, force: bool = False, hosts: Sequence[str] | None = None
+    ) -> Job:
         """Asks for a job to be stopped, or only for these of its hosts, at once with `force`.
 
-        A cancellation only grows, whoever else adds to it. Raises NotFound, Forbidden, Rejected or Unavailable.
+        It is written in the user's name; in the facade's own for None. A cancellation only grows, whoever else adds to
+        it. Raises NotFound, Forbidden, Rejected or Unavailable.
         """
 
         def grown(seen: Job) -> Object:
@@ -212,17 +216,16 @@ class Jobs:
         """Lets a paused job go on. Raises as `cancel` does."""
         return await self._change(job, lambda _: _RESUMED, user)
 
-    async def _change(self, job: Job, change: Callable[[Job], Object], user: Identity) -> Job:
+    async def _change(self, job: Job, change: Callable[[Job], Object], user: Identity | None) -> Job:
         """Stores a merge patch made of the job as it is, made anew when somebody else was first."""
         path = custom(Kind.JOB_INVOCATION, self._namespace, job.name)
+        headers = None if user is None else impersonate(user)
         seen = job
         for _ in range(_CHANGE_ATTEMPTS):
             patch = change(seen)
             metadata = {**patch.get("metadata", {}), "uid": job.uid, "resourceVersion": str(seen.version)}
             try:
-                return self._taken_in(
-                    await self._cluster.merge(path, {**patch, "metadata": metadata}, impersonate(user))
-                )
+                return self._taken_in(await self._cluster.merge(path, {**patch, "metadata": metadata}, headers))
             except Conflict:
                 seen = parse_job(await self._cluster.get(path))
                 if seen.uid != job.uid:

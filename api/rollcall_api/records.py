@@ -5,11 +5,12 @@ A record is made from the raw JSON of the API server. An object that somebody ed
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+import orjson
 from pydantic import ValidationError
 
 from rollcall import ids, resources
@@ -63,15 +64,8 @@ class Job(Record):
     created: datetime
     template: str
     """The JobTemplate's name; "" while a feature is asked for and none is chosen yet."""
-    inputs: Mapping[str, Any]
-    input_secrets: tuple[str, ...]
-    """The Secrets with values of further inputs."""
     hosts: tuple[str, ...] | None
     """The hosts that the targeting names; None when it selects them by something else."""
-    query: str | None
-    """The query of the targeting, whatever its language."""
-    targeting: Mapping[str, Any]
-    """The targeting as it is stored; empty where it names hosts."""
     late: bool
     """Whether the hosts are chosen when the job starts, and not before."""
     user: str | None
@@ -91,7 +85,10 @@ class Job(Record):
     paused: bool
     """Whether it is suspended because its Schedule is."""
     cancellation: CancellationOrder | None
-    echo: Mapping[str, str]
+    packed: bytes
+    """Inputs, their Secrets and the targeting, encoded: a hundred thousand jobs are kept, and few are looked at."""
+    packed_echo: bytes
+    """The echo, encoded apart: searches look at it in every job, and inputs can be large."""
     resolved: bool
     dealt: bool
     """Whether its hosts have been dealt into slices."""
@@ -101,6 +98,37 @@ class Job(Record):
     started: bool
     completed: datetime | None
     counts: Counts | None
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """The values of inputs that are no secrets."""
+        return self._unpacked[0]
+
+    @property
+    def input_secrets(self) -> tuple[str, ...]:
+        """The Secrets with values of further inputs."""
+        return tuple(self._unpacked[1])
+
+    @property
+    def targeting(self) -> Mapping[str, Any]:
+        """The targeting as it is stored; empty where it names hosts."""
+        return self._unpacked[2]
+
+    @property
+    def query(self) -> str | None:
+        """The query of the targeting, whatever its language."""
+        return (self.targeting.get("query") or {}).get("text")
+
+    @property
+    def echo(self) -> Mapping[str, str]:
+        """What a dialect wants to hear again."""
+        echo: Mapping[str, str] = orjson.loads(self.packed_echo)
+        return echo
+
+    @property
+    def _unpacked(self) -> tuple[Mapping[str, Any], Sequence[str], Mapping[str, Any]]:
+        inputs, secrets, targeting = orjson.loads(self.packed)
+        return inputs, secrets, targeting
 
     @property
     def has_secret_inputs(self) -> bool:
@@ -181,7 +209,6 @@ class Schedule(Record):
     resource: resources.Schedule
 
 
-_NAMED: Final[Mapping[str, Any]] = {}
 _USER_POLICIES: Final = {Provider.SSH: "ssh", Provider.ANSIBLE: "ansible"}
 """Where a template says which user its jobs run as; in a pod nobody becomes another user."""
 _UNSUCCESSFUL: Final = frozenset(state for state in HostState if state.ended) - {HostState.SUCCEEDED}
@@ -247,11 +274,7 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
         **_common(raw),
         created=_time(metadata["creationTimestamp"]),
         template=sys.intern((status.get("template") or spec.get("templateRef") or {}).get("name", "")),
-        inputs=dict(spec.get("inputs") or {}),
-        input_secrets=tuple(source["secretRef"]["name"] for source in spec.get("inputsFrom") or ()),
         hosts=None if hosts is None else _names(hosts),
-        query=(targeting.get("query") or {}).get("text"),
-        targeting=targeting if hosts is None else _NAMED,
         late=targeting.get("resolve") == Resolve.AT_START,
         user=spec.get("user"),
         effective_user=(spec.get("effectiveUser") or {}).get("name"),
@@ -267,7 +290,8 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
         planned=_planned(annotations.get(ANNOTATION_PLANNED)),
         paused=ANNOTATION_PAUSED in annotations and spec.get("suspend") is True,
         cancellation=_cancellation(spec.get("cancellation")),
-        echo={sys.intern(k): sys.intern(v) for k, v in annotations.items() if ECHO_DOMAIN in k},
+        packed=_packed([*_inputs(spec), _targeting(targeting)]),
+        packed_echo=_packed({key: value for key, value in annotations.items() if ECHO_DOMAIN in key}),
         resolved=ConditionType.RESOLVED in true,
         dealt=bool(status.get("slices")),
         complete=ConditionType.COMPLETE in true,
@@ -277,6 +301,23 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
         completed=_moment(status.get("completionTime")),
         counts=None if counts is None else Counts(**{key: int(counts.get(key) or 0) for key in Counts.__slots__}),
     )
+
+
+def _inputs(spec: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The inputs' values, and the names of the Secrets with those of further inputs."""
+    return dict(spec.get("inputs") or {}), [source["secretRef"]["name"] for source in spec.get("inputsFrom") or ()]
+
+
+def _targeting(targeting: Mapping[str, Any]) -> dict[str, Any]:
+    """The targeting where it names no hosts: those are kept as they are."""
+    if targeting.get("hosts") is not None:
+        return {}
+    return {**targeting, "query": dict(targeting["query"])} if targeting.get("query") else dict(targeting)
+
+
+def _packed(document: Any) -> bytes:
+    # The encoder leaves much room behind its result.
+    return bytes(memoryview(orjson.dumps(document)))
 
 
 @_readable

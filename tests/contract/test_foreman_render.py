@@ -8,7 +8,7 @@ import pytest
 from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
 from rollcall_api.foreman import render
-from rollcall_api.foreman.job_search import DEFAULT_ORDER, job_order
+from rollcall_api.foreman.lists import envelope
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import Page
 from rollcall_api.jobs import Jobs, View
@@ -74,7 +74,12 @@ def a_view(
 
 def shown(view: View, host_status: bool = True, include_hosts: bool = True, may_view_hosts: bool = True) -> Any:
     return json.loads(
-        render.show(view, host_status=host_status, include_hosts=include_hosts, may_view_hosts=may_view_hosts)
+        render.show(
+            view,
+            [m for m in view.members if m.host and may_view_hosts] if include_hosts else None,
+            host_status=host_status,
+            may_view_hosts=may_view_hosts,
+        )
     )
 
 
@@ -223,9 +228,7 @@ def test_user_ids_are_stable_positive_and_31_bits() -> None:
 
 
 def test_the_envelope_of_a_list() -> None:
-    body = json.loads(
-        render.envelope([b'{"id":2}'], total=3, subtotal=1, page=Page(1, None), search="id = 2", order=job_order("id"))
-    )
+    body = json.loads(envelope([b'{"id":2}'], 3, 1, Page(1, None), {"search": "id = 2", "order": "id"}))
     assert body == {
         "total": 3,
         "subtotal": 1,
@@ -235,5 +238,5 @@ def test_the_envelope_of_a_list() -> None:
         "sort": {"by": "id", "order": "ASC"},
         "results": [{"id": 2}],
     }
-    empty = json.loads(render.envelope([], total=0, subtotal=0, page=Page(), search=None, order=DEFAULT_ORDER))
+    empty = json.loads(envelope([], 0, 0, Page(), {}))
     assert (empty["sort"], empty["results"], empty["per_page"]) == ({"by": None, "order": None}, [], 20)

@@ -92,7 +92,7 @@ class Endpoints:
         """`GET /api/bookmarks`."""
         _, bag = await self._backend.admit(request, _VIEW)
         known = {f"{shown['name']}/{shown['controller']}/{shown['id']}": shown for shown in self._all()}
-        return lists.listed(known.items(), _FIELDS, lambda key: known[key], bag)
+        return await lists.listed(self._backend.pace, known.items(), _FIELDS, lambda key: known[key], bag)
 
     async def show(self, request: Request) -> Response:
         """`GET /api/bookmarks/:id`, by id or name."""

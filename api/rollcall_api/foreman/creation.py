@@ -41,7 +41,9 @@ class Sight:
     inventories: bool
 
 
-def parse(bag: Mapping[str, Any], cache: Cache, sight: Sight, now: datetime) -> JobRequest:
+async def parse(
+    bag: Mapping[str, Any], cache: Cache, sight: Sight, scope: targeting.Scope, now: datetime
+) -> JobRequest:
     """The job that the parameters ask for. Raises the contract's errors."""
     given = _given(bag)
     template = _template(given, cache, sight.templates)
@@ -52,7 +54,7 @@ def parse(bag: Mapping[str, Any], cache: Cache, sight: Sight, now: datetime) -> 
         raise e1(500, f"{_error_code(text)} [Foreman::Exception]: {text}")
     # An invalid triggering keeps the rest from being looked at (§4.9).
     timing = triggering.read(given, cache, now)
-    wish = targeting.read(given, cache, may_view_hosts=sight.hosts, may_view_inventories=sight.inventories)
+    wish = targeting.read(given, cache, scope, may_view_inventories=sight.inventories)
     bound, secret_inputs, input_problems = _bind(template, inputs)
     # Where the template does not let it, an effective user is ignored (§4.3).
     effective_user = _text(given, "effective_user") if template.overridable else None
@@ -64,7 +66,7 @@ def parse(bag: Mapping[str, Any], cache: Cache, sight: Sight, now: datetime) -> 
         template=template,
         inputs=bound,
         secret_inputs=secret_inputs,
-        targeting=targeting.stored(wish, cache, sight.hosts),
+        targeting=await targeting.stored(wish, scope),
         user=_text(given, "ssh_user"),
         effective_user=effective_user,
         credentials={key: value for name, key in _CREDENTIALS.items() if (value := _text(given, name))},

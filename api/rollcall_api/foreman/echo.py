@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rollcall.query.errors import MAX_LENGTH
 from rollcall_api.foreman.requests import is_blank
 from rollcall_api.foreman.targeting import Wish
 from rollcall_api.jobs import echo_key
@@ -18,11 +19,13 @@ _FEATURE: Final = echo_key(DIALECT, "feature")
 _CATEGORY: Final = echo_key(DIALECT, "category")
 _LONGEST: Final = 4_096
 """The longest annotation that runs of a schedule can have."""
+_MORE: Final = tuple(f"{_QUERY}-{number}" for number in range(2, MAX_LENGTH // _LONGEST + 1))
+"""Where the rest of a longer query is, as far as a query can go."""
 
 
 def of_targeting(wish: Wish) -> dict[str, str]:
     """What is kept of the targeting."""
-    kept = {} if wish.query is None or len(wish.query) > _LONGEST else {_QUERY: wish.query}
+    kept = _split(wish.query)
     if wish.bookmark is not None:
         kept |= {_BOOKMARK: str(wish.bookmark.id), _BOOKMARK_NAME: wish.bookmark.name}
     if wish.randomized is not None:
@@ -43,16 +46,24 @@ def of_wish(given: Mapping[str, Any], template: Template) -> dict[str, str]:
 def of_job(job: Job, query: str | None) -> dict[str, str]:
     """What another run of the job keeps, with this query instead of the job's."""
     kept = {key: value for key, value in job.echo.items() if key in (_CATEGORY, _FEATURE, _TIME_TO_PICKUP, _RANDOMIZED)}
-    if query is not None and len(query) <= _LONGEST:
-        kept[_QUERY] = query
-    elif query is None:
-        kept |= {key: job.echo[key] for key in (_QUERY, _BOOKMARK, _BOOKMARK_NAME) if key in job.echo}
-    return kept
+    if query is not None:
+        return kept | _split(query)
+    return kept | {key: job.echo[key] for key in (_QUERY, *_MORE, _BOOKMARK, _BOOKMARK_NAME) if key in job.echo}
 
 
 def query(job: Job) -> str | None:
     """The search query that the job was made with; None where it is not known."""
-    return job.echo.get(_QUERY, job.query)
+    echo = job.echo
+    return "".join(echo.get(key, "") for key in (_QUERY, *_MORE)) if _QUERY in echo else job.query
+
+
+def _split(query: str | None) -> dict[str, str]:
+    """The query in pieces of the length that an annotation may have. One that is longer than any that was typed lists
+    the job's hosts, and is made of them again."""
+    if query is None or len(query) > MAX_LENGTH:
+        return {}
+    pieces = [query[start : start + _LONGEST] for start in range(0, len(query), _LONGEST)] or [query]
+    return dict(zip((_QUERY, *_MORE), pieces, strict=False))
 
 
 def bookmark_id(job: Job) -> int | None:

@@ -76,7 +76,7 @@ class Endpoints:
         _, bag = await self._backend.admit(request, _VIEW)
         known = {label: self._shown(label) for label in self._labels()}
         whole = {key: value for key, value in bag.items() if key not in ("page", "per_page")} | {"per_page": "all"}
-        return lists.listed(known.items(), _FIELDS, lambda label: known[label], whole)
+        return await lists.listed(self._backend.pace, known.items(), _FIELDS, lambda label: known[label], whole)
 
     async def show(self, request: Request) -> Response:
         """`GET /api/remote_execution_features/:id`."""
@@ -91,7 +91,7 @@ class Endpoints:
         reference = given.get("job_template_id") if isinstance(given, dict) else None
         wanted = None
         if not is_blank(reference):
-            wanted = by_reference(self._templates, str(reference), lambda template: template.resource.title)
+            wanted = by_reference(self._templates, str(reference), self._templates.titled)
             if wanted is None:
                 raise e6({"job_template_id": ["can't be found"]}, number_of(f"feature/{label}"))
         # First the new one: at no moment nobody serves the feature.

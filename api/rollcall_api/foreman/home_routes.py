@@ -84,7 +84,7 @@ class Endpoints:
         """`GET /api/settings`."""
         _, bag = await self._backend.admit(request, _SETTINGS)
         known = self._settings()
-        return lists.listed(known.items(), _SETTING_FIELDS, lambda name: known[name], bag)
+        return await lists.listed(self._backend.pace, known.items(), _SETTING_FIELDS, lambda name: known[name], bag)
 
     async def setting(self, request: Request) -> Response:
         """`GET /api/settings/:id`, by id or name."""
@@ -103,7 +103,8 @@ class Endpoints:
     async def users(self, request: Request) -> Response:
         """`GET /api/users`: whoever asks sees themself."""
         user, bag = await self._backend.admit(request, ANYBODY)
-        return lists.listed([(user.username, _user(user))], _USER_FIELDS, lambda _: _user(user), bag)
+        pace, rows = self._backend.pace, [(user.username, _user(user))]
+        return await lists.listed(pace, rows, _USER_FIELDS, lambda _: _user(user), bag)
 
     async def user(self, request: Request) -> Response:
         """`GET /api/users/:id`, by id or login; nobody but themself."""

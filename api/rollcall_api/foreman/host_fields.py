@@ -1,34 +1,46 @@
-"""Fields of hosts that only the facade knows: what jobs did on them (contract §6.5).
+"""Fields of hosts that only the facade knows: what jobs did on them, and the ids of taxonomies (contract §6.5).
 
-They are looked up when a query is asked, and become a test of names; so they work where hosts are chosen at once, and
-not in a dynamic query, which the operator asks.
+They are looked up when a query is asked, and become tests of what the index of hosts has; so they work where hosts are
+chosen at once, and not in a dynamic query, which the operator asks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from rollcall.names import HostState
-from rollcall.query.ast import EACH, EVERYTHING, NAME, NOTHING, And, Has, Not, Or, Path, Query
+from rollcall.query.ast import EACH, EVERYTHING, NAME, NOTHING, And, Has, Not, Or, Path, Query, either, parts
+from rollcall.query.evaluate import Steps
 from rollcall.query.fields import Field
 from rollcall.query.fields import Kind as Values
 from rollcall.query.foreman import Subject
 from rollcall.query.hostrows import TARGETS
-from rollcall.query.predicates import Equals
+from rollcall.query.predicates import Equals, Predicate
 from rollcall_api.cache import Cache
+from rollcall_api.foreman.errors import e4
+from rollcall_api.foreman.taxonomies import Taxonomies, Taxonomy
 from rollcall_api.records import Job
 
-Accepts = Callable[[Any], bool]
+Sees = Callable[[Job], bool]
+"""Whether who asks may see a job."""
 
+MOST_LOOKUPS: Final = 4
+"""How many conditions of a query may be about what jobs did: each looks at all hosts of all jobs, or of those named."""
 _JOB_ID: Final[Path] = ("jobs", EACH, "id")
 _JOB_RESULT: Final[Path] = ("jobs", EACH, "result")
 _EXECUTION: Final[Path] = ("executionStatus",)
+_OF_JOBS: Final = frozenset({_JOB_ID, _JOB_RESULT, _EXECUTION})
 _CONSTANT: Final[dict[Path, bool]] = {("managed",): True, ("build",): False}
 """Every host is managed, and none is being installed."""
+_ORGANIZATION: Final[Path] = ("organization",)
+_LOCATION: Final[Path] = ("location",)
+_TAXONOMY_IDS: Final[dict[Path, Path]] = {("organizationId",): _ORGANIZATION, ("locationId",): _LOCATION}
 FIELDS: Final = Subject(
     {
         **TARGETS.fields,
         "managed": Field(("managed",), Values.BOOLEAN),
         "build": Field(("build",), Values.BOOLEAN),
+        "organization_id": Field(("organizationId",), Values.INTEGER),
+        "location_id": Field(("locationId",), Values.INTEGER),
         "job_invocation.id": Field(_JOB_ID, Values.INTEGER),
         "job_invocation.result": Field(_JOB_RESULT),
         "execution_status": Field(_EXECUTION),
@@ -43,57 +55,116 @@ _RESULTS: Final = {
 }
 
 
-def looked_up(query: Query, cache: Cache) -> Query:
-    """The query with what jobs did in the form of names."""
-    match query:
-        case Not(part):
-            return Not(looked_up(part, cache))
-        case Or(parts):
-            return Or(tuple(looked_up(part, cache) for part in parts))
-        case And(parts):
-            of_jobs = [part for part in parts if isinstance(part, Has) and part.path in (_JOB_ID, _JOB_RESULT)]
-            others = tuple(looked_up(part, cache) for part in parts if part not in of_jobs)
-            return And((*others, _run_in(of_jobs, cache))) if of_jobs else And(others)
-        case Has(path, predicate) if path in _CONSTANT:
-            return EVERYTHING if predicate.accepts(_CONSTANT[path]) else NOTHING
-        case Has(path, _) if path in (_JOB_ID, _JOB_RESULT):
-            return _run_in([query], cache)
-        case Has(path, predicate) if path == _EXECUTION:
-            return _named(name for name, status in _statuses(cache).items() if predicate.accepts(status))
-        case _:
-            return query
+def within(organization: Taxonomy | None, location: Taxonomy | None, taxonomies: Taxonomies) -> Query:
+    """The hosts of an organization and a location; of all, for None."""
+    chosen = ((_ORGANIZATION, organization, taxonomies.organizations), (_LOCATION, location, taxonomies.locations))
+    return And(tuple(_belonging(path, one.name.__eq__, all_) for path, one, all_ in chosen if one is not None))
 
 
-def _run_in(tests: list[Has], cache: Cache) -> Query:
-    """The hosts of the jobs that all the tests accept together."""
-    ids = [test.predicate.accepts for test in tests if test.path == _JOB_ID]
-    results = [test.predicate.accepts for test in tests if test.path == _JOB_RESULT]
-    jobs = (job for job in cache.jobs if all(accepts(job.id) for accepts in ids))
-    return _named(
-        name
-        for job in jobs
-        for name, state in _states(job, cache)
-        if all(accepts(_RESULTS.get(state, "failed")) for accepts in results)
-    )
+class Lookup:
+    """Turns a query about hosts into one that their index can answer."""
+
+    def __init__(self, cache: Cache, taxonomies: Taxonomies, sees: Sees) -> None:
+        self._cache = cache
+        self._taxonomies = taxonomies
+        self._sees = sees
+
+    def translated(self, query: Query) -> Steps[Query]:
+        """The query without fields that only the facade knows. Raises E4 for too many that jobs are looked at for."""
+        count = sum(isinstance(part, Has) and part.path in _OF_JOBS for part in parts(query))
+        if count > MOST_LOOKUPS:
+            raise e4(f"The search asks too much: it has {count} conditions on jobs, and may have {MOST_LOOKUPS}")
+        return self._translated(query)
+
+    def _translated(self, query: Query) -> Steps[Query]:
+        match query:
+            case Not(part):
+                return Not((yield from self._translated(part)))
+            case Or(several):
+                return Or((yield from self._each(several)))
+            case And(several):
+                of_jobs = [part for part in several if isinstance(part, Has) and part.path in (_JOB_ID, _JOB_RESULT)]
+                others = yield from self._each([part for part in several if part not in of_jobs])
+                return And((*others, (yield from self._run_in(of_jobs)))) if of_jobs else And(others)
+            case Has(path, predicate) if path in _CONSTANT:
+                return EVERYTHING if predicate.accepts(_CONSTANT[path]) else NOTHING
+            case Has(path, predicate) if path in _TAXONOMY_IDS:
+                return _belonging(_TAXONOMY_IDS[path], self._ids(_TAXONOMY_IDS[path], predicate), self._known(path))
+            case Has(path, predicate) if path in (_ORGANIZATION, _LOCATION):
+                return _belonging(path, predicate.accepts, self._known(path))
+            case Has(path, _) if path in (_JOB_ID, _JOB_RESULT):
+                return (yield from self._run_in([query]))
+            case Has(path, predicate) if path == _EXECUTION:
+                statuses = yield from self._statuses()
+                return _named(name for name, status in statuses.items() if predicate.accepts(status))
+            case _:
+                return query
+
+    def _each(self, several: Iterable[Query]) -> Steps[tuple[Query, ...]]:
+        found: list[Query] = []
+        for part in several:
+            found.append((yield from self._translated(part)))
+        return tuple(found)
+
+    def _known(self, path: Path) -> Mapping[str, Taxonomy]:
+        of_organizations = path in (_ORGANIZATION, ("organizationId",))
+        return self._taxonomies.organizations if of_organizations else self._taxonomies.locations
+
+    def _ids(self, path: Path, predicate: Predicate) -> Callable[[str], bool]:
+        known = self._known(path)
+        return lambda name: predicate.accepts(known[name].id)
+
+    def _run_in(self, tests: list[Has]) -> Steps[Query]:
+        """The hosts of the jobs that all the tests accept together."""
+        ids = [test.predicate for test in tests if test.path == _JOB_ID]
+        results = [test.predicate.accepts for test in tests if test.path == _JOB_RESULT]
+        names: set[str] = set()
+        for id_ in self._candidates(ids):
+            job = self._cache.jobs.numbered(id_)
+            if job is not None and self._sees(job) and all(test.accepts(id_) for test in ids):
+                names.update(
+                    name
+                    for name, state in self._states(job)
+                    if all(accepts(_RESULTS.get(state, "failed")) for accepts in results)
+                )
+            yield
+        return _named(names)
+
+    def _candidates(self, tests: Iterable[Predicate]) -> list[int]:
+        """The ids that the tests name, if any does; else all."""
+        for test in tests:
+            if isinstance(test, Equals):
+                return [value for value in test.values if type(value) is int]
+        return list(self._cache.jobs.ids)
+
+    def _states(self, job: Job) -> Iterator[tuple[str, HostState]]:
+        """The hosts that have been dealt with, each with its last state."""
+        dealt = {name: slice_ for slice_ in self._cache.slices.of(job) for name in slice_.hosts}
+        return ((name, slice_.states.get(name, HostState.PENDING)) for name, slice_ in dealt.items())
+
+    def _statuses(self) -> Steps[dict[str, str]]:
+        """How the last run on each host ended that has."""
+        found: dict[str, str] = {}
+        for id_ in list(self._cache.jobs.ids):
+            job = self._cache.jobs.numbered(id_)
+            for name, state in self._states(job) if job is not None and self._sees(job) else ():
+                if state.ended:
+                    found[name] = "ok" if state is HostState.SUCCEEDED else "error"
+            yield
+        return found
 
 
-def _states(job: Job, cache: Cache) -> Iterator[tuple[str, HostState]]:
-    """The hosts that have been dealt with, each with its last state."""
-    dealt = {name: slice_ for slice_ in cache.slices.of(job) for name in slice_.hosts}
-    return ((name, slice_.states.get(name, HostState.PENDING)) for name, slice_ in dealt.items())
+def _belonging(path: Path, accepts: Callable[[str], Any], known: Mapping[str, Taxonomy]) -> Query:
+    """The hosts of the organizations or locations whose names are accepted; who names none belongs to the default."""
+    names = tuple(name for name in known if accepts(name))
+    defaults = next(iter(known), None) in names
+    return either(_having(path, names), Not(_having(path, tuple(known)))) if defaults else _having(path, names)
 
 
-def _statuses(cache: Cache) -> dict[str, str]:
-    """How the last run on each host ended that has."""
-    found: dict[str, str] = {}
-    for id_ in cache.jobs.ids:
-        job = cache.jobs.numbered(id_)
-        for name, state in _states(job, cache) if job is not None else ():
-            if state.ended:
-                found[name] = "ok" if state is HostState.SUCCEEDED else "error"
-    return found
+def _having(path: Path, names: tuple[str, ...]) -> Query:
+    return Has(path, Equals(names)) if names else NOTHING
 
 
-def _named(names: Iterator[str]) -> Query:
+def _named(names: Iterable[str]) -> Query:
     found = tuple(sorted(set(names)))
     return Has(NAME, Equals(found)) if found else NOTHING

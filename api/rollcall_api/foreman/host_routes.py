@@ -1,6 +1,5 @@
 """The routes of hosts (contract §7.6)."""
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -10,34 +9,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rollcall.names import Kind
-from rollcall.query.fields import Field
-from rollcall.query.fields import Kind as Values
-from rollcall.query.foreman import Subject
-from rollcall.query.hostrows import TARGETS, HostRow
 from rollcall_api.foreman import lists
 from rollcall_api.foreman.description import IDENTIFIER, LISTING, TAXONOMIES, Action, Param, Type
 from rollcall_api.foreman.errors import JsonBytes, e1, e6
+from rollcall_api.foreman.job_search import Searcher
 from rollcall_api.foreman.lookup import by_reference
 from rollcall_api.foreman.render import time
-from rollcall_api.foreman.requests import Bag, boolean, is_blank
+from rollcall_api.foreman.requests import Page, boolean, is_blank
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
-from rollcall_api.foreman.taxonomies import Taxonomies, Taxonomy
+from rollcall_api.foreman.taxonomies import CONTEXT, Taxonomy
 from rollcall_api.objects import Object
 from rollcall_api.problems import Rejected
 from rollcall_api.records import Host
 
 _VIEW: Final = Permission("view_hosts", (("list", Kind.HOST),))
 _EDIT: Final = Permission("edit_hosts", (("update", Kind.HOST),))
-_FIELDS: Final = Subject(
-    {
-        **TARGETS.fields,
-        "organization": Field(("organizationName",)),
-        "organization_id": Field(("organizationId",), Values.INTEGER),
-        "location": Field(("locationName",)),
-        "location_id": Field(("locationId",), Values.INTEGER),
-    },
-    TARGETS.prefixes,
-)
 _ROOT: Final = "/api/hosts"
 _THIN: Final = Param("thin", "Only list ID and name of hosts", Type.BOOLEAN)
 _HOST: Final = Param(
@@ -67,32 +53,6 @@ def router(backend: Backend) -> APIRouter:
     return routes
 
 
-class _Row(HostRow):
-    """A host as searches see it, with its taxonomies."""
-
-    __slots__ = ("_more",)
-
-    def __init__(self, host: Host, taxonomies: Taxonomies) -> None:
-        super().__init__(host.resource)
-        organization, location = taxonomies.organization_of(host), taxonomies.location_of(host)
-        self._more = {
-            "organizationId": organization.id,
-            "organizationName": organization.name,
-            "locationId": location.id,
-            "locationName": location.name,
-        }
-
-    def __getitem__(self, name: str) -> Any:
-        return self._more[name] if name in self._more else super().__getitem__(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value of that name; the default for a name that no host has."""
-        return self._more[name] if name in self._more else super().get(name, default)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._more or super().__contains__(name)
-
-
 class Endpoints:
     """The handlers."""
 
@@ -103,20 +63,27 @@ class Endpoints:
 
     async def index(self, request: Request) -> Response:
         """`GET /api/hosts`."""
-        _, bag = await self._backend.admit(request, _VIEW)
-        thin = boolean(bag, "thin")
-        rows = ((host.name, _Row(host, self._taxonomies)) for host in self._within(bag))
-        return lists.listed(rows, _FIELDS, partial(self._item, thin=thin), bag)
+        user, bag = await self._backend.admit(request, _VIEW)
+        page, thin = Page.parse(bag), boolean(bag, "thin")
+        reach = await self._backend.access.reach(user, "list", Kind.JOB_INVOCATION)
+        sees = Searcher(user.username, True, reach).sees
+        names, total = await self._backend.hosts.listed(bag, request.scope[CONTEXT], sees)
+
+        def encode(name: str) -> bytes | None:
+            host = self._hosts.named(name)
+            return None if host is None else orjson.dumps(self._item(host, thin=thin))
+
+        return await lists.paged(self._backend.pace, names, encode, total, page, bag)
 
     async def show(self, request: Request) -> Response:
         """`GET /api/hosts/:id`, by id or name."""
         await self._backend.admit(request, _VIEW)
-        return _shown(self._item(self._find(request.path_params["id"]).name, thin=False))
+        return _shown(self._item(self._find(request), thin=False))
 
     async def update(self, request: Request) -> Response:
         """`PUT /api/hosts/:id`."""
         user, bag = await self._backend.admit(request, _EDIT)
-        host = self._find(request.path_params["id"])
+        host = self._find(request)
         given = bag.get("host", {})
         if not isinstance(given, dict):
             raise e6({"host": ["must be a hash"]}, host.id)
@@ -128,29 +95,17 @@ class Endpoints:
             await self._backend.objects.change(Kind.HOST, host.name, change, user)
         except Rejected as problem:
             raise e6({"base": [str(problem)]}, host.id) from None
-        return _shown(self._item(host.name, thin=False))
+        return _shown(self._item(self._hosts.named(host.name) or host, thin=False))
 
-    def _within(self, bag: Bag) -> Iterator[Host]:
-        """The hosts of the organization and the location that the parameters choose."""
-        organization, location = self._taxonomies.chosen(bag)
-        for host in self._hosts:
-            if (
-                host.id is not None
-                and organization in (None, self._taxonomies.organization_of(host))
-                and location in (None, self._taxonomies.location_of(host))
-            ):
-                yield host
-
-    def _find(self, given: str) -> Host:
-        host = by_reference(self._hosts, given, lambda host: host.name)
-        if host is None:
+    def _find(self, request: Request) -> Host:
+        """The host that the path names, of the request's organization and location."""
+        given, context = request.path_params["id"], request.scope[CONTEXT]
+        host = by_reference(self._hosts, given, self._hosts.named)
+        if host is None or not self._taxonomies.belongs(host, context.organization, context.location):
             raise e1(404, f"Resource host not found by id '{given}'")
         return host
 
-    def _item(self, name: str, thin: bool) -> dict[str, Any]:
-        host = self._hosts.named(name)
-        if host is None:
-            raise e1(404, f"Resource host not found by id '{name}'")
+    def _item(self, host: Host, thin: bool) -> dict[str, Any]:
         if thin:
             return {"id": host.id, "name": host.name}
         return {"id": host.id, "name": host.name, **self._details(host)}

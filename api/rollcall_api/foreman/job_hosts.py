@@ -8,12 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rollcall.names import Kind
-from rollcall_api.foreman import render, search
-from rollcall_api.foreman.errors import JsonBytes
-from rollcall_api.foreman.job_search import Order
+from rollcall_api.access import Reach
+from rollcall_api.foreman import lists
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.permissions import VIEW_JOB, VIEW_TEMPLATE_INVOCATIONS
-from rollcall_api.foreman.requests import Bag, Page, boolean, read_bag
+from rollcall_api.foreman.requests import Page, boolean, read_bag
 from rollcall_api.foreman.routing import Backend, parameters
 from rollcall_api.foreman.status import NOT_AVAILABLE, job_status
 from rollcall_api.foreman.tasks import host_task_id
@@ -52,44 +51,51 @@ class Endpoints:
         user = request.scope["user"]
         await self._backend.permit(user, VIEW_JOB)
         bag = await read_bag(request)
-        job = self._visible.job(request.path_params["id"])
-        every = await self._visible.members(job, user)
-        hosts = self._backend.jobs.cache.hosts
-        found = search.select_members(str(bag.get("search") or ""), every, self._backend.jobs.cache)
+        page = Page.parse(bag)
+        job = await self._visible.job(request.path_params["id"], request)
+        sees = (await self._visible.searcher(request)).sees
+        every = await self._visible.members(job, request)
+        found = await self._backend.hosts.of_members(str(bag.get("search") or ""), every, sees)
         if boolean(bag, "awaiting"):
             found = [member for member in found if job_status(member, job) == NOT_AVAILABLE]
-        found = search.sort_members(str(bag.get("order") or ""), found, hosts)
+        found = await self._backend.hosts.sorted_members(str(bag.get("order") or ""), found, sees)
         rights = await self._rights(user) if "include_permissions" in bag else None
-        return _listed([_host(member, job, rights) for member in found], len(every), bag)
+
+        def encode(member: Member) -> bytes:
+            return orjson.dumps(_host(member, job, rights))
+
+        return await lists.paged(self._backend.pace, found, encode, len(every), page, bag)
 
     async def template_invocations(self, request: Request) -> Response:
         """`GET /api/job_invocations/:id/template_invocations`."""
         user = request.scope["user"]
         await self._backend.permit(user, VIEW_TEMPLATE_INVOCATIONS)
         bag = await read_bag(request)
-        job = self._visible.job(request.path_params["id"])
+        page = Page.parse(bag)
+        job = await self._visible.job(request.path_params["id"], request)
         view = self._backend.jobs.view(job)
         template_id = view.template.id if view.template else None
         effective_user = job.effective_user or (view.template.effective_user if view.template else None)
-        members = [member for member in await self._visible.members(job, user) if member.slice is not None]
-        items = [
-            {
-                "id": number_of(host_task_id(job, member.name)),
+        members = [member for member in await self._visible.members(job, request) if member.slice is not None]
+
+        def encode(member: Member) -> bytes:
+            task = host_task_id(job, member.name)
+            return orjson.dumps({
+                "id": number_of(task),
                 "template_id": template_id,
                 "job_invocation_id": job.id,
                 "effective_user": effective_user,
                 "host_id": member.host.id if member.host else None,
-                "run_host_job_task_id": host_task_id(job, member.name),
+                "run_host_job_task_id": task,
                 "host_name": member.name,
-            }
-            for member in members
-        ]
-        return _listed(items, len(items), bag)
+            })  # fmt: skip
+
+        return await lists.paged(self._backend.pace, members, encode, len(members), page, bag)
 
     async def _rights(self, user: Identity) -> dict[str, bool]:
         return {
-            "view_foreman_tasks": await self._access.allows(user, "get", Kind.JOB_INVOCATION),
-            "cancel_job_invocations": await self._access.allows(user, "patch", Kind.JOB_INVOCATION),
+            "view_foreman_tasks": await self._access.reach(user, "get", Kind.JOB_INVOCATION) is not Reach.NONE,
+            "cancel_job_invocations": await self._access.reach(user, "patch", Kind.JOB_INVOCATION) is not Reach.NONE,
             "execute_jobs": await self._access.allows(user, "create", Kind.JOB_INVOCATION),
         }
 
@@ -115,16 +121,3 @@ def _host(member: Member, job: Job, rights: dict[str, bool] | None) -> dict[str,
         task = {"id": host_task_id(job, member.name), "cancellable": cancellable and not job.finished}
         shown |= {"task": None if member.slice is None else task, "permissions": rights}
     return shown
-
-
-def _listed(items: list[dict[str, Any]], total: int, bag: Bag) -> Response:
-    page = Page.parse(bag)
-    first, last = page.bounds(len(items))
-    shown = [orjson.dumps(item) for item in items[first:last]]
-    by, direction = [*str(bag.get("order") or "").split(), "ASC"][:2] if bag.get("order") else (None, None)
-    order = Order(None, False, by, direction)
-    text = None if bag.get("search") is None else str(bag["search"])
-    name = str(bag.get("root_name") or "results")
-    return JsonBytes(
-        render.envelope(shown, total=total, subtotal=len(items), page=page, search=text, order=order, name=name)
-    )

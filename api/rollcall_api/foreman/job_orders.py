@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rollcall.names import Kind
-from rollcall_api.foreman import rerun, search
+from rollcall_api.foreman import rerun
 from rollcall_api.foreman.errors import ForemanError, JsonBytes, e1, e2, e5
 from rollcall_api.foreman.permissions import CANCEL_JOB, CREATE_JOB
 from rollcall_api.foreman.requests import boolean, read_bag
@@ -16,7 +16,6 @@ from rollcall_api.foreman.visible import Visible, no_job
 from rollcall_api.jobs import Member
 from rollcall_api.problems import Conflict, Forbidden, NotFound, Rejected
 from rollcall_api.records import Job
-from rollcall_api.users import Identity
 
 
 def add_routes(routes: APIRouter, backend: Backend) -> None:
@@ -41,39 +40,39 @@ class Endpoints:
 
     async def cancel(self, request: Request) -> Response:
         """`POST /api/job_invocations/:id/cancel` (§2.6)."""
-        user = request.scope["user"]
-        await self._backend.permit(user, CANCEL_JOB)
+        await self._backend.permit(request.scope["user"], CANCEL_JOB)
         bag = await read_bag(request)
         given = request.path_params["id"]
-        job = self._visible.job(given)
+        job = await self._visible.job(given, request, "patch")
         force = boolean(bag, "force")
         if bag.get("search") is not None:
-            return await self._cancel_some(job, str(bag["search"]), user, force)
+            return await self._cancel_some(job, str(bag["search"]), request, force)
         if job.finished:
             raise _refused()
         # Who asks again does not want to wait for the hosts any longer.
         again = job.cancellation is not None and job.cancellation.hosts is None
-        await self._stop(job, user, force or again, None)
+        await self._stop(job, request, force or again, None)
         return JsonBytes(orjson.dumps({"cancelled": True, "id": job.id}))
 
-    async def _cancel_some(self, job: Job, text: str, user: Identity, force: bool) -> Response:
+    async def _cancel_some(self, job: Job, text: str, request: Request, force: bool) -> Response:
         """Stops the hosts that a search finds, those that have not ended."""
-        members = await self._visible.members(job, user)
+        members = await self._visible.members(job, request)
+        sees = (await self._visible.searcher(request)).sees
         try:
-            found = search.select_members(text, members, self._jobs.cache)
+            found = await self._backend.hosts.of_members(text, members, sees)
         except ForemanError as error:
             raise e1(422, f"Failed to cancel tasks on hosts: {error.body['error']['message']}") from None
         open_ = [member for member in found if not job.finished and not _ended(member)]
         names = [member.name for member in open_]
         if names:
-            await self._stop(job, user, force, names)
+            await self._stop(job, request, force, names)
         tasks = [host_task_id(job, name) for name in names]
         skipped = [host_task_id(job, member.name) if member.slice else None for member in found if _ended(member)]
         return JsonBytes(orjson.dumps({"total": len(found), "cancelled": tasks, "skipped": skipped}))
 
-    async def _stop(self, job: Job, user: Identity, force: bool, hosts: list[str] | None) -> None:
+    async def _stop(self, job: Job, request: Request, force: bool, hosts: list[str] | None) -> None:
         try:
-            await self._jobs.cancel(job, user, force=force, hosts=hosts)
+            await self._visible.cancel(job, request, force=force, hosts=hosts)
         except (NotFound, Conflict):
             raise no_job(str(job.id)) from None
         except Rejected:
@@ -86,13 +85,13 @@ class Endpoints:
         user = request.scope["user"]
         await self._backend.permit(user, CREATE_JOB)
         bag = await read_bag(request)
-        job = self._visible.job(request.path_params["id"])
+        job = await self._visible.job(request.path_params["id"], request)
         template = self._jobs.cache.templates.named(job.template)
         if not await self._access.allows(user, "list", Kind.JOB_TEMPLATE):
             template = None
         if boolean(bag, "failed_only") or boolean(bag, "succeeded_only"):
             await self._jobs.outcomes(job)
-        members = await self._visible.members(job, user)
+        members = await self._visible.members(job, request)
         wish = rerun.parse(bag, job, template, members)
         again = await self._jobs.create(wish, user)
         return JsonBytes(rerun.flat(self._jobs.view(again)), 201)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rollcall_api.bounded import WeightedCache
-from rollcall_api.foreman import output, search
+from rollcall_api.foreman import output
 from rollcall_api.foreman.errors import JsonBytes
 from rollcall_api.foreman.permissions import VIEW_OUTPUT
 from rollcall_api.foreman.requests import boolean, read_bag, since
@@ -82,22 +82,21 @@ class Endpoints:
 
     async def _asked(self, request: Request) -> tuple[Job, Member, float | None]:
         """The job, its host, and since when (§2.4)."""
-        user = request.scope["user"]
-        await self._backend.permit(user, VIEW_OUTPUT)
+        await self._backend.permit(request.scope["user"], VIEW_OUTPUT)
         bag = await read_bag(request)
-        job = self._visible.job(request.path_params["id"], no_job_of_host)
-        member = member_of(await self._visible.members(job, user), request.path_params["host_id"])
+        job = await self._visible.job(request.path_params["id"], request, refuse=no_job_of_host)
+        member = member_of(await self._visible.members(job, request), request.path_params["host_id"])
         return job, member, since(bag)
 
     async def outputs(self, request: Request) -> Response:
         """`GET|POST /api/job_invocations/:id/outputs` (§2.8)."""
-        user = request.scope["user"]
-        await self._backend.permit(user, VIEW_OUTPUT)
+        await self._backend.permit(request.scope["user"], VIEW_OUTPUT)
         bag = await read_bag(request)
-        job = self._visible.job(request.path_params["id"])
-        members = await self._visible.members(job, user)
-        members = list(search.select_members(str(bag.get("search_query") or ""), members, self._backend.jobs.cache))
-        parts = self._output_parts(members, job.finished, since(bag), boolean(bag, "raw"))
+        job = await self._visible.job(request.path_params["id"], request)
+        members = await self._visible.members(job, request)
+        sees = (await self._visible.searcher(request)).sees
+        found = await self._backend.hosts.of_members(str(bag.get("search_query") or ""), members, sees)
+        parts = self._output_parts(found, job.finished, since(bag), boolean(bag, "raw"))
         # The first part is made before the answer begins, so that a cluster that is away can still be told of.
         return streamed(chain(await anext(parts), parts))
 

@@ -1,7 +1,6 @@
 """The routes of job invocations (§2.1 to §2.3): each reads its parameters, asks the shared code, and renders."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,12 +10,15 @@ from starlette.responses import Response
 
 from rollcall.names import Kind
 from rollcall_api.bounded import WeightedCache
-from rollcall_api.foreman import creation, job_hosts, job_orders, job_outputs, render
+from rollcall_api.foreman import creation, job_hosts, job_orders, job_outputs, lists, render
 from rollcall_api.foreman.errors import JsonBytes, e5
-from rollcall_api.foreman.job_search import JobSearch, Order, Searcher, job_order
+from rollcall_api.foreman.job_fields import JOBS
+from rollcall_api.foreman.job_search import JobSearch
 from rollcall_api.foreman.permissions import CREATE_JOB, CREATE_SERIES, LIST_JOBS, VIEW_JOB
 from rollcall_api.foreman.requests import Page, boolean, read_bag
 from rollcall_api.foreman.routing import Backend, DialectRoute, compact, parameters
+from rollcall_api.foreman.targeting import Scope
+from rollcall_api.foreman.taxonomies import CONTEXT
 from rollcall_api.foreman.visible import Visible
 from rollcall_api.jobs import Stamp
 from rollcall_api.problems import Forbidden
@@ -53,7 +55,7 @@ class Endpoints:
         self._jobs = backend.jobs
         self._access = backend.access
         self._visible = Visible(backend)
-        self._search = JobSearch(backend.jobs)
+        self._search = JobSearch(backend.jobs, backend.pace, JOBS)
         self._items: WeightedCache[str, tuple[Stamp, bytes]] = WeightedCache(_ITEMS_BYTES)
         self._bodies: WeightedCache[tuple[Any, ...], tuple[Stamp, bytes]] = WeightedCache(_BODIES_BYTES)
 
@@ -62,34 +64,28 @@ class Endpoints:
         user = request.scope["user"]
         await self._backend.permit(user, LIST_JOBS)
         bag = await read_bag(request)
-        page, order = Page.parse(bag), job_order(str(bag.get("order") or ""))
-        query = None if bag.get("search") is None else str(bag["search"])
-        every = self._jobs.cache.jobs.ids
-        if query is None and order.path is None:
-            found: Sequence[int] = every
-            jobs = self._page(every, page, order)
-        else:
-            found, jobs = await self._searched(query, page, order, await self._visible.searcher(user))
-        total, subtotal = len(every), len(found)
-        items = [self._item(job) for job in jobs]
-        rights = None
+        page, order = Page.parse(bag), JOBS.order(str(bag.get("order") or ""))
+        searcher = await self._visible.searcher(request)
+        found = await self._search.find(str(bag.get("search") or ""), order, searcher)
+        rights, encode = None, self._item
         if "include_permissions" in bag:
             rights, permissions = await self._rights(user), await self._permissions(user)
-            items = [render.with_permissions(item, permissions) for item in items]
-        name = str(bag.get("root_name") or "results")
-        numbers = {"total": total, "subtotal": subtotal}
-        return JsonBytes(
-            render.envelope(items, **numbers, page=page, search=query, order=order, name=name, rights=rights)
-        )
+
+            def encode(id_: int) -> bytes | None:
+                item = self._item(id_)
+                return None if item is None else render.with_permissions(item, permissions)
+
+        total = len(self._search.every(searcher))
+        return await lists.paged(self._backend.pace, found, encode, total, page, bag, rights)
 
     async def show(self, request: Request) -> Response:
         """`GET /api/job_invocations/:id` (§2.2)."""
         user = request.scope["user"]
         await self._backend.permit(user, VIEW_JOB)
         bag = await read_bag(request)
-        job = self._visible.job(request.path_params["id"])
-        may_view_hosts = await self._visible.hosts(user)
-        body = self._show(job, boolean(bag, "host_status"), boolean(bag, "include_hosts", True), may_view_hosts)
+        job = await self._visible.job(request.path_params["id"], request)
+        hosts = await self._visible.hosts(user)
+        body = self._show(job, request, boolean(bag, "host_status"), boolean(bag, "include_hosts", True), hosts)
         if "include_permissions" in bag:
             body = render.with_permissions(body, await self._permissions(user))
         return JsonBytes(body)
@@ -102,12 +98,14 @@ class Endpoints:
         kinds = (Kind.JOB_TEMPLATE, Kind.HOST, Kind.INVENTORY)
         sight = creation.Sight(*[await self._access.allows(user, "list", kind) for kind in kinds])
         include_hosts = boolean(bag, "include_hosts", True)
-        wish = creation.parse(bag, self._jobs.cache, sight, datetime.now(UTC))
+        sees = (await self._visible.searcher(request)).sees
+        scope = Scope(self._backend.hosts, self._backend.taxonomies, request.scope[CONTEXT], sees, sight.hosts)
+        wish = await creation.parse(bag, self._jobs.cache, sight, scope, datetime.now(UTC))
         try:
             job = await self._jobs.create(wish, user)
         except Forbidden:
             raise e5(CREATE_JOB.name if wish.recurrence is None else CREATE_SERIES) from None
-        return JsonBytes(self._show(job, False, include_hosts, sight.hosts), 201)
+        return JsonBytes(self._show(job, request, False, include_hosts, sight.hosts), 201)
 
     async def _permissions(self, user: Identity) -> Mapping[str, bool]:
         return {
@@ -122,25 +120,10 @@ class Endpoints:
             "can_edit": await self._access.allows(user, "patch", Kind.JOB_INVOCATION),
         }
 
-    async def _searched(
-        self, query: str | None, page: Page, order: Order, searcher: Searcher
-    ) -> tuple[Sequence[int], list[Job]]:
-        """The ids of the jobs that a search selects, and those of the page in their order."""
-        every = self._jobs.cache.jobs.ids
-        found = list(every) if query is None else await self._search.find(query, searcher)
-        if order.path is None:
-            return found, self._page(found, page, order)
-        ordered = await self._search.sort(found, order, searcher)
-        return found, self._page(ordered, page, replace(order, path=None, descending=False))
-
-    def _page(self, ids: Sequence[int], page: Page, order: Order) -> list[Job]:
-        """The jobs of a page, without looking at any other."""
-        first, last = page.bounds(len(ids))
-        jobs, end = self._jobs.cache.jobs, len(ids)
-        wanted = ids[max(end - last, 0) : max(end - first, 0)][::-1] if order.descending else ids[first:last]
-        return [job for id_ in wanted if (job := jobs.numbered(id_)) is not None]
-
-    def _item(self, job: Job) -> bytes:
+    def _item(self, id_: int) -> bytes | None:
+        job = self._jobs.cache.jobs.numbered(id_)
+        if job is None:
+            return None
         stamp = self._jobs.stamp(job)
         kept = self._items.get(job.uid)
         if kept is not None and kept[0] == stamp:
@@ -149,14 +132,21 @@ class Endpoints:
         self._items.put(job.uid, (stamp, body), len(body) + 200)
         return body
 
-    def _show(self, job: Job, host_status: bool, include_hosts: bool, may_view_hosts: bool) -> bytes:
+    def _show(self, job: Job, request: Request, host_status: bool, include_hosts: bool, may_view_hosts: bool) -> bytes:
         key = (job.uid, host_status, include_hosts, may_view_hosts)
         stamp = self._jobs.stamp(job)
-        kept = self._bodies.get(key)
+        # The stamp does not tell when a host changes its organization.
+        narrow = request.scope[CONTEXT].is_narrow
+        kept = None if narrow else self._bodies.get(key)
         if kept is not None and kept[0] == stamp:
             return kept[1]
         view = self._jobs.view(job)
-        body = render.show(view, host_status=host_status, include_hosts=include_hosts, may_view_hosts=may_view_hosts)
-        body = compact(body)
-        self._bodies.put(key, (stamp, body), len(body) + 300)
+        members = self._visible.among(view.members, request) if include_hosts and may_view_hosts else []
+        body = compact(
+            render.show(
+                view, members if include_hosts else None, host_status=host_status, may_view_hosts=may_view_hosts
+            )
+        )
+        if not narrow:
+            self._bodies.put(key, (stamp, body), len(body) + 300)
         return body

@@ -1,141 +1,159 @@
-"""Searches and orders of jobs (contract §6.4, §6.6).
+"""Searches and orders of jobs and of their tasks (contract §6.4, §6.6, §6.7).
 
 A search looks at the jobs one by one, each only as far as the query asks, and lets other requests in between. A query
 that names ids looks at those only. What was found is kept until anything changes that a job is made of.
 """
 
-import asyncio
+import heapq
+import operator
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rollcall.query.ast import EACH, And, Constant, Has, Not, Or, Path, Query
+from rollcall.query.ast import And, Constant, Has, Not, Or, Path, Query
 from rollcall.query.ast import parts as parts_of
-from rollcall.query.foreman import JOBS
+from rollcall.query.cost import CostError, check_scan
+from rollcall.query.evaluate import Steps
 from rollcall.query.predicates import Equals
-from rollcall_api.foreman import echo
+from rollcall_api.access import Reach
+from rollcall_api.bounded import WeightedCache
 from rollcall_api.foreman.errors import e4
+from rollcall_api.foreman.job_fields import OF_HOSTS, Order, Searched, Values
 from rollcall_api.foreman.search import read
-from rollcall_api.foreman.status import status_label
 from rollcall_api.jobs import Jobs
+from rollcall_api.pace import Pace
 from rollcall_api.records import Job
 
 Matches = Callable[[Job], bool]
-Values = Callable[[Job], Iterable[Any]]
 
-CHUNK: Final = 200
-"""How many jobs are looked at before others have their turn."""
-_KEPT: Final = 64
+_KEPT_BYTES: Final = 8 * 1024 * 1024
+_SORTED_AT_ONCE: Final = 2_000
+_MOST_TESTS_OF_HOSTS: Final = 16
+"""A job may have ten thousand hosts, and each test looks at all of them."""
 _TIMES: Final = frozenset({("started",), ("startAt",), ("ended",)})
 _CURRENT_USER: Final = "current_user"
-_IDS: Final[Path] = ("id",)
+_USER: Final[Path] = ("user",)
 _SERIES: Final[Path] = ("schedule", "id")
 
 
 @dataclass(frozen=True, slots=True)
 class Searcher:
-    """Who searches, and whether they may see hosts."""
+    """Who searches, and what they may see."""
 
     username: str
     may_view_hosts: bool
+    reach: Reach = Reach.ALL
+    """Which jobs they see."""
 
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """How a list is sorted; `path` None stands for the id."""
-
-    path: Path | None
-    descending: bool
-    by: str | None = None
-    direction: str | None = None
-
-
-DEFAULT_ORDER: Final = Order(None, True)
-
-
-def job_order(text: str) -> Order:
-    """The order of jobs that a parameter asks for. Raises E4 for an unknown field."""
-    by, *rest = text.split() or [""]
-    if not by:
-        return DEFAULT_ORDER
-    field = JOBS.fields.get(by)
-    if field is None:
-        raise e4(f"the field '{by}' in the order statement is not valid field for search")
-    direction = rest[0] if rest else "ASC"
-    path = None if field.path == _IDS else field.path
-    return Order(path, direction.lower() == "desc", by, direction)
+    def sees(self, job: Job) -> bool:
+        """Whether they may see the job."""
+        return self.reach is Reach.ALL or (self.reach is Reach.OWN and job.requested_by == self.username)
 
 
 class JobSearch:
     """Finds jobs."""
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: Jobs, pace: Pace, searched: Searched) -> None:
         self._jobs = jobs
-        self._found: OrderedDict[tuple[str, Searcher], tuple[Any, float, Sequence[int]]] = OrderedDict()
+        self._pace = pace
+        self._searched = searched
+        self._found: WeightedCache[tuple[Any, ...], tuple[Any, float, Sequence[int]]] = WeightedCache(_KEPT_BYTES)
 
-    async def find(self, text: str, searcher: Searcher) -> Sequence[int]:
-        """The ids of the jobs that a search selects, ascending. Raises E4."""
-        key, stamp = (text, searcher), self._stamp()
+    async def find(self, text: str, order: Order, searcher: Searcher) -> Sequence[int]:
+        """The ids of the jobs that a search selects, in their order. Raises E4."""
+        if order.path is None and not text.strip():
+            ids = self.every(searcher)
+            return Backwards(ids) if order.descending else ids
+        key, stamp = (text, order, searcher), self._stamp()
         kept = self._found.get(key)
         if kept is not None and kept[0] == stamp and time.monotonic() < kept[1]:
             return kept[2]
-        query = read(text, JOBS)
-        matches = self._matches(query, searcher)
-        found = await self._scan(self._candidates(query), matches)
+        query = read(text, self._searched.subject)
+        _check(query)
+        found = array("q", await self._pace.run(self._finding(query, order, searcher)))
         lasts = time.monotonic() + (1.0 if _asks_for_time(query) else 60.0)
-        self._found[key] = stamp, lasts, found
-        self._found.move_to_end(key)
-        if len(self._found) > _KEPT:
-            self._found.popitem(last=False)
+        self._found.put(key, (stamp, lasts, found), len(found) * 8 + len(text) + 500)
         return found
 
-    async def sort(self, ids: Sequence[int], order: Order, searcher: Searcher) -> Sequence[int]:
-        """The ids of jobs in an order. Absent values stand last when descending, else first (§6.6)."""
-        if order.path is None:
-            return ids[::-1] if order.descending else ids
-        values, table = self._values(order.path, searcher), self._jobs.cache.jobs
-        keyed: list[tuple[tuple[bool, Any], int]] = []
-        for place, id_ in enumerate(ids):
-            job = table.numbered(id_)
-            if job is not None:
-                value = min(values(job), default=None)
-                keyed.append(((value is not None, value), id_))
-            if place % CHUNK == CHUNK - 1:
-                await asyncio.sleep(0)
-        keyed.sort(key=lambda entry: entry[0], reverse=order.descending)
-        return [id_ for _, id_ in keyed]
+    def every(self, searcher: Searcher) -> Sequence[int]:
+        """The ids of all jobs that they may see, ascending."""
+        table = self._jobs.cache.jobs
+        match searcher.reach:
+            case Reach.ALL:
+                return table.ids
+            case Reach.OWN:
+                return table.ids_of(searcher.username)
+            case Reach.NONE:
+                return ()
 
     def _stamp(self) -> tuple[int, ...]:
         cache = self._jobs.cache
         tables = (cache.jobs, cache.slices, cache.schedules)
         return *(table.changes for table in tables), cache.hosts.generation, cache.templates.generation
 
-    def _candidates(self, query: Query) -> list[int]:
-        """The ids of the jobs that can match at all, ascending."""
+    def _finding(self, query: Query, order: Order, searcher: Searcher) -> Steps[Sequence[int]]:
+        """The work of looking at each job that can match, and of sorting what does."""
         cache = self._jobs.cache
-        for part in query.parts if isinstance(query, And) else (query,):
-            match part:
-                case Has(path, Equals(values)) if path == _IDS:
-                    return sorted({value for value in values if type(value) is int and cache.jobs.numbered(value)})
-                case Has(path, Equals(values)) if path == _SERIES:
-                    names = [schedule.name for schedule in cache.schedules if schedule.id in values]
-                    return sorted(job.id for name in names for job in cache.jobs.of_schedule(name) if job.id)
-                case _:
-                    continue
-        return list(cache.jobs.ids)
+        candidates = self._candidates(query)
+        ids = list(self.every(searcher)) if candidates is None else sorted(candidates)
+        matches, found = self._matches(query, searcher), []
+        for id_ in ids:
+            job = cache.jobs.numbered(id_)
+            if job is not None and searcher.sees(job) and matches(job):
+                found.append(id_)
+            yield
+        if order.path is not None:
+            return (yield from self._sorted(found, order, searcher))
+        return found[::-1] if order.descending else found
 
-    async def _scan(self, ids: Sequence[int], matches: Matches) -> Sequence[int]:
-        table, found = self._jobs.cache.jobs, []
-        for start in range(0, len(ids), CHUNK):
-            if start:
-                await asyncio.sleep(0)
-            for id_ in ids[start : start + CHUNK]:
-                job = table.numbered(id_)
-                if job is not None and matches(job):
-                    found.append(id_)
+    def _sorted(self, ids: Sequence[int], order: Order, searcher: Searcher) -> Steps[Sequence[int]]:
+        """Absent values stand last when descending, else first (§6.6)."""
+        assert order.path is not None, "ids are sorted already"
+        values, table = self._values(order.path, searcher), self._jobs.cache.jobs
+        keyed: list[tuple[bool, Any, int]] = []
+        for id_ in ids:
+            job = table.numbered(id_)
+            if job is not None:
+                value = min(values(job), default=None)
+                keyed.append((value is not None, value, id_))
+            yield
+        runs: list[list[tuple[bool, Any, int]]] = []
+        by_value = operator.itemgetter(0, 1)
+        for start in range(0, len(keyed), _SORTED_AT_ONCE):
+            run = keyed[start : start + _SORTED_AT_ONCE]
+            runs.append(sorted(run, key=by_value, reverse=order.descending))
+            yield
+        found: list[int] = []
+        for entry in heapq.merge(*runs, key=by_value, reverse=order.descending):
+            found.append(entry[2])
+            yield
         return found
+
+    def _candidates(self, query: Query) -> set[int] | None:
+        """The ids of the jobs that can match at all, where the query names them; else None."""
+        cache = self._jobs.cache
+        match query:
+            case Constant(False):
+                return set()
+            case Has(path, Equals(values)) if path == self._searched.id:
+                return {value for value in values if type(value) is int and cache.jobs.numbered(value)}
+            case Has(path, Equals(values)) if path == self._searched.uid:
+                named = (cache.jobs.with_uid(value) for value in values if isinstance(value, str))
+                return {job.id for job in named if job is not None and job.id is not None}
+            case Has(path, Equals(values)) if path == _SERIES:
+                series = (cache.schedules.numbered(value) for value in values if type(value) is int)
+                names = [schedule.name for schedule in series if schedule is not None]
+                return {job.id for name in names for job in cache.jobs.of_schedule(name) if job.id}
+            case And(parts):
+                some = [found for part in parts if (found := self._candidates(part)) is not None]
+                return set.intersection(*some) if some else None
+            case Or(parts):
+                every = [self._candidates(part) for part in parts]
+                return None if None in every else set().union(*(found for found in every if found))
+            case _:
+                return None
 
     def _matches(self, query: Query, searcher: Searcher) -> Matches:
         match query:
@@ -151,7 +169,7 @@ class JobSearch:
                 some = [self._matches(part, searcher) for part in parts]
                 return lambda job: any(matches(job) for matches in some)
             case Has(path, predicate):
-                if path == ("user",) and isinstance(predicate, Equals):
+                if path == _USER and isinstance(predicate, Equals):
                     names = (searcher.username if v == _CURRENT_USER else v for v in predicate.values)
                     predicate = Equals(tuple(names))
                 values, accepts = self._values(path, searcher), predicate.accepts
@@ -161,66 +179,39 @@ class JobSearch:
 
     def _values(self, path: Path, searcher: Searcher) -> Values:
         """What jobs have at a path of the table of fields."""
-        if path in _OF_HOSTS and not searcher.may_view_hosts:
+        if path in OF_HOSTS and not searcher.may_view_hosts:
             return lambda _: ()
-        values = _VALUES[path]
+        values = self._searched.values[path]
         return lambda job: values(self._jobs, job)
 
 
-def _present(value: Any) -> Iterable[Any]:
-    return () if value is None else (value,)
+class Backwards(Sequence[int]):
+    """A view of ids from the last to the first, of which only a page is ever copied."""
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        self._ids = ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, place: Any) -> Any:
+        """An id by its place, or the ids of a slice that steps by one."""
+        count = len(self._ids)
+        if isinstance(place, slice):
+            first, last, _ = place.indices(count)
+            return self._ids[max(count - last, 0) : count - first][::-1] if last > first else []
+        return self._ids[~place]
 
 
-def _statuses(job: Job) -> Iterable[str]:
-    """The words that a job's status answers to: what is queued is not stopped, and so runs (§6.4)."""
-    label = status_label(job)
-    return ("queued", "running") if label == "queued" else (label,)
-
-
-def _host_ids(jobs: Jobs, job: Job) -> Iterable[int]:
-    hosts = jobs.cache.hosts
-    return (host.id for name in jobs.host_names(job) if (host := hosts.named(name)) and host.id is not None)
-
-
-def _purpose(jobs: Jobs, job: Job) -> Iterable[str]:
-    schedule = jobs.cache.schedules.named(job.schedule) if job.schedule else None
-    return _present(schedule.resource.spec.purpose) if schedule else ()
+def _check(query: Query) -> None:
+    tests = sum(isinstance(part, Has) and part.path in OF_HOSTS for part in parts_of(query))
+    try:
+        check_scan(query)
+        if tests > _MOST_TESTS_OF_HOSTS:
+            raise CostError(f"it has {tests} conditions on hosts or words, and may have {_MOST_TESTS_OF_HOSTS}")
+    except CostError as error:
+        raise e4(f"The search asks too much: {error}") from None
 
 
 def _asks_for_time(query: Query) -> bool:
     return any(isinstance(part, Has) and part.path in _TIMES for part in parts_of(query))
-
-
-def _category(jobs: Jobs, job: Job) -> Iterable[str]:
-    return (echo.category(job, jobs.cache.templates.named(job.template)),)
-
-
-def _template(jobs: Jobs, job: Job) -> Iterable[str]:
-    template = jobs.cache.templates.named(job.template)
-    return (job.template if template is None else template.resource.title,)
-
-
-def _series(jobs: Jobs, job: Job) -> Iterable[int]:
-    schedule = jobs.cache.schedules.named(job.schedule) if job.schedule else None
-    return _present(schedule.id) if schedule else ()
-
-
-_HOSTS: Final[Path] = ("hosts", EACH)
-_HOST_IDS: Final[Path] = ("hostIds", EACH)
-_OF_HOSTS: Final = frozenset({_HOSTS, _HOST_IDS})
-_VALUES: Final[Mapping[Path, Callable[[Jobs, Job], Iterable[Any]]]] = {
-    _IDS: lambda _, job: (job.id,),
-    ("category",): _category,
-    ("description",): lambda jobs, job: _present(jobs.description(job)),
-    ("user",): lambda _, job: (job.requested_by,),
-    ("started",): lambda _, job: () if job.scheduled else (job.created.timestamp(),),
-    ("startAt",): lambda _, job: ((job.start_at or job.created).timestamp(),),
-    ("ended",): lambda _, job: () if job.completed is None else (job.completed.timestamp(),),
-    ("template",): _template,
-    ("recurring",): lambda _, job: (job.schedule is not None,),
-    ("statuses", EACH): lambda _, job: _statuses(job),
-    _HOSTS: lambda jobs, job: (name for slice_ in jobs.cache.slices.of(job) for name in slice_.hosts),
-    _HOST_IDS: _host_ids,
-    _SERIES: _series,
-    ("schedule", "purpose"): _purpose,
-}

@@ -13,15 +13,15 @@ R = TypeVar("R", bound=Record)
 _ID_AND_NAME: Final = re.compile(r"([0-9]{1,18})-.*", re.DOTALL)
 
 
-def by_reference(table: Table[R], given: str, title: Callable[[R], str]) -> R | None:
-    """The record that the text names; None for one that has no id yet, too.
+def by_reference(table: Table[R], given: str, titled: Callable[[str], R | None]) -> R | None:
+    """The record that the text names; None for one that has no id yet, too. `titled` finds one by what people call it.
 
     A name that looks like `id-name` counts as a name if there is one such.
     """
     number = identifier(given)
     if number is not None:
         return table.numbered(number)
-    found = next((record for record in table if title(record) == given), None) or table.named(given)
+    found = titled(given) or table.named(given)
     match = _ID_AND_NAME.fullmatch(given)
     if found is None and match is not None:
         found = table.numbered(int(match[1]))

@@ -1,5 +1,6 @@
 """The routes of recurring logics: Schedules, paused, gone on with, and ended (contract §7.7)."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
@@ -69,8 +70,16 @@ class Endpoints:
     async def index(self, request: Request) -> Response:
         """`GET /foreman_tasks/api/recurring_logics`; the newest first."""
         _, bag = await self._backend.admit(request, _VIEW)
-        known = {schedule.name: self._recurrence(schedule) for schedule in self._table if schedule.id is not None}
-        return lists.listed(known.items(), _FIELDS, lambda name: known[name], bag, _NEWEST_FIRST)
+        known: dict[str, dict[str, Any]] = {}
+
+        def rows() -> Iterator[tuple[str, dict[str, Any]]]:
+            for schedule in list(self._table):
+                if schedule.id is not None:
+                    known[schedule.name] = self._recurrence(schedule)
+                    yield schedule.name, known[schedule.name]
+
+        pace = self._backend.pace
+        return await lists.listed(pace, rows(), _FIELDS, lambda name: known[name], bag, _NEWEST_FIRST)
 
     async def show(self, request: Request) -> Response:
         """`GET /foreman_tasks/api/recurring_logics/:id`."""

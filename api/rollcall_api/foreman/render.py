@@ -1,6 +1,6 @@
 """Foreman's JSON of jobs (contract §2 and §3)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,9 +8,7 @@ import orjson
 
 from rollcall.resources.schedule import ScheduleState
 from rollcall_api.foreman import echo
-from rollcall_api.foreman.job_search import Order
 from rollcall_api.foreman.numbers import number_of
-from rollcall_api.foreman.requests import Page
 from rollcall_api.foreman.search import quoted
 from rollcall_api.foreman.status import NOT_AVAILABLE, STATUS, counts, job_status, status_label, task_state
 from rollcall_api.foreman.targeting import DYNAMIC, STATIC
@@ -58,16 +56,15 @@ def item(view: View) -> bytes:
     return orjson.dumps(base(view))
 
 
-def show(view: View, *, host_status: bool, include_hosts: bool, may_view_hosts: bool) -> bytes:
-    """The whole job."""
+def show(view: View, members: Sequence[Member] | None, *, host_status: bool, may_view_hosts: bool) -> bytes:
+    """The whole job with those of its hosts that the requester may see; None leaves out all that is about hosts."""
     job = view.job
-    targeting = _targeting(view)
+    targeting = _targeting(view, may_view_hosts)
     task = {"id": task_id(job), "state": task_state(job), "cancellable": not job.finished}
     task["started_at"] = None if job.scheduled else time(job.created)
     body = base(view) | {"targeting": targeting, "task": task, **_mode(view)}
     values = _input_values(view)
-    if include_hosts:
-        members = [m for m in view.members if m.host is not None and m.host.id is not None] if may_view_hosts else []
+    if members is not None:
         targeting["hosts"] = [_host(member, job, host_status) for member in members]
         body["template_invocations"] = [
             _template_invocation(view, values, member) for member in members if member.slice is not None
@@ -76,17 +73,22 @@ def show(view: View, *, host_status: bool, include_hosts: bool, may_view_hosts: 
     return orjson.dumps(body)
 
 
-def _targeting(view: View) -> dict[str, Any]:
+def _targeting(view: View, may_view_hosts: bool) -> dict[str, Any]:
     job = view.job
-    query = echo.query(job)
     return {
         "bookmark_id": echo.bookmark_id(job),
         "bookmark_name": echo.bookmark_name(job),
-        "search_query": quoted(job.hosts) if query is None and job.hosts is not None else query,
+        # A query may name hosts, and one that was made of them does.
+        "search_query": _query(job) if may_view_hosts else None,
         "targeting_type": DYNAMIC if job.late else STATIC,
         "user_id": number_of(job.requested_by),
         "randomized_ordering": echo.randomized(job),
     }
+
+
+def _query(job: Job) -> str | None:
+    query = echo.query(job)
+    return quoted(job.hosts) if query is None and job.hosts is not None else query
 
 
 def _mode(view: View) -> dict[str, Any]:
@@ -164,30 +166,6 @@ def _template_invocation(view: View, values: list[dict[str, Any]], member: Membe
         "host_id": member.host.id if member and member.host else None,
         "template_invocation_input_values": values,
     }
-
-
-def envelope(
-    items: Iterable[bytes],
-    *,
-    total: int,
-    subtotal: int,
-    page: Page,
-    search: str | None,
-    order: Order,
-    name: str = "results",
-    rights: Mapping[str, bool] | None = None,
-) -> bytes:
-    """A page of a list (§1.8), from encoded items."""
-    head = {
-        "total": total,
-        "subtotal": subtotal,
-        "page": page.number,
-        "per_page": total if page.per_page is None else page.per_page,
-        "search": search,
-        "sort": {"by": order.by, "order": order.direction},
-        **(rights or {}),
-    }
-    return b"%b,%b:[%b]}" % (orjson.dumps(head)[:-1], orjson.dumps(name), b",".join(items))
 
 
 def with_permissions(body: bytes, permissions: Mapping[str, bool]) -> bytes:

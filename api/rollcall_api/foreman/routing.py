@@ -12,15 +12,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from rollcall.names import Kind
-from rollcall_api.access import Access
+from rollcall_api.access import Access, Reach
 from rollcall_api.foreman import errors
 from rollcall_api.foreman.description import Action
 from rollcall_api.foreman.errors import ForemanError, e1, e5
 from rollcall_api.foreman.requests import Bag, read_bag
+from rollcall_api.foreman.search import HostSearch
 from rollcall_api.foreman.taxonomies import Taxonomies
 from rollcall_api.jobs import Jobs
 from rollcall_api.objects import Objects
 from rollcall_api.output import Outputs
+from rollcall_api.pace import Pace
 from rollcall_api.problems import Problem
 from rollcall_api.series import Series
 from rollcall_api.users import Identity
@@ -106,11 +108,16 @@ class Backend:
     objects: Objects
     taxonomies: Taxonomies
     series: Series
+    pace: Pace
+    hosts: HostSearch
 
     async def permit(self, user: Identity, permission: Permission) -> None:
-        """Raises E5 when the user lacks the permission, and 503 until there is something to read."""
+        """Raises E5 when the user lacks the permission, and 503 until there is something to read.
+
+        Who has it for their own jobs only has it; `Visible` then shows them no others.
+        """
         for verb, kind in permission.rights:
-            if not await self.access.allows(user, verb, kind):
+            if await self.access.reach(user, verb, kind) is Reach.NONE:
                 raise e5(permission.name)
         self.jobs.cache.require_sync()
 

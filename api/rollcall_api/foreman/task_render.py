@@ -1,5 +1,6 @@
 """Foreman's JSON of tasks (contract §7.7)."""
 
+from datetime import datetime
 from typing import Any, Final
 
 from rollcall.names import HostState
@@ -11,6 +12,7 @@ from rollcall_api.jobs import Member, View, awaits_outcome
 from rollcall_api.records import Job
 
 JOB_LABEL: Final = "Actions::RemoteExecution::RunHostsJob"
+JOB_ACTION: Final = "Run hosts job:"
 HOST_LABEL: Final = "Actions::RemoteExecution::RunHostJob"
 _HOST_RESULTS: Final = {
     HostState.SUCCEEDED: "success",
@@ -24,11 +26,11 @@ _HOST_RESULTS: Final = {
 def job_row(job: Job) -> dict[str, Any]:
     """A job's task as searches see it; times are seconds since the epoch."""
     start = job.start_at or job.created
-    ended = job.completed if job.finished else None
+    ended = _ended(job)
     return {
         "id": task_id(job),
         "label": JOB_LABEL,
-        "action": "Run hosts job:",
+        "action": JOB_ACTION,
         "state": task_state(job),
         "result": task_result(job),
         "resource_type": "JobInvocation",
@@ -36,10 +38,20 @@ def job_row(job: Job) -> dict[str, Any]:
         "started": None if job.scheduled else start.timestamp(),
         "startAt": start.timestamp(),
         "ended": None if ended is None else ended.timestamp(),
-        "duration": None if ended is None else max((ended - start).total_seconds(), 0),
+        "duration": duration(job),
         "userId": number_of(job.requested_by),
         "user": job.requested_by,
     }
+
+
+def duration(job: Job) -> float | None:
+    """How many seconds a job took that has ended."""
+    ended = _ended(job)
+    return None if ended is None else max((ended - (job.start_at or job.created)).total_seconds(), 0)
+
+
+def _ended(job: Job) -> datetime | None:
+    return job.completed if job.finished else None
 
 
 def job_task(view: View) -> dict[str, Any]:
@@ -51,7 +63,7 @@ def job_task(view: View) -> dict[str, Any]:
     output = ""
     if counts:
         output = f"{total} task(s), {counts.succeeded} success, {counts.failed + counts.cancelled} fail"
-    action = f"Run hosts job: {view.description}" if view.description else row["action"]
+    action = f"{JOB_ACTION} {view.description}" if view.description else row["action"]
     problems = ["A sub task failed"] if row["result"] == "warning" else []
     return _task(
         row,
@@ -60,7 +72,7 @@ def job_task(view: View) -> dict[str, Any]:
         progress=1 if job.finished else (done / total if total else 0),
         details={"job_invocation_id": job.id, "job_category": _category(view)},
         output={"total_count": total, "success_count": counts.succeeded} if counts else {},
-        humanized={"action": "Run hosts job:", "input": view.description or "", "output": output, "errors": problems},
+        humanized={"action": JOB_ACTION, "input": view.description or "", "output": output, "errors": problems},
     )
 
 

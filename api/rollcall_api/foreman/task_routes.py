@@ -1,8 +1,5 @@
 """The routes of tasks (contract §7.7)."""
 
-import asyncio
-import uuid
-from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
@@ -11,19 +8,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rollcall.names import Kind
-from rollcall.query.ast import Direction, Order
-from rollcall.query.foreman import TASKS
-from rollcall.query.index import Index
 from rollcall_api.foreman import lists, task_render
 from rollcall_api.foreman.description import LISTING, TAXONOMIES, Action, Param, Type
 from rollcall_api.foreman.errors import JsonBytes, e1
+from rollcall_api.foreman.job_fields import TASKS
+from rollcall_api.foreman.job_search import JobSearch
 from rollcall_api.foreman.permissions import CANCEL_JOB
-from rollcall_api.foreman.requests import is_blank
+from rollcall_api.foreman.requests import Bag, Page, is_blank
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
-from rollcall_api.foreman.tasks import host_task_id
+from rollcall_api.foreman.tasks import host_task_id, job_of_host_task
+from rollcall_api.foreman.visible import Visible
 from rollcall_api.jobs import Member
+from rollcall_api.pace import through
+from rollcall_api.problems import Conflict, NotFound, Rejected
 from rollcall_api.records import Job
-from rollcall_api.users import Identity
 
 _VIEW: Final = Permission("view_foreman_tasks", (("list", Kind.JOB_INVOCATION),))
 _CANCEL: Final = Permission("edit_foreman_tasks", CANCEL_JOB.rights)
@@ -33,9 +31,8 @@ _BULK: Final = (
     Param("search", "Cancels the tasks of jobs that this search finds"),
     Param("task_ids", "Cancels the tasks with these ids, of jobs or of hosts", Type.ARRAY),
 )
-_NEWEST_FIRST: Final = (Order(("started",), Direction.DESCENDING, missing_first=False),)
-_AT_ONCE: Final = 500
-"""After so many jobs others get their turn."""
+MOST_CANCELLED: Final = 100
+"""How many tasks one request may cancel: each is a write."""
 
 
 def router(backend: Backend) -> APIRouter:
@@ -59,103 +56,113 @@ class Endpoints:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._jobs = backend.jobs
+        self._visible = Visible(backend)
+        self._search = JobSearch(backend.jobs, backend.pace, TASKS)
 
     async def index(self, request: Request) -> Response:
-        """`GET /foreman_tasks/api/tasks`: those of jobs. Those of hosts are below them."""
+        """`GET /foreman_tasks/api/tasks`: those of jobs, the newest first. Those of hosts are below them."""
         _, bag = await self._backend.admit(request, _VIEW)
-        known, rows = await self._rows()
+        page, order = Page.parse(bag), TASKS.order(str(bag.get("order") or ""))
+        searcher = await self._visible.searcher(request)
+        found = await self._search.find(str(bag.get("search") or ""), order, searcher)
+        total = len(self._search.every(searcher))
+        return await lists.paged(self._backend.pace, found, self._encoded, total, page, bag)
 
-        def render(uid: str) -> dict[str, Any]:
-            return task_render.job_task(self._jobs.view(known[uid]))
-
-        return lists.listed(rows.items(), TASKS, render, bag, _NEWEST_FIRST)
-
-    async def _rows(self) -> tuple[dict[str, Job], dict[str, dict[str, Any]]]:
-        """All jobs by the ids of their tasks, and the rows that are searched."""
-        known: dict[str, Job] = {}
-        rows: dict[str, dict[str, Any]] = {}
-        for count, job in enumerate(list(self._jobs.cache.jobs)):
-            if count % _AT_ONCE == 0:
-                await asyncio.sleep(0)
-            if job.id is not None:
-                known[job.uid] = job
-                rows[job.uid] = task_render.job_row(job)
-        return known, rows
+    def _encoded(self, id_: int) -> bytes | None:
+        job = self._jobs.cache.jobs.numbered(id_)
+        return None if job is None else orjson.dumps(task_render.job_task(self._jobs.view(job)))
 
     async def show(self, request: Request) -> Response:
         """`GET /foreman_tasks/api/tasks/:id`."""
-        user, _ = await self._backend.admit(request, _VIEW)
-        job, member = await self._target(request.path_params["id"], user)
+        await self._backend.admit(request, _VIEW)
+        job, member = await self._target(request.path_params["id"], request, "list")
         view = self._jobs.view(job)
         shown = task_render.job_task(view) if member is None else task_render.host_task(view, member)
         return JsonBytes(orjson.dumps(shown))
 
     async def sub_tasks(self, request: Request) -> Response:
         """`GET /foreman_tasks/api/tasks/:id/sub_tasks`: the hosts of a job, as far as they are planned."""
-        user, bag = await self._backend.admit(request, _VIEW)
-        job = self._job(request.path_params["id"])
-        if job is None:
-            raise _missing(request.path_params["id"])
-        view = self._jobs.view(job)
-        members = {host_task_id(job, member.name): member for member in await self._visible(job, user)}
-        rows = {id_: task_render.host_row(job, member) for id_, member in members.items()}
-        return lists.listed(rows.items(), TASKS, lambda id_: task_render.host_task(view, members[id_]), bag)
+        _, bag = await self._backend.admit(request, _VIEW)
+        given = request.path_params["id"]
+        job, member = await self._target(given, request, "list")
+        if member is not None:
+            raise _missing(given)
+        view, members = self._jobs.view(job), await self._planned(job, request)
+        rows: dict[str, tuple[Member, dict[str, Any]]] = {}
+
+        def note(member: Member) -> None:
+            row = task_render.host_row(job, member)
+            rows[row["id"]] = member, row
+
+        await self._backend.pace.run(through(members, note))
+        return await lists.listed(
+            self._backend.pace,
+            ((id_, row) for id_, (_, row) in rows.items()),
+            TASKS.subject,
+            lambda id_: task_render.host_task(view, rows[id_][0]),
+            bag,
+        )
 
     async def bulk_cancel(self, request: Request) -> Response:
-        """`POST /foreman_tasks/api/tasks/bulk_cancel`; what has ended is skipped."""
-        user, bag = await self._backend.admit(request, _CANCEL)
-        if not is_blank(bag.get("task_ids")) and isinstance(bag["task_ids"], list):
-            found = [await self._target(str(given), user) for given in bag["task_ids"]]
-        elif not is_blank(bag.get("search")):
-            known, rows = await self._rows()
-            found = [(known[uid], None) for uid in lists.found(Index(rows), TASKS, bag, _NEWEST_FIRST)]
-        else:
-            raise e1(400, "Please provide at least one of search or task_ids parameters in the request")
+        """`POST /foreman_tasks/api/tasks/bulk_cancel`; what has ended, or can't be cancelled any more, is skipped.
+
+        Nothing is cancelled unless everything is found.
+        """
+        _, bag = await self._backend.admit(request, _CANCEL)
         done: dict[str, list[Any]] = {"cancelled": [], "skipped": []}
+        found = await self._chosen(bag, request)
         for job, member in found:
-            ended = job.finished or (member is not None and member.state is not None and member.state.ended)
-            if not ended:
-                await self._jobs.cancel(job, user, hosts=None if member is None else [member.name])
-            view = self._jobs.view(job)
+            cancelled = await self._cancel(job, member, request)
+            view = self._jobs.view(self._jobs.cache.jobs.with_uid(job.uid) or job)
             shown = task_render.job_task(view) if member is None else task_render.host_task(view, member)
-            done["skipped" if ended else "cancelled"].append(shown)
+            done["cancelled" if cancelled else "skipped"].append(shown)
         return JsonBytes(orjson.dumps({"total": len(found), **done}))
 
-    def _job(self, given: str) -> Job | None:
-        return next((job for job in self._jobs.cache.jobs if job.uid == given and job.id is not None), None)
+    async def _chosen(self, bag: Bag, request: Request) -> list[tuple[Job, Member | None]]:
+        """The tasks that are to be cancelled. Raises 400 for none and for too many, 404 for one that is not there."""
+        if not is_blank(bag.get("task_ids")) and isinstance(bag["task_ids"], list):
+            _check_count(len(bag["task_ids"]))
+            return [await self._target(str(given), request, "patch") for given in bag["task_ids"]]
+        if is_blank(bag.get("search")):
+            raise e1(400, "Please provide at least one of search or task_ids parameters in the request")
+        searcher = await self._visible.searcher(request, "patch")
+        ids = await self._search.find(str(bag["search"]), TASKS.order(""), searcher)
+        _check_count(len(ids))
+        return [(job, None) for id_ in ids if (job := self._jobs.cache.jobs.numbered(id_)) is not None]
 
-    async def _target(self, given: str, user: Identity) -> tuple[Job, Member | None]:
+    async def _cancel(self, job: Job, member: Member | None, request: Request) -> bool:
+        """Whether the task is cancelled now. Raises Forbidden and Unavailable."""
+        if job.finished or (member is not None and member.state is not None and member.state.ended):
+            return False
+        try:
+            await self._visible.cancel(job, request, hosts=None if member is None else [member.name])
+        except (Conflict, NotFound, Rejected):
+            return False  # it ended, or was deleted, in the meantime
+        return True
+
+    async def _target(self, given: str, request: Request, verb: str) -> tuple[Job, Member | None]:
         """The job whose task has that id, or the job and the host whose task it is. Raises 404."""
-        job = self._job(given)
-        if job is not None:
+        jobs, searcher = self._jobs.cache.jobs, await self._visible.searcher(request, verb)
+        job = jobs.with_uid(given)
+        if job is not None and job.id is not None and searcher.sees(job):
             return job, None
-        # An id of a host's task is a checksum: only making those of all hosts tells whose it is. The newest come first.
-        for count, candidate in enumerate(self._newest() if _is_checksum(given) else ()):
-            if count % _AT_ONCE == 0:
-                await asyncio.sleep(0)
-            for member in await self._visible(candidate, user):
-                if host_task_id(candidate, member.name) == given:
-                    return candidate, member
+        job = jobs.numbered(job_of_host_task(given) or 0)
+        if job is not None and searcher.sees(job):
+            for member in await self._planned(job, request):
+                if host_task_id(job, member.name) == given:
+                    return job, member
         raise _missing(given)
 
-    def _newest(self) -> Iterator[Job]:
-        for id_ in list(reversed(self._jobs.cache.jobs.ids)):
-            job = self._jobs.cache.jobs.numbered(id_)
-            if job is not None:
-                yield job
-
-    async def _visible(self, job: Job, user: Identity) -> list[Member]:
-        """The hosts of a job that are dealt into slices, and that the user may see."""
-        if not await self._backend.access.allows(user, "list", Kind.HOST):
+    async def _planned(self, job: Job, request: Request) -> list[Member]:
+        """The hosts of a job that are dealt into slices, and that the requester may see."""
+        if not await self._visible.hosts(request.scope["user"]):
             return []
-        return [member for member in self._jobs.view(job).members if member.slice is not None]
+        return [member for member in self._visible.among(self._jobs.view(job).members, request) if member.slice]
 
 
-def _is_checksum(given: str) -> bool:
-    try:
-        return uuid.UUID(given).version == 5
-    except ValueError:
-        return False
+def _check_count(count: int) -> None:
+    if count > MOST_CANCELLED:
+        raise e1(400, f"{count} tasks are selected, and at most {MOST_CANCELLED} can be cancelled by one request")
 
 
 def _missing(given: str) -> Exception:

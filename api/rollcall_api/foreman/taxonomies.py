@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rollcall_api.cache import Table
+from rollcall_api.cache import Hosts
 from rollcall_api.foreman.errors import e2
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.records import Host
@@ -34,19 +34,18 @@ DEFAULT_LOCATION: Final = Taxonomy(2, "Default Location")
 class Taxonomies:
     """The organizations and locations of the hosts as they are now."""
 
-    def __init__(self, hosts: Table[Host]) -> None:
-        self._hosts = hosts
-        self._found: tuple[tuple[int, int], tuple[dict[str, Taxonomy], dict[str, Taxonomy]]] | None = None
+    def __init__(self, hosts: Hosts) -> None:
+        self._index = hosts.index
 
     @property
     def organizations(self) -> Mapping[str, Taxonomy]:
-        """All organizations, by name."""
-        return self._all()[0]
+        """All organizations, by name; the default first."""
+        return self._all("organization", DEFAULT_ORGANIZATION)
 
     @property
     def locations(self) -> Mapping[str, Taxonomy]:
-        """All locations, by name."""
-        return self._all()[1]
+        """All locations, by name; the default first."""
+        return self._all("location", DEFAULT_LOCATION)
 
     def organization_of(self, host: Host) -> Taxonomy:
         """The organization of a host."""
@@ -66,17 +65,14 @@ class Taxonomies:
             _chosen(bag.get("location_id"), "Location", self, "locations"),
         )
 
-    def _all(self) -> tuple[dict[str, Taxonomy], dict[str, Taxonomy]]:
-        stamp = (self._hosts.generation, self._hosts.seen)
-        if self._found is None or self._found[0] != stamp:
-            organizations = {DEFAULT_ORGANIZATION.name: DEFAULT_ORGANIZATION}
-            locations = {DEFAULT_LOCATION.name: DEFAULT_LOCATION}
-            for host in self._hosts:
-                organization, location = self.organization_of(host), self.location_of(host)
-                organizations[organization.name] = organization
-                locations[location.name] = location
-            self._found = stamp, (organizations, locations)
-        return self._found[1]
+    def belongs(self, host: Host, organization: Taxonomy | None, location: Taxonomy | None) -> bool:
+        """Whether the host is in these; in any, for None."""
+        return organization in (None, self.organization_of(host)) and location in (None, self.location_of(host))
+
+    def _all(self, kind: str, default: Taxonomy) -> dict[str, Taxonomy]:
+        """The index knows which words there are, and forgets those that no host has any more."""
+        names = {str(name) for name in self._index.values((kind,)) if name}
+        return {default.name: default} | {name: _named(kind, name, default) for name in sorted(names)}
 
 
 class Context:
@@ -92,6 +88,11 @@ class Context:
     def choose(self, bag: Mapping[str, Any]) -> None:
         """Takes in what the parameters choose. Raises the 404 for what does not exist."""
         self.organization, self.location = self._taxonomies.chosen(bag)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the request chose an organization or a location."""
+        return self.organization is not None or self.location is not None
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:

@@ -60,7 +60,7 @@ class Endpoints:
         """`GET /api/organizations`, or `/api/locations`."""
         _, bag = await self._backend.admit(request, self._view)
         known = {name: _shown(taxonomy) for name, taxonomy in self._every().items()}
-        return lists.listed(known.items(), _FIELDS, lambda name: known[name], bag)
+        return await lists.listed(self._backend.pace, known.items(), _FIELDS, lambda name: known[name], bag)
 
     async def show(self, request: Request) -> Response:
         """`GET /api/organizations/:id`, or `/api/locations/:id`; by id or name."""

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rollcall.names import Kind
+from rollcall.query.ast import Order
 from rollcall.query.fields import Field
 from rollcall.query.fields import Kind as Values
 from rollcall.query.foreman import Subject
@@ -39,6 +40,7 @@ _FIELDS: Final = Subject(
         "feature.name": Field(("features",), Values.TEXTS),
     }
 )
+_BY_TITLE: Final = (Order(("title",)),)
 _INPUT_FIELDS: Final = Subject(
     {
         "name": Field(("name",), free_text=True),
@@ -140,7 +142,7 @@ class _Templates:
         self._table = backend.jobs.cache.templates
 
     def _find(self, given: str) -> Template:
-        found = by_reference(self._table, given, lambda template: template.resource.title)
+        found = by_reference(self._table, given, self._table.titled)
         if found is None:
             raise e1(404, f"Resource job_template not found by id '{given}'")
         return found
@@ -162,9 +164,10 @@ class TemplateEndpoints(_Templates):
     async def index(self, request: Request) -> Response:
         """`GET /api/job_templates`."""
         _, bag = await self._backend.admit(request, _VIEW)
-        known = {template.resource.title: template for template in self._table if template.id is not None}
-        rows = ((title, row(template)) for title, template in known.items())
-        return lists.listed(rows, _FIELDS, lambda title: job_templates.item(known[title]), bag)
+        known = {template.name: template for template in self._table if template.id is not None}
+        rows = ((name, row(template)) for name, template in known.items())
+        pace = self._backend.pace
+        return await lists.listed(pace, rows, _FIELDS, lambda name: job_templates.item(known[name]), bag, _BY_TITLE)
 
     async def show(self, request: Request) -> Response:
         """`GET /api/job_templates/:id`."""
@@ -217,7 +220,7 @@ class InputEndpoints(_Templates):
         """`GET /api/templates/:template_id/template_inputs`."""
         _, bag = await self._backend.admit(request, _VIEW)
         shown = self._inputs(self._find(request.path_params["template_id"]))
-        return lists.listed(shown.items(), _INPUT_FIELDS, lambda name: shown[name], bag)
+        return await lists.listed(self._backend.pace, shown.items(), _INPUT_FIELDS, lambda name: shown[name], bag)
 
     async def show(self, request: Request) -> Response:
         """`GET /api/templates/:template_id/template_inputs/:id`."""

@@ -18,6 +18,8 @@ MAX_TESTS: Final = 64
 """How many tests a query may have that are not for equality."""
 MAX_ENTRIES: Final = 128
 """How many facts there may be for a query that asks about any of them."""
+MAX_CONDITIONS: Final = 256
+"""How many conditions a query may have where no index helps and every row is looked at."""
 
 
 class CostError(ValueError):
@@ -42,6 +44,11 @@ def check_cost(statement: Statement, index: Index) -> None:
     ]
     _refuse("facts at once", len({part.path for part in spelled if isinstance(part, Has)}), MAX_ENTRIES)
     _refuse("tests other than equality of all facts together", _tests(spelled), MAX_ENTRIES)
+
+
+def check_scan(query: Query) -> None:
+    """Raises CostError for a query that would take too long where rows are looked at one by one."""
+    _refuse("conditions", sum(isinstance(node, Has) for node in parts(query)), MAX_CONDITIONS)
 
 
 def _refuse(what: str, count: int, most: int) -> None:

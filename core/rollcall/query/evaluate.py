@@ -1,6 +1,7 @@
 """Which rows a query selects, and why."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from typing import TypeVar
 
 from rollcall.query.ast import (
     EACH_NAME,
@@ -30,50 +31,83 @@ from rollcall.query.ast import (
 from rollcall.query.index import NO_ROWS, Bits, Index
 from rollcall.query.predicates import Glob, Predicate, Present
 
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work with stops in it, at which whoever does it can let others in between."""
+
 
 class OutOfRangeError(ValueError):
     """A query takes rows by place, and there is none at that place."""
 
 
+def at_once(work: Steps[T]) -> T:
+    """What comes of the work, done without a stop."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
 def select(statement: Statement, index: Index) -> list[str]:
     """The names of the selected rows, in the order that is asked for. Raises OutOfRangeError."""
-    names = index.names(rows(statement.query, index))
+    return at_once(selecting(statement, index))
+
+
+def rows(query: Query, index: Index) -> Bits:
+    """The rows that a query selects. Raises OutOfRangeError."""
+    return at_once(finding(query, index))
+
+
+def selecting(statement: Statement, index: Index) -> Steps[list[str]]:
+    """As `select`, with a stop after each test and each order; the index must keep its rows in the meantime."""
+    found = yield from finding(statement.query, index)
+    names = index.names(found)
     for order in reversed(statement.order):
+        yield
         names = _sorted(names, order, index)
     end = None if statement.limit is None else statement.offset + statement.limit
     return names[statement.offset : end]
 
 
-def rows(query: Query, index: Index) -> Bits:
-    """The rows that a query selects. Raises OutOfRangeError."""
+def finding(query: Query, index: Index) -> Steps[Bits]:
+    """As `rows`, with a stop after each test; the index must keep its rows in the meantime."""
     match query:
         case Constant(value):
             return index.all if value else NO_ROWS
         case Has(path, predicate):
+            yield from _learning(path, index)
             return index.having(path, predicate)
         case Not(part):
-            return index.all & ~rows(part, index)
-        case And(parts):
-            found = index.all
+            return index.all & ~(yield from finding(part, index))
+        case And(parts) | Or(parts):
+            every = isinstance(query, And)
+            found = index.all if every else NO_ROWS
             for part in parts:
-                found &= rows(part, index)
-            return found
-        case Or(parts):
-            found = NO_ROWS
-            for part in parts:
-                found |= rows(part, index)
+                some = yield from finding(part, index)
+                found = found & some if every else found | some
             return found
         case SomeEntry(path, part):
-            return rows(spelled_out(path, part, index), index)
+            return (yield from finding(spelled_out(path, part, index), index))
         case SomeItem(path, part):
             items, owners = index.items(path)
-            return index.bits({owners[name] for name in items.names(rows(_of_item(part), items))})
+            selected = yield from finding(_of_item(part), items)
+            return index.bits({owners[name] for name in items.names(selected)})
         case Members(predicate, rows_too):
             return _members(predicate, index, rows_too=rows_too)
         case Slice(part, first, last):
-            return index.bits(index.names(rows(part, index))[first : None if last is None else last + 1])
+            selected = yield from finding(part, index)
+            return index.bits(index.names(selected)[first : None if last is None else last + 1])
         case Place(part, place):
-            return _at(rows(part, index), index, place)
+            return _at((yield from finding(part, index)), index, place)
+
+
+def _learning(path: Path, index: Index) -> Steps[None]:
+    """A stop before the test, and one more where each row must be looked at before it."""
+    yield
+    if index.learn(path):
+        yield
 
 
 def known_groups(predicate: Predicate, index: Index) -> bool:

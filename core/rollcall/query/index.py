@@ -217,6 +217,8 @@ class Index:
         self._names: list[str] = []
         self._slots: dict[str, int] = {}
         self._free: list[int] = []
+        self.layout = 0
+        """Grows whenever a row goes: a set of rows that was made before may then stand for others."""
         self._all: Bits = NO_ROWS
         self._ordered: list[tuple[str, int]] | None = None
         self._columns: dict[Path, _Column] = {}
@@ -253,6 +255,7 @@ class Index:
             self._rows[slot] = None
             self._all &= ~(1 << slot)
             self._free.append(slot)
+            self.layout += 1
 
     def row(self, name: str) -> Row | None:
         """The row of that name."""
@@ -263,6 +266,12 @@ class Index:
     def all(self) -> Bits:
         """All rows."""
         return self._all
+
+    def learn(self, path: Path) -> bool:
+        """Collects what rows have at a path, which takes a look at each; False if that is known already."""
+        known = path in self._columns
+        self._column(path)
+        return not known
 
     def having(self, path: Path, predicate: Predicate) -> Bits:
         """The rows with a value at the path that the predicate accepts."""

@@ -1,5 +1,6 @@
 """Inputs and effective users of a job that is created through Foreman's API (contract §4.2, §4.3, §4.7)."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,8 +10,12 @@ from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
 from rollcall_api.foreman import creation, render
 from rollcall_api.foreman.errors import ForemanError
+from rollcall_api.foreman.search import HostSearch
+from rollcall_api.foreman.targeting import Scope
+from rollcall_api.foreman.taxonomies import Context, Taxonomies
 from rollcall_api.job_manifests import JobRequest, invocation
 from rollcall_api.jobs import Jobs, View
+from rollcall_api.pace import Pace
 from rollcall_api.sequences import Sequences
 from rollcall_api.users import Identity
 
@@ -37,7 +42,11 @@ def a_cache(effective_user: dict[str, Any] | None = None, **more: Any) -> Cache:
 
 def parsed(cache: Cache, inputs: dict[str, Any], **more: Any) -> JobRequest:
     bag = {"job_template_id": 190, "targeting_type": "static_query", "search_query": "name = web1", "inputs": inputs}
-    return creation.parse({"job_invocation": {**bag, **more}}, cache, creation.Sight(True, True, True), NOW)
+    taxonomies = Taxonomies(cache.hosts)
+    search = HostSearch(cache, taxonomies, Pace())
+    scope = Scope(search, taxonomies, Context(taxonomies), lambda _: True, may_view_hosts=True)
+    sight = creation.Sight(True, True, True)
+    return asyncio.run(creation.parse({"job_invocation": {**bag, **more}}, cache, sight, scope, NOW))
 
 
 def a_view(cache: Cache, request: JobRequest) -> View:
@@ -56,7 +65,7 @@ def test_hidden_inputs_are_kept_apart_and_shown_as_asterisks() -> None:
     view = a_view(cache, request)
     assert view.inputs == {"command": "id", "token": "*****", "pin": "*****"}
     assert view.description == 'Run it with inputs command="id" token="***" pin="***"'
-    shown = render.show(view, host_status=False, include_hosts=True, may_view_hosts=True)
+    shown = render.show(view, view.members, host_status=False, may_view_hosts=True)
     assert b"canary" not in shown
     assert b"4711" not in shown
 

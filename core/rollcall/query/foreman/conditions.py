@@ -24,6 +24,8 @@ _BOUNDS: Final = {
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?")
 _BOOLEANS: Final = {"true": True, "false": False}
+MAX_FREE_WORDS: Final = 32
+"""How many words without a field a query may have: each is a test of every field for free text."""
 
 
 class Conditions:
@@ -32,6 +34,7 @@ class Conditions:
     def __init__(self, subject: Subject, now: datetime) -> None:
         self._subject = subject
         self._now = now
+        self._free_words = 0
 
     def present(self, name: Token) -> Query:
         """Rows that have the field."""
@@ -45,7 +48,10 @@ class Conditions:
         return self.anywhere(Sign.LIKE, word)
 
     def anywhere(self, sign: Sign, word: Token) -> Query:
-        """Rows of which any field for free text compares so with the word."""
+        """Rows of which any field for free text compares so with the word. Raises QueryError for one word too many."""
+        self._free_words += 1
+        if self._free_words > MAX_FREE_WORDS:
+            raise QueryError(f"more than {MAX_FREE_WORDS} words are looked for without a field", word.position)
         positive = _NEGATIVE.get(sign, sign)
         found = [query for field in self._subject.free_text if (query := self._free(field, positive, word))]
         tests = tuple(part for query in found for part in (query.parts if isinstance(query, Or) else (query,)))
@@ -70,7 +76,7 @@ class Conditions:
             case Kind.INTEGER if not _INTEGER.fullmatch(word.text):
                 return None
             case Kind.INTEGER:
-                return self._number(word, field, Sign.EQUAL if sign is Sign.LIKE else sign, word)
+                return self._numbers(word, field, Sign.EQUAL if sign is Sign.LIKE else sign, (word,))
             case Kind.TIME:
                 span = read_span(word.text, self._now)
                 return None if span is None else _in_span(field, Sign.EQUAL if sign is Sign.LIKE else sign, span)
@@ -88,7 +94,7 @@ class Conditions:
             case Kind.INTEGER | Kind.NUMBER:
                 if sign is Sign.LIKE:
                     raise _unsupported(name, sign, field)
-                return either(*(self._number(name, field, sign, value) for value in values))
+                return self._numbers(name, field, sign, values)
             case _:
                 return self._text(field, sign, values)
 
@@ -103,14 +109,18 @@ class Conditions:
         number = field.kind is Kind.ANY and _NUMBER.fullmatch(text)
         return Has(field.path, Compares(_BOUNDS[sign], json.loads(text) if number else text))
 
-    def _number(self, name: Token, field: Field, sign: Sign, value: Token) -> Query:
+    def _numbers(self, name: Token, field: Field, sign: Sign, values: Sequence[Token]) -> Query:
         pattern = _INTEGER if field.kind is Kind.INTEGER else _NUMBER
-        if not pattern.fullmatch(value.text):
-            raise _invalid(name, value, "a number")
-        number = float(value.text) if "." in value.text else int(value.text)
+        numbers: list[int | float] = []
+        for value in values:
+            if not pattern.fullmatch(value.text):
+                raise _invalid(name, value, "a number")
+            numbers.append(float(value.text) if "." in value.text else int(value.text))
+        if not numbers:
+            return NOTHING
         if sign in (Sign.EQUAL, Sign.IN):
-            return Has(field.path, Equals((number,)))
-        return Has(field.path, Compares(_BOUNDS[sign], number))
+            return Has(field.path, Equals(tuple(dict.fromkeys(numbers))))
+        return Has(field.path, Compares(_BOUNDS[sign], numbers[0]))
 
     def _time(self, name: Token, field: Field, sign: Sign, values: Sequence[Token]) -> Query:
         if sign is Sign.LIKE:

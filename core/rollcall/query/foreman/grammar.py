@@ -4,7 +4,7 @@
 to hold, and bind loosest. What stands at the end with nothing to work on counts for nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +14,7 @@ from rollcall.query.foreman.conditions import Conditions
 from rollcall.query.foreman.fields import Subject
 from rollcall.query.foreman.tokens import COMPARISONS, Sign, Token, tokens
 
+_NODES: Final[Mapping[Sign, type[And] | type[Or]]] = {Sign.AND: And, Sign.OR: Or}
 _EMPTY_LIST: Final = (Sign.IN, Sign.OPEN, Sign.CLOSE)
 
 
@@ -60,10 +61,18 @@ class _Parser:
             if self._sign not in (Sign.AND, Sign.OR):
                 break
             operators.append(self._next().sign or Sign.AND)
-        query = operands.pop()
+        return self._chained(operands, operators)
+
+    def _chained(self, operands: list[Query], operators: list[Sign]) -> Query:
+        """The operands, each with all that follows it: operators of one kind in a row make one node."""
+        chain, kind, turns = [operands.pop()], operators[-1] if operators else Sign.AND, 0
         for operator, operand in zip(reversed(operators), reversed(operands), strict=True):
-            query = in_one_row(And if operator is Sign.AND else Or, (operand, query))
-        return query
+            if operator is not kind:
+                chain, kind, turns = [in_one_row(_NODES[kind], reversed(chain))], operator, turns + 1
+            chain.append(operand)
+        if turns > MAX_DEPTH:
+            raise QueryError(f"'and' and 'or' take turns more than {MAX_DEPTH} times", self._position)
+        return in_one_row(_NODES[kind], reversed(chain)) if len(chain) > 1 else chain[0]
 
     def _operand(self, depth: int) -> Query:
         if depth > MAX_DEPTH:

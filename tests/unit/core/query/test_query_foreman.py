@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from rollcall.query.ast import EVERYTHING, NOTHING, Statement
+from rollcall.query.ast import EVERYTHING, NOTHING, And, Has, Or, Statement
 from rollcall.query.errors import MAX_DEPTH, MAX_LENGTH, QueryError
 from rollcall.query.foreman import HOSTS, JOBS, TASKS, Subject, parse, parse_order, render
 from rollcall.query.index import Index
+from rollcall.query.predicates import Equals
 from unit.core.query.selecting import index, selected
 
 NOW = datetime(2026, 11, 22, 13, 30, tzinfo=UTC)
@@ -262,3 +263,27 @@ def test_only_fields_order() -> None:
 def test_what_is_rendered_can_be_read() -> None:
     query = parse('name = "and" or (facts.a::b = 1 and created_at = today) not name ~ "a b"', HOSTS, NOW)
     assert parse(render(query, HOSTS), HOSTS, NOW) == query
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("a " * 33, "more than 32 words are looked for without a field"),
+        ("name = a or id = 1 and " * 40 + "id = 1", "'and' and 'or' take turns more than 64 times"),
+    ],
+)
+def test_a_query_that_asks_too_much_is_refused(query: str, message: str) -> None:
+    with pytest.raises(QueryError) as refusal:
+        parse(query, HOSTS, NOW)
+    assert refusal.value.message == message
+
+
+@pytest.mark.parametrize("word", ["and", "or"])
+def test_many_alternatives_make_one_flat_node(word: str) -> None:
+    query = parse(f" {word} ".join(f"id = {number}" for number in range(1_000)), HOSTS, NOW)
+    assert isinstance(query, And | Or)
+    assert len(query.parts) == 1_000
+
+
+def test_numbers_in_a_list_are_one_test() -> None:
+    assert parse("id ^ (1, 2, 1)", HOSTS, NOW) == Has(("id",), Equals((1, 2)))
