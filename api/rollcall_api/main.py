@@ -14,7 +14,7 @@ import uvicorn
 from rollcall.outputkeys import StoreAddress
 from rollcall_api import logs
 from rollcall_api.app import Facade, Settings
-from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS
+from rollcall_api.throttle import MAX_FAILURES, WINDOW_SECONDS
 
 GRACE_SECONDS: Final = 20
 _SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
