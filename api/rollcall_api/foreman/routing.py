@@ -148,15 +148,17 @@ def parameters(*query: str, path: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-def streamed(parts: AsyncIterator[bytes]) -> Response:
-    """An answer whose parts are made as they are read."""
-    response = StreamingResponse(parts)
+async def begun(parts: AsyncIterator[bytes]) -> Response:
+    """An answer whose parts are made as they are read.
+
+    The first one is made before the answer begins, so that a cluster that is away can still be told of.
+    """
+    response = StreamingResponse(_chain(await anext(parts), parts))
     response.raw_headers = list(errors.HEADERS)
     return response
 
 
-async def chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The first part and then the others."""
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield first
     async for part in rest:
         yield part
