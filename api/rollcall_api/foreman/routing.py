@@ -36,7 +36,7 @@ _PERMISSION: Final = "rollcall.foreman.permission"
 
 def canonical(path: str) -> str:
     """The one form in which a path of ours is routed: without `/v2`, `.json` and a slash at the end (§1.1)."""
-    if path.startswith("/api/v2/"):
+    if path == "/api/v2" or path.startswith("/api/v2/"):
         path = "/api" + path[len("/api/v2") :]
     elif path.startswith("/foreman_tasks/api/v2/"):
         path = "/foreman_tasks/api" + path[len("/foreman_tasks/api/v2") :]
