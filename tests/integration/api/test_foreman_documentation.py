@@ -41,7 +41,6 @@ def test_list(world: World) -> None:
     assert list(body) == ["total", "subtotal", "page", "per_page", "search", "sort", "results"]
     assert body["sort"] == {"by": None, "order": None}
     assert (body["page"], body["per_page"], body["search"]) == (1, 20, None)
-    assert list(body["results"][0])[: len(LISTED)] == list(LISTED)  # what newer versions add comes after
     assert has(body["results"][0], LISTED)
     assert set(body["results"][0]["dynflow_task"]) == {"id", "state"}
 
