@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rollcall.outputkeys import StoreAddress
 from rollcall_api import documentation, metrics
 from rollcall_api.access import Access
-from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS, Authenticator, Gate, Throttle, probe
+from rollcall_api.auth import Authenticator, Gate, probe
 from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
 from rollcall_api.dispatch import Dispatch
@@ -35,6 +35,7 @@ from rollcall_api.output_store import open_stores
 from rollcall_api.pace import Pace
 from rollcall_api.sequences import Sequences
 from rollcall_api.series import Series
+from rollcall_api.throttle import MAX_FAILURES, WINDOW_SECONDS, Throttle
 from rollcall_api.traffic import BEGAN, Traffic
 from rollcall_api.users import Users
 
@@ -54,7 +55,7 @@ class Settings:
     metrics_address: tuple[str, int] | None = None
     """Where `/metrics` is answered, an address and a port; nowhere when absent."""
     login_failures: int = MAX_FAILURES
-    """After so many failed logins of one name from one address within the window, it is refused."""
+    """After so many failures of one login from one address within the window, it is refused; `throttle` says more."""
     login_window_seconds: float = WINDOW_SECONDS
     """How long a failed login counts."""
 

@@ -9,12 +9,10 @@ import base64
 import binascii
 import hashlib
 import os
-import time
-from collections import OrderedDict, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from ipaddress import ip_address, ip_network
 from typing import Final
 
 from starlette.responses import PlainTextResponse, Response
@@ -23,16 +21,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rollcall_api.bounded import AgedCache
 from rollcall_api.cluster import Cluster
 from rollcall_api.problems import Unavailable
+from rollcall_api.throttle import Throttle, origin
 from rollcall_api.users import Busy, Identity, Users
 
 REMEMBER_SECONDS: Final = 10.0
 AWAY_SECONDS: Final = 60.0
 """How much longer an answer serves while the API server is away."""
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-MAX_FAILURES: Final = 30
-WINDOW_SECONDS: Final = 300.0
-_IPV6_NETWORK: Final = 64
-"""So many bits of an IPv6 address are a subscriber's, who has all the others to choose from."""
+_MOST_WAITING: Final = 32
+"""How many passwords from one address may wait to be verified, half of what may wait at all."""
 
 
 class Reason(Enum):
@@ -59,40 +56,6 @@ class _Verdict:
     disabled: bool = False
 
 
-class Throttle:
-    """Counts failed logins by address and login over a sliding window; after `most` of them it blocks."""
-
-    _PAIRS: Final = 10_000
-
-    def __init__(
-        self,
-        most: int = MAX_FAILURES,
-        window: float = WINDOW_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._most = most
-        self._window = window
-        self._clock = clock
-        self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
-
-    def blocks(self, address: str, login: str) -> bool:
-        """Whether there were too many failures lately."""
-        times = self._failures.get((address, login))
-        if times is None:
-            return False
-        while times and times[0] <= self._clock() - self._window:
-            times.popleft()
-        return len(times) >= self._most
-
-    def failed(self, address: str, login: str) -> None:
-        """Counts one failure."""
-        times = self._failures.setdefault((address, login), deque(maxlen=self._most))
-        self._failures.move_to_end((address, login))
-        times.append(self._clock())
-        if len(self._failures) > self._PAIRS:
-            self._failures.popitem(last=False)
-
-
 class Authenticator:
     """Turns a request's headers into a Kubernetes identity, or a refusal."""
 
@@ -103,6 +66,7 @@ class Authenticator:
         self._key = os.urandom(32)
         self._tokens: AgedCache[bytes, _Verdict] = AgedCache(REMEMBER_SECONDS, AWAY_SECONDS)
         self._logins: AgedCache[bytes, _Verdict] = AgedCache(REMEMBER_SECONDS)
+        self._waiting: Counter[str] = Counter()
 
     async def identify(self, scope: Scope) -> Identity | Refusal:
         """The identity behind a request. Raises Unavailable when the cluster cannot say."""
@@ -115,17 +79,26 @@ class Authenticator:
         scheme, _, credentials = authorization.partition(b" ")
         match scheme.lower():
             case b"basic":
-                return await self._basic(credentials.strip(), origin((scope.get("client") or ("",))[0]))
+                return await self._basic(credentials.strip(), _address(scope))
             case b"bearer":
                 token = credentials.strip()
-        return await self._token(token) if token else Refusal(Reason.BAD_CREDENTIALS)
+        return await self._token(token, scope) if token else Refusal(Reason.BAD_CREDENTIALS)
 
     def _digest(self, *parts: bytes) -> bytes:
         return hashlib.blake2b(b"\0".join(parts), key=self._key, digest_size=24).digest()
 
-    async def _token(self, token: bytes) -> Identity | Refusal:
+    async def _token(self, token: bytes, scope: Scope) -> Identity | Refusal:
         digest = self._digest(token)
-        verdict = self._tokens.fresh(digest) or await self._tokens.get(digest, lambda: self._review(token))
+        verdict = self._tokens.fresh(digest)
+        if verdict is None:
+            address = _address(scope)
+            if self._throttle.blocks_token(address, digest):
+                return Refusal(Reason.TOO_MANY_TRIES)
+            verdict = await self._tokens.get(digest, lambda: self._review(token))
+            if verdict.identity is None:
+                self._throttle.token_failed(address, digest)
+            else:
+                self._throttle.token_succeeded(digest)
         return verdict.identity or Refusal(Reason.BAD_CREDENTIALS)
 
     async def _review(self, token: bytes) -> _Verdict:
@@ -145,22 +118,34 @@ class Authenticator:
         account = self._users.account(login)
         # The stored hash is part of the key: a changed password forgets what was remembered of the old one.
         digest = self._digest(credentials, account.password_hash.encode() if account else b"")
-        try:
-            right = self._logins.fresh(digest) or await self._logins.get(digest, lambda: self._verify(login, password))
-        except Busy:
-            return Refusal(Reason.TOO_MANY_TRIES, login)
+        right = self._logins.fresh(digest)
+        if right is None:
+            try:
+                right = await self._logins.get(digest, lambda: self._verify(login, password, address))
+            except Busy:
+                return Refusal(Reason.TOO_MANY_TRIES, login)
         if right.identity is None:
             self._throttle.failed(address, login)
             return Refusal(Reason.BAD_CREDENTIALS, login)
+        self._throttle.succeeded(address, login)
         if right.disabled:
             return Refusal(Reason.DISABLED, login)
         return right.identity
 
-    async def _verify(self, login: str, password: str) -> _Verdict:
-        account = self._users.account(login)
-        if not await self._users.verify(account, password) or account is None:
-            return _Verdict()
-        return _Verdict(account.identity, account.disabled)
+    async def _verify(self, login: str, password: str, address: str) -> _Verdict:
+        """What a password is worth. Raises Busy when too many of them wait, of that address or of all."""
+        if self._waiting[address] >= _MOST_WAITING:
+            raise Busy
+        self._waiting[address] += 1
+        try:
+            account = self._users.account(login)
+            if not await self._users.verify(account, password) or account is None:
+                return _Verdict()
+            return _Verdict(account.identity, account.disabled)
+        finally:
+            self._waiting[address] -= 1
+            if not self._waiting[address]:
+                del self._waiting[address]
 
 
 class Gate:
@@ -212,18 +197,8 @@ class Gate:
         await self._app(scope, receive, send)
 
 
-def origin(address: str) -> str:
-    """What failed logins from an address are counted for: an IPv4 address itself, of an IPv6 address its /64.
-
-    Behind a proxy the address is the one that a trusted proxy names, which the server has put into the scope.
-    """
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return address
-    if found.version == 4:
-        return address
-    return str(found.ipv4_mapped or ip_network((found, _IPV6_NETWORK), strict=False))
+def _address(scope: Scope) -> str:
+    return origin((scope.get("client") or ("",))[0])
 
 
 def probe(healthy: bool) -> Response:

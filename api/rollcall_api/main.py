@@ -14,7 +14,8 @@ import uvicorn
 from rollcall.outputkeys import StoreAddress
 from rollcall_api import logs
 from rollcall_api.app import Facade, Settings
-from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS
+from rollcall_api.readers import Readers
+from rollcall_api.throttle import MAX_FAILURES, WINDOW_SECONDS
 
 GRACE_SECONDS: Final = 20
 _SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -37,12 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         login_failures=options.login_failures,
         login_window_seconds=options.login_window,
     )
+    facade = Facade(settings)
+    readers = Readers(lambda: facade.outputs.room.waited_for)
     config = uvicorn.Config(
-        Facade(settings),
+        facade,
         host=options.bind,
         port=options.port,
         loop="uvloop",
-        http="httptools",
+        http=readers.protocol,  # type: ignore[arg-type]  # it is only called
         ws="none",
         lifespan="on",
         log_config=None,

@@ -23,6 +23,7 @@ from rollcall_api.output_pieces import Assembly, HostOutput, join, last_bytes, l
 from rollcall_api.output_store import OutputStore, SliceOutputs, Stored
 from rollcall_api.problems import Unavailable
 from rollcall_api.records import Slice
+from rollcall_api.room import Room
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +61,6 @@ class _Picture:
     live: Events
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The beginning of an output, and the parts that follow when it does not fit into one."""
-
-    first: HostOutput
-    rest: AsyncIterator[HostOutput] | None
-
-
 class Outputs:
     """Reads output, of hosts that have ended and of those at work alike. Everything may raise Unavailable."""
 
@@ -82,22 +75,31 @@ class Outputs:
         self._decoding: AgedCache[str, Events] = AgedCache(0, entries=0)
         self._slots = asyncio.Semaphore(_CONCURRENT_READS)
         self._decodes = asyncio.Semaphore(_CONCURRENT_DECODES)
+        self.room = Room()
 
     async def read(self, member: Member, finished: bool, since: float | None = None) -> HostOutput:
         """The output of a host, all of it in memory; `finished` says that its job has ended."""
         return join([part async for part in self.parts(member, finished, since)])
 
-    async def open(self, member: Member, finished: bool, since: float | None = None) -> Opened:
-        """As `read` when the output is of an ordinary size; else its beginning, and the rest in parts."""
-        parts = self.parts(member, finished, since)
+    async def whole(
+        self, member: Member, finished: bool, since: float | None = None, most: int = WHOLE_BYTES
+    ) -> HostOutput | None:
+        """As `read` when the output takes no more than so many bytes of memory; None when it is long."""
         begun: list[HostOutput] = []
         size = 0
-        async for part in parts:
-            begun.append(part)
-            size += weight(part)
-            if size > WHOLE_BYTES:
-                return Opened(join(begun), parts)
-        return Opened(join(begun), None)
+        async with self.room.reading():
+            async for part in self.parts(member, finished, since):
+                begun.append(part)
+                size += weight(part)
+                if size > most:
+                    return None
+        return join(begun)
+
+    async def long(self, member: Member, finished: bool, since: float | None = None) -> AsyncIterator[HostOutput]:
+        """As `parts`, once there is room for a long output; that is kept until the last part has been taken."""
+        async with self.room.place():
+            async for part in self.parts(member, finished, since):
+                yield part
 
     async def parts(self, member: Member, finished: bool, since: float | None = None) -> AsyncIterator[HostOutput]:
         """The output of a host, a chunk at a time; the last part says how the host ended.

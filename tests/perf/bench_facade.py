@@ -1,42 +1,36 @@
 """The facade with 10,000 invocations: requests a second against a bare route of the same bytes, and its memory."""
 
-import os
 import random
 import statistics
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
-from integration.api.facade_world import (
-    FACADE_CLUSTER_RULES,
-    FACADE_RULES,
-    VIEW,
-    FacadeProcess,
-    Relay,
-    World,
-    free_port,
-    is_ready,
-    service_account,
-    write_kubeconfig,
-)
+from integration.api.facade_process import running_facade
+from integration.api.facade_world import VIEW, FacadeProcess, World, service_account
+from perf.scale import scaled
+from rollcall.names import HostState
+from rollcall.outputs import Event, Exit, Stream
 from support.jobs import invocation
 from support.kube import Kube
 from support.load import Load, Server, bare_server, drive
 from support.report import Report
 from support.usage import peak_mib, resident_mib
 
-INVOCATIONS = 10_000
+INVOCATIONS = scaled(10_000)
 FINISHED = 20
 """The newest, which the list shows, have ended; the others wait for an operator that is not there."""
 ROUNDS = 9
 SECONDS = 1.0
 WRITERS = 16
 ROOT = "/api/job_invocations"
+SAID_BYTES = 100_000
+START_SECONDS = 10
+NO_INDEX = "description%20~%20tim%20and%20status%20!%3D%20failed"
+"""A search for what has to be looked at in every invocation."""
 
 
 def test_ten_thousand_invocations(
@@ -53,6 +47,8 @@ def test_ten_thousand_invocations(
         compare(report, facade, f"{FINISHED} of {INVOCATIONS:,}", [ROOT], at_least=0.35)
         compare(report, facade, "search by id", [f"{ROOT}?search=id%20%3D%20{id_}" for id_ in newest], at_least=0.35)
         compare(report, facade, "search by status", [f"{ROOT}?search=status%20%3D%20succeeded"], at_least=0.1)
+        compare(report, facade, "search without an index", [f"{ROOT}?search={NO_INDEX}"], at_least=0.1)
+        compare(report, facade, "output of 100 kB", [f"{ROOT}/{INVOCATIONS}/hosts/1"], at_least=0.3)
         # More than the facade keeps encoded, so that its caches are full when the peak is read.
         wander(report, facade, f"any of {INVOCATIONS:,}", [f"{ROOT}/{id_}" for id_ in range(1, INVOCATIONS + 1)])
         wander(report, facade, "any page", [f"{ROOT}?page={page}" for page in range(1, INVOCATIONS // FINISHED + 1)])
@@ -60,10 +56,22 @@ def test_ten_thousand_invocations(
         with facade.client("viewer") as client:
             client.get(ROOT, params={"per_page": "all"}).raise_for_status()
         peak_of_all = peak_mib(facade.process.pid)
+    started(kube, namespace, tmp_path, report)
     report.add("facade memory, idle", idle, "MiB", at_most=120)
     report.add(f"facade memory, {INVOCATIONS:,} invocations", filled, "MiB")
     report.add("facade memory, peak", peak, "MiB", at_most=120)
     report.add("facade memory, peak with all in one list", peak_of_all, "MiB")
+
+
+def started(kube: Kube, namespace: str, folder: Path, report: Report) -> None:
+    """Measures how long a new process needs until it tells of every invocation that there is."""
+    began = time.monotonic()
+    with running_facade(kube, namespace, folder) as facade:
+        facade.tokens["viewer"] = service_account(kube, namespace, "viewer", VIEW)
+        with facade.client("viewer") as client:
+            assert client.get(ROOT).raise_for_status().json()["total"] == INVOCATIONS
+            seconds = time.monotonic() - began
+    report.add(f"from start to the first right answer, {INVOCATIONS:,} stored", seconds, "s", at_most=START_SECONDS)
 
 
 def compare(report: Report, facade: FacadeProcess, what: str, paths: Sequence[str], at_least: float) -> None:
@@ -121,6 +129,7 @@ def fill(kube: Kube, world: World) -> None:
     for id_ in newest:
         world.deal(id_, {name: {"state": "Succeeded", "exitCode": 0} for name in world.ids}, "Done")
         world.settle(id_, "Complete", total=len(world.ids), succeeded=len(world.ids))
+    say(world, INVOCATIONS)
     with world.facade.client("viewer") as client:
         list_ = world.wait(client, ROOT, "invocations in the facade's cache", lambda body: ended(body) == FINISHED)
         assert (list_["total"], list_["per_page"]) == (INVOCATIONS, FINISHED)
@@ -128,42 +137,20 @@ def fill(kube: Kube, world: World) -> None:
         assert len(show["targeting"]["hosts"]) == len(show["template_invocations"]) == len(world.ids)
 
 
+def say(world: World, id_: int) -> None:
+    """Stores what the first host of a job has said: a hundred thousand bytes, in lines as programs write them."""
+    line = b"Nov 23 10:00:00 web1 systemd[1]: Started the daily clean-up of temporary folders.\n"
+    lines = [line] * (SAID_BYTES // len(line))
+    events = [
+        Event("web1", number, 1_700_000_000.0 + number, Stream.STDOUT, b"".join(lines[start : start + 40]))
+        for number, start in enumerate(range(0, len(lines), 40))
+    ]
+    events.append(Event("web1", len(events), 1_700_009_000.0, Stream.EXIT, Exit(HostState.SUCCEEDED, 0)))
+    world.store(id_, 0, events)
+
+
 def ended(body: Mapping[str, list[Mapping[str, str]]]) -> int:
     return sum(item["status_label"] == "succeeded" for item in body["results"])
-
-
-@contextmanager
-def running_facade(kube: Kube, namespace: str, folder: Path) -> Iterator[FacadeProcess]:
-    """The facade as it is deployed, but from the source tree: with a service account of its own, without logging."""
-    token = service_account(kube, namespace, "facade", FACADE_RULES)
-    api = "rbac.authorization.k8s.io"
-    role = {"apiVersion": f"{api}/v1", "kind": "ClusterRole", "metadata": {"name": namespace}}
-    kube.create({**role, "rules": FACADE_CLUSTER_RULES})
-    binding = {"apiVersion": f"{api}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": namespace}}
-    reference = {"apiGroup": api, "kind": "ClusterRole", "name": namespace}
-    subject = {"kind": "ServiceAccount", "name": "facade", "namespace": namespace}
-    kube.create({**binding, "roleRef": reference, "subjects": [subject]})
-    address = httpx.URL(kube.server)
-    relay = Relay(address.host, address.port or 443)
-    kubeconfig = write_kubeconfig(kube, folder / "kubeconfig", relay.port, token)
-    log = folder / "log"
-    port = free_port()
-    command = [sys.executable, "-m", "rollcall_api.main", "--namespace", namespace, "--ids-namespace", namespace]
-    command += ["--bind", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env={**os.environ, "KUBECONFIG": str(kubeconfig)}, stdout=output, stderr=subprocess.STDOUT
-        )
-    running = FacadeProcess(f"http://127.0.0.1:{port}", log, relay, process)
-    try:
-        kube.wait(f"readiness; its log: {log}", lambda: is_ready(running), timeout=60)
-        yield running
-    finally:
-        process.kill()
-        process.wait()
-        relay.close()
-        kube.delete("clusterrolebindings", None, namespace)
-        kube.delete("clusterroles", None, namespace)
 
 
 def server(facade: FacadeProcess) -> Server:

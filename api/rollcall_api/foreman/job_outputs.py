@@ -13,13 +13,15 @@ from rollcall_api.foreman import output
 from rollcall_api.foreman.errors import JsonBytes
 from rollcall_api.foreman.permissions import VIEW_OUTPUT
 from rollcall_api.foreman.requests import boolean, read_bag, since
-from rollcall_api.foreman.routing import Backend, chain, compact, parameters, streamed
+from rollcall_api.foreman.routing import Backend, begun, compact, parameters
 from rollcall_api.foreman.visible import Visible, member_of, no_job_of_host
 from rollcall_api.jobs import Member
 from rollcall_api.records import Job
 
 _BODIES_BYTES: Final = 8 * 1024 * 1024
 _OUTPUTS_AT_ONCE: Final = 8
+_SHORT_BYTES: Final = 64 * 1024
+"""What is read of a host ahead of its turn."""
 
 
 def add_routes(routes: APIRouter, backend: Backend) -> None:
@@ -60,10 +62,10 @@ class Endpoints:
         kept = self._bodies.get(key) if moment is None else None
         if kept is not None:
             return JsonBytes(kept)
-        opened = await self._outputs.open(member, job.finished, moment)
-        if opened.rest is not None:
-            return streamed(output.in_parts(opened, moment))
-        body = output.host_output(opened.first, moment)
+        whole = await self._outputs.whole(member, job.finished, moment)
+        if whole is None:
+            return await begun(output.in_parts(self._outputs.long(member, job.finished, moment), moment))
+        body = output.host_output(whole, moment)
         if moment is None and member.slice is not None and member.slice.done:
             # What a finished host said never changes.
             body = compact(body)
@@ -75,10 +77,10 @@ class Endpoints:
         job, member, _ = await self._asked(request)
         if job.scheduled:
             return JsonBytes(output.delayed(job, None))
-        opened = await self._outputs.open(member, job.finished)
-        if opened.rest is not None:
-            return streamed(output.in_parts(opened, None, raw=True))
-        return JsonBytes(output.raw_output(opened.first, begun=member.slice is not None))
+        whole = await self._outputs.whole(member, job.finished)
+        if whole is None:
+            return await begun(output.in_parts(self._outputs.long(member, job.finished), None, raw=True))
+        return JsonBytes(output.raw_output(whole, begun=member.slice is not None))
 
     async def _asked(self, request: Request) -> tuple[Job, Member, float | None]:
         """The job, its host, and since when (§2.4)."""
@@ -96,25 +98,26 @@ class Endpoints:
         members = await self._visible.members(job, request)
         sees = (await self._visible.searcher(request)).sees
         found = await self._backend.hosts.of_members(str(bag.get("search_query") or ""), members, sees)
-        parts = self._output_parts(found, job.finished, since(bag), boolean(bag, "raw"))
-        # The first part is made before the answer begins, so that a cluster that is away can still be told of.
-        return streamed(chain(await anext(parts), parts))
+        return await begun(self._output_parts(found, job.finished, since(bag), boolean(bag, "raw")))
 
     async def _output_parts(
         self, members: Sequence[Member], finished: bool, moment: float | None, raw: bool
     ) -> AsyncIterator[bytes]:
-        """The body, a few hosts at a time: however many there are, no more are held in memory."""
+        """The body, a few hosts at a time: however many there are, little of what they said is held in memory."""
         separator = b'{"outputs":['
         for start in range(0, len(members), _OUTPUTS_AT_ONCE):
             some = [member for member in members[start : start + _OUTPUTS_AT_ONCE] if member.host is not None]
-            found = await asyncio.gather(*(self._outputs.open(member, finished, moment) for member in some))
-            for member, opened in zip(some, found, strict=True):
+            found = await asyncio.gather(
+                *(self._outputs.whole(member, finished, moment, _SHORT_BYTES) for member in some)
+            )
+            for member, whole in zip(some, found, strict=True):
                 yield separator
                 separator = b","
                 id_ = member.host.id or 0 if member.host else 0
-                if opened.rest is None:
-                    yield output.outputs_item(opened.first, id_, moment, raw)
-                else:
-                    async for part in output.in_parts(opened, moment, raw=raw, host_id=id_):
-                        yield part
+                if whole is not None:
+                    yield output.outputs_item(whole, id_, moment, raw)
+                    continue
+                long = self._outputs.long(member, finished, moment)
+                async for part in output.in_parts(long, moment, raw=raw, host_id=id_):
+                    yield part
         yield (separator if separator != b"," else b"") + b"]}"

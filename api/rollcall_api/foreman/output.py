@@ -9,10 +9,10 @@ import orjson
 
 from rollcall.names import HostState, Reason
 from rollcall.outputs import Exit, Stream
-from rollcall_api.output import Opened
 from rollcall_api.output_pieces import HostOutput
 from rollcall_api.records import Job
 
+_BATCH_BYTES: Final = 128 * 1024
 _STREAMS: Final = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
 
 
@@ -116,25 +116,37 @@ def outputs_item(output: HostOutput, host_id: int, since: float | None, raw: boo
 
 
 async def in_parts(
-    opened: Opened, since: float | None, *, raw: bool = False, host_id: int | None = None
+    parts: AsyncIterator[HostOutput], since: float | None, *, raw: bool = False, host_id: int | None = None
 ) -> AsyncIterator[bytes]:
     """The same JSON object a part at a time, for an output that is long; what only the end tells comes last."""
     timeline = Timeline(since)
     yield b'{"output":"' if raw else b'{"output":['
-    separator, last = b"", opened.first
-    async for last in _each(opened):
-        found = timeline.chunks(last)
-        if raw:
-            yield orjson.dumps("".join(chunk.text for chunk in found))[1:-1]
-        elif found:
-            yield separator + orjson.dumps([chunk.document() for chunk in found])[1:-1]
+    separator, complete = b"", False
+    async for part in parts:
+        complete = part.complete
+        for some in _batches(timeline.chunks(part)):
+            yield _encoded(some, raw) if raw else separator + _encoded(some, raw)
             separator = b","
-    rest = {"complete": last.complete, "refresh": not last.complete} | ({} if host_id is None else {"host_id": host_id})
+    rest = {"complete": complete, "refresh": not complete} | ({} if host_id is None else {"host_id": host_id})
     yield (b'",' if raw else b"],") + orjson.dumps(rest)[1:]
 
 
-async def _each(opened: Opened) -> AsyncIterator[HostOutput]:
-    yield opened.first
-    if opened.rest is not None:
-        async for part in opened.rest:
-            yield part
+def _batches(chunks: list[Chunk]) -> Iterator[list[Chunk]]:
+    """The chunks in order, some at a time, so that little of them is in memory twice."""
+    batch: list[Chunk] = []
+    size = 0
+    for chunk in chunks:
+        batch.append(chunk)
+        size += len(chunk.text)
+        if size > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _encoded(chunks: list[Chunk], raw: bool) -> bytes:
+    """The inside of the JSON string, or of the JSON list, that they make."""
+    return orjson.dumps("".join(chunk.text for chunk in chunks) if raw else [chunk.document() for chunk in chunks])[
+        1:-1
+    ]

@@ -41,14 +41,20 @@ class Dialect:
         self.router = APIRouter()
         for part in _PARTS:
             self.router.routes.extend(part.router(backend).routes)
+        self._describe_jobs()
         encoded = apidoc.document(action for action in self._actions() if action.documented)
         self.checksum = apidoc.checksum(encoded)
         self.router.routes.extend(apidoc_routes.router(encoded, self.checksum).routes)
 
+    def _describe_jobs(self) -> None:
+        """Gives the routes of jobs their descriptions, which OpenAPI and `/apidoc` are made of."""
+        for route in self.router.routes:
+            if isinstance(route, DialectRoute) and route.action is None:
+                for method in route.methods or ():
+                    route.action = apidoc_jobs.ACTIONS[method, route.path]
+                    route.openapi_extra = route.action.openapi()
+
     def _actions(self) -> Iterator[Action]:
         for route in self.router.routes:
-            if isinstance(route, DialectRoute):
-                for method in sorted(route.methods or ()):
-                    action = route.action or apidoc_jobs.ACTIONS.get((method, route.path))
-                    if action is not None:
-                        yield action
+            if isinstance(route, DialectRoute) and route.action is not None:
+                yield route.action

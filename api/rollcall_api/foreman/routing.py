@@ -39,7 +39,7 @@ _PERMISSION: Final = "rollcall.foreman.permission"
 
 def canonical(path: str) -> str:
     """The one form in which a path of ours is routed: without `/v2`, `.json` and a slash at the end (§1.1)."""
-    if path.startswith("/api/v2/"):
+    if path == "/api/v2" or path.startswith("/api/v2/"):
         path = "/api" + path[len("/api/v2") :]
     elif path.startswith("/foreman_tasks/api/v2/"):
         path = "/foreman_tasks/api" + path[len("/foreman_tasks/api/v2") :]
@@ -157,15 +157,17 @@ def parameters(*query: str, path: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-def streamed(parts: AsyncIterator[bytes]) -> Response:
-    """An answer whose parts are made as they are read."""
-    response = StreamingResponse(parts)
+async def begun(parts: AsyncIterator[bytes]) -> Response:
+    """An answer whose parts are made as they are read.
+
+    The first one is made before the answer begins, so that a cluster that is away can still be told of.
+    """
+    response = StreamingResponse(_chain(await anext(parts), parts))
     response.raw_headers = list(errors.HEADERS)
     return response
 
 
-async def chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The first part and then the others."""
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield first
     async for part in rest:
         yield part

@@ -52,6 +52,7 @@ def facade(kube: Kube, namespace: str, tmp_path_factory: pytest.TempPathFactory)
     users = folder / "users"
     users.mkdir()
     write_user(users, "ops", "ops@example.com", OPS_PASSWORD)
+    write_user(users, "hunted", "hunted@example.com", OPS_PASSWORD)
     write_user(users, "former", "former@example.com", OPS_PASSWORD, disabled=True)
     grant(kube, namespace, "ops", RUN, {"apiGroup": api, "kind": "User", "name": "ops@example.com"})
     kubeconfig = write_kubeconfig(kube, folder / "kubeconfig", relay.port, token)

@@ -7,7 +7,6 @@ import pytest
 from argon2 import PasswordHasher
 
 from rollcall_api.access import impersonate
-from rollcall_api.auth import MAX_FAILURES, WINDOW_SECONDS, Throttle, origin
 from rollcall_api.job_manifests import JobRequest, invocation, secrets
 from rollcall_api.problems import Forbidden
 from rollcall_api.records import Template, parse_template
@@ -67,19 +66,6 @@ def test_changed_files_are_read_again(tmp_path: Path, monkeypatch: pytest.Monkey
     assert users.account("late") is not None
 
 
-def test_guessing_is_slowed_down_for_the_guesser_alone() -> None:
-    now = [0.0]
-    throttle = Throttle(clock=lambda: now[0])
-    for _ in range(MAX_FAILURES):
-        assert not throttle.blocks("192.0.2.1", "ops")
-        throttle.failed("192.0.2.1", "ops")
-    assert throttle.blocks("192.0.2.1", "ops")
-    assert not throttle.blocks("192.0.2.2", "ops")
-    assert not throttle.blocks("192.0.2.1", "other")
-    now[0] = WINDOW_SECONDS + 1
-    assert not throttle.blocks("192.0.2.1", "ops")
-
-
 @pytest.mark.parametrize(
     ("user", "headers"),
     [
@@ -135,26 +121,3 @@ def test_a_template_name_too_long_for_a_label_is_left_to_the_reference() -> None
     body = invocation(request, 5, Identity("alice"))
     assert body["metadata"]["labels"] == {"rollcall.dev/id": "5"}
     assert body["spec"]["inputs"] == {"n": "3", "b": "true"}
-
-
-@pytest.mark.parametrize(
-    ("address", "counted"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2::7", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("", ""),
-    ],
-)
-def test_failed_logins_are_counted_for_a_subscriber(address: str, counted: str) -> None:
-    assert origin(address) == counted
-
-
-def test_a_throttle_is_as_strict_as_it_is_told() -> None:
-    throttle = Throttle(2, 10)
-    throttle.failed("192.0.2.7", "alice")
-    assert not throttle.blocks("192.0.2.7", "alice")
-    throttle.failed("192.0.2.7", "alice")
-    assert throttle.blocks("192.0.2.7", "alice")
-    assert not throttle.blocks("192.0.2.8", "alice")

@@ -16,7 +16,6 @@ from rollcall.resources.jobslice import SliceState
 from rollcall_api.bounded import AgedCache, WeightedCache
 from rollcall_api.foreman.output import Timeline, in_parts, outputs_item
 from rollcall_api.jobs import Member
-from rollcall_api.output import Opened
 from rollcall_api.output_pieces import Assembly, HostOutput, Piece, assemble, last_bytes, last_lines
 from rollcall_api.problems import Unavailable
 from rollcall_api.records import HostEnd, Slice
@@ -222,12 +221,11 @@ async def test_an_output_in_parts_is_the_same_json(
     end = HostOutput((), Exit(HostState.FAILED, 3, Reason.EXIT_CODE), 40.0, complete=True)
     pieces = pieces_of(texts_)
 
-    async def rest() -> AsyncIterator[HostOutput]:
-        for start in range(size, len(pieces), size):
+    async def in_pieces() -> AsyncIterator[HostOutput]:
+        for start in range(0, len(pieces), size):
             yield HostOutput(pieces[start : start + size])
         yield end
 
-    opened = Opened(HostOutput(pieces[:size]), rest())
-    parts = b"".join([part async for part in in_parts(opened, since, raw=raw, host_id=7)])
+    parts = b"".join([part async for part in in_parts(in_pieces(), since, raw=raw, host_id=7)])
     whole = HostOutput(pieces, end.end, end.end_time, complete=True)
     assert orjson.loads(parts) == orjson.loads(outputs_item(whole, 7, since, raw))

@@ -89,7 +89,7 @@ async def test_it_can_be_read_from_a_moment_on_from_its_end_and_in_parts() -> No
     assert text(await reader.tail(member(), True, size=2)) == "2\n"
     parts = [part async for part in reader.parts(member(), True)]
     assert [part.complete for part in parts] == [False, True]
-    assert (await reader.open(member(), True)).rest is None
+    assert await reader.whole(member(), True) is not None
 
 
 async def test_who_follows_sees_each_line_once_while_it_moves_from_the_pod_into_the_slice() -> None:

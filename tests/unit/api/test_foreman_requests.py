@@ -76,6 +76,7 @@ def test_pages_that_are_none(given: dict[str, Any]) -> None:
         ("/api/v2/job_invocations/5/hosts/7.json", "/api/job_invocations/5/hosts/7"),
         ("/api/v2/hosts/web1.example.com/", "/api/hosts/web1.example.com"),
         ("/foreman_tasks/api/v2/tasks.json", "/foreman_tasks/api/tasks"),
+        ("/api/v2", "/api"),
         ("/apidoc/v2.json", "/apidoc/v2"),
         ("/other/v2/jobs/5/", "/other/v2/jobs/5/"),
     ],
