@@ -42,7 +42,7 @@ def version_of(store: Store, plural: str, name: str = "x") -> str | None:
         case "jobinvocations":
             found = store.invocations.get(key)
         case "jobslices":
-            found = store.slices.get(("fleet", "job"), {}).get(name)
+            found = store.slices.get(("fleet", "job"), {}).get((name, f"uid-{name}"))
         case _:
             pod = store.pods.get(("fleet", "job"), {}).get(name)
             return pod.resource_version if pod else None
@@ -230,7 +230,7 @@ def test_that_a_slice_holds_output_is_known_and_the_output_is_not_kept() -> None
     full = document("jobslices", 5, status={"state": "Done", "output": "H4sI"})
     store.put("jobslices", full)
     assert store.with_output == {("fleet", "x")}
-    kept = store.slices["fleet", "job"]["x"]
+    kept = store.slices["fleet", "job"]["x", "uid-x"]
     assert kept.status.output is None
     assert parse("jobslices", full) == kept
     store.put("jobslices", document("jobslices", 6, status={"state": "Done"}))
