@@ -213,9 +213,8 @@ class Store:
         for part, slice_ in parts.items():
             if slice_ is whole or not _alike(known.get(part), slice_):
                 self._replace_slice(known.get(part), slice_)
-        for found in (before, whole):
-            if found is not None:
-                self.changed((key[0], found.spec.invocation_ref.name))
+        for invocation in {_invocation(found) for found in (before, whole) if found is not None}:
+            self.changed(invocation)
 
     def _replace_slice(self, old: JobSlice | None, new: JobSlice | None) -> None:
         self.replaced(old, new)
