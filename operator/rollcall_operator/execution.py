@@ -91,7 +91,8 @@ class Execution:
         mine = f"{LABEL_INVOCATION}={name}"
         # As they are now, and as the plan took them to be.
         seen = {slice_: observed.slices.get(slice_) for slice_, _ in plan.slice_statuses}
-        safe = frozenset(plan.release_pods)
+        # Secrets go once all results are safe, so that nothing needs them any more; pods are let go beside that.
+        safe = frozenset() if plan.clean_up else frozenset(plan.release_pods)
         if plan.discard_slices:
             await self._make_sure(key)
             await self._cluster.delete_all(_SLICES, namespace, mine)
@@ -102,14 +103,17 @@ class Execution:
         statuses = [(found, status) for slice_, status in plan.slice_statuses if (found := seen[slice_]) is not None]
         await self._write_slices(statuses, safe)
         self.contacts.notice(namespace, contacts(observed.template, (status for _, status in plan.slice_statuses)))
-        await side_by_side(self.release_pod(key, slice_) for slice_ in plan.release_pods if slice_ not in seen)
+        left = (slice_ for slice_ in plan.release_pods if slice_ not in seen or plan.clean_up)
+        releases = [self.release_pod(key, slice_) for slice_ in left]
+        if plan.clean_up:
+            selector = f"{mine},{LABEL_MANAGED_BY}={MANAGED_BY}"
+            releases.append(self._cluster.delete_all("secrets", namespace, selector))
+        await side_by_side(releases)
         await side_by_side(self._give_order(key, slice_, order) for slice_, order in plan.orders)
         patient = (slice_ for slice_ in plan.delete_pods if slice_ not in plan.hasten_pods)
         await side_by_side(self.delete_pod(key, slice_) for slice_ in patient)
         await side_by_side(self.delete_pod(key, slice_, HURRIED_GRACE_SECONDS) for slice_ in plan.hasten_pods)
         await self._start_slices(observed, plan.start_slices, memory)
-        if plan.clean_up:
-            await self._cluster.delete_all("secrets", namespace, f"{mine},{LABEL_MANAGED_BY}={MANAGED_BY}")
         if plan.status is not None:
             await self._statuses.write_invocation(invocation, plan.status)
         for note in plan.notes:

@@ -161,7 +161,8 @@ class Plan:
     """Pods to stop with a short grace period, also when they are being stopped already."""
     start_slices: tuple[JobSlice, ...] = ()
     clean_up: bool = False
-    """Delete the Secrets with the work; and after the status is written the pods, which have all ended."""
+    """Delete the Secrets with the work, once the slices' statuses are written; and after the status is written the
+    pods, which have all ended."""
     status: JobInvocationStatus | None = None
     """The status to write; None when the stored one is still right."""
     progress: bool = False
