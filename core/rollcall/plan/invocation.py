@@ -163,7 +163,8 @@ def _changes(observed: Observed, resolution: Resolution) -> tuple[Note, ...]:
 def _deal(observed: Observed, resolution: Resolution, now: datetime) -> Plan:
     invocation, total = observed.invocation, len(resolution.hosts)
     playbook = isinstance(observed.template, JobTemplate) and provider_of(observed.template) is not None
-    pods = observed.pods_per_slice
+    # Results of steps leave room for what is said of each host's pod, and for its output.
+    pods = min(observed.pods_per_slice, resolution.most_per_object // 2)
     slices = deal(invocation, resolution.hosts, resolution.most_per_slice, together=playbook, pods_per_slice=pods)
     status = conclude(
         with_waiting(invocation.status, invocation, None, now), invocation, now,

@@ -81,14 +81,14 @@ def deal(
 ) -> tuple[JobSlice, ...]:
     """The slices of the invocation's first attempt; none has hosts of two batches, or more than so many.
 
-    Where many hosts have a pod each, so many of them share a slice. For `together` see slice_size.
+    Where more than `pods_per_slice` hosts have a pod each, so many of them share a slice object. For `together` see
+    slice_size.
     """
     rollout = invocation.spec.rollout
     size = min(slice_size(len(hosts), rollout.hosts_per_slice, together=together), most_per_slice)
     shared = size == 1 and len(hosts) > pods_per_slice
     if shared:
-        # Results of steps leave room for what is said of each host's pod, and for its output.
-        size = min(pods_per_slice, max(1, most_per_slice // 2))
+        size = pods_per_slice
     dealt: list[JobSlice] = []
     begin = place = 0
     for batch, count in enumerate(batch_sizes(len(hosts), rollout.batches)):

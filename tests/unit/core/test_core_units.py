@@ -154,6 +154,18 @@ def test_the_invocation_counts_pods_and_says_how_many_objects_there_are() -> Non
     assert condition.message == "30 hosts in 2 slices, with a pod for each host"
 
 
+@pytest.mark.parametrize(("steps", "objects"), [(0, 2), (4, 2), (10, 3), (32, 10)])
+def test_results_of_many_steps_leave_room_for_fewer_hosts(steps: int, objects: int) -> None:
+    names = [f"h{number}" for number in range(30)]
+    named = [{"name": f"s{number}", "script": "true"} for number in range(steps)]
+    many = template(ssh={"steps": named}) if steps else template()
+    secrets = {"ops-key": frozenset({"ssh-privatekey"})}
+    job = invocation(*names, rollout={"hostsPerSlice": 1})
+    plan = reconcile(Observed(job, hosts=hosts(*names), template=many, secrets=secrets), NOW)
+    assert len(plan.create_slices) == objects
+    assert all(made.spec.pod_per_host for made in plan.create_slices)
+
+
 def test_the_largest_object_stays_below_100_kb() -> None:
     """All hosts have failed, at length, and each has said as much as is kept in the slice."""
     names = [f"{'h' * 200}{number}" for number in range(MAX_PODS_PER_SLICE)]
