@@ -226,9 +226,9 @@ class Slices(Table[Slice]):
         found = self._by_invocation.get(job.name)
         if not found:
             return []
-        return sorted(
-            (s for s in found.values() if s.invocation_uid in ("", job.uid)), key=lambda s: (s.attempt, s.index)
-        )
+        mine = (whole for whole in found.values() if whole.invocation_uid in ("", job.uid))
+        slices = (slice_ for whole in mine for slice_ in whole.parts or (whole,))
+        return sorted(slices, key=lambda slice_: (slice_.attempt, slice_.index))
 
     def revision(self, job: Job) -> int:
         """A number that changes with every change of the invocation's slices."""

@@ -70,8 +70,8 @@ class Outputs:
         self._stores = stores
         self._slices = SliceOutputs(cluster, namespace)
         self._events: WeightedCache[tuple[str, str], tuple[Event, ...]] = WeightedCache(CHUNKS_BYTES)
-        self._finished: WeightedCache[str, _Picture] = WeightedCache(4 * 1024 * 1024)
-        self._running: AgedCache[str, _Picture] = AgedCache(LIVE_SECONDS, entries=_LIVE_PICTURES)
+        self._finished: WeightedCache[tuple[str, str], _Picture] = WeightedCache(4 * 1024 * 1024)
+        self._running: AgedCache[tuple[str, str], _Picture] = AgedCache(LIVE_SECONDS, entries=_LIVE_PICTURES)
         self._decoding: AgedCache[str, Events] = AgedCache(0, entries=0)
         self._slots = asyncio.Semaphore(_CONCURRENT_READS)
         self._decodes = asyncio.Semaphore(_CONCURRENT_DECODES)
@@ -188,11 +188,11 @@ class Outputs:
 
     async def _picture(self, slice_: Slice, done: bool) -> _Picture:
         if not done:
-            return await self._running.get(slice_.uid, lambda: self._look(slice_))
-        known = self._finished.get(slice_.uid)
+            return await self._running.get(slice_.key, lambda: self._look(slice_))
+        known = self._finished.get(slice_.key)
         if known is None:
             known = _Picture(await self._stored(slice_), {})
-            self._finished.put(slice_.uid, known, 200 + 500 * len(known.chunks))
+            self._finished.put(slice_.key, known, 200 + 500 * len(known.chunks))
         return known
 
     async def _look(self, slice_: Slice) -> _Picture:

@@ -87,15 +87,18 @@ class SliceOutputs:
     def stored(self, slice_: Slice) -> Stored:
         """The slice's output as a chunk that may hold events of every host, of any time."""
         every = (1 << len(slice_.hosts)) - 1
-        return Stored(self, Contents(0, 0, _LATEST, 0, every), slice_.uid, f"{slice_.name}/{slice_.uid}")
+        host = "" if slice_.shared is None else slice_.hosts[0]
+        place = f"{slice_.shared or slice_.name}/{slice_.uid}/{host}"
+        return Stored(self, Contents(0, 0, _LATEST, 0, every), f"{slice_.uid}/{host}", place)
 
     async def read(self, place: str) -> bytes | None:
-        name, _, uid = place.partition("/")
+        name, uid, host = place.split("/")
         try:
             raw = await self._cluster.get(custom(Kind.JOB_SLICE, self._namespace, name))
         except NotFound:
             return None
-        output = (raw.get("status") or {}).get("output")
+        status = raw.get("status") or {}
+        output = (status.get("outputs") or {}).get(host) if host else status.get("output")
         return _decoded(output, place) if output and raw["metadata"]["uid"] == uid else None
 
 

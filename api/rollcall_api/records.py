@@ -6,7 +6,7 @@ A record is made from the raw JSON of the API server. An object that somebody ed
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from rollcall import ids, resources
 from rollcall.names import ANNOTATION_PAUSED, ANNOTATION_PLANNED, API_VERSION, GROUP, ConditionType, HostState, Kind
+from rollcall.plan.units import units
 from rollcall.resources import JobTemplate
 from rollcall.resources.jobinvocation import CancelPolicy
-from rollcall.resources.jobslice import SliceState
+from rollcall.resources.jobslice import JobSlice, SliceState
 from rollcall.resources.providers import Provider
 from rollcall.resources.targeting import Resolve
 
@@ -171,6 +172,15 @@ class Slice(Record):
     ends: Mapping[str, HostEnd]
     holds_output: bool = False
     """Whether all of its output is in its status; only who asks for it reads it."""
+    shared: str | None = None
+    """The name of the object that it shares with other slices, if it does."""
+    parts: tuple["Slice", ...] = ()
+    """The slices that share this object, if there are several: one for each host, which has a pod of its own."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What no other slice ever has."""
+        return self.name, self.uid
 
     @property
     def done(self) -> bool:
@@ -323,6 +333,14 @@ def _packed(document: Any) -> bytes:
 @_readable
 def parse_slice(raw: Mapping[str, Any]) -> Slice:
     """The record of a JobSlice."""
+    whole = _slice(raw)
+    parts = units(JobSlice.model_validate(raw)) if raw["spec"].get("podPerHost") else ()
+    if len(parts) < 2:
+        return whole
+    return replace(whole, parts=tuple(replace(_slice(part.wire()), shared=whole.name) for part in parts))
+
+
+def _slice(raw: Mapping[str, Any]) -> Slice:
     spec, status = raw["spec"], raw.get("status") or {}
     results = status.get("hosts") or ()
     owners = raw["metadata"].get("ownerReferences") or ()

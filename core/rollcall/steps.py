@@ -70,9 +70,11 @@ def _chosen(template: JobTemplate, names: Sequence[str], selection: StepSelectio
 
 
 def most_hosts_per_slice(template: JobTemplate, parts_: Sequence[Part]) -> int:
-    """How many hosts a slice may have: one where the script runs in the pod itself, else so many that the results of
-    all their steps fit into its status."""
-    if template.in_pod:
-        return 1
+    """How many hosts a pod may have: one where the script runs in the pod itself, else so many as an object."""
+    return 1 if template.in_pod else most_hosts_per_object(parts_)
+
+
+def most_hosts_per_object(parts_: Sequence[Part]) -> int:
+    """How many hosts a slice object may have: so many that the results of all their steps fit into its status."""
     steps = sum(part.step is not None for part in parts_)
     return min(MAX_HOSTS_PER_SLICE, STEP_RESULTS_BYTES // (STEP_RESULT_BYTES * steps)) if steps else MAX_HOSTS_PER_SLICE

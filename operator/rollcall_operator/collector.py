@@ -228,7 +228,7 @@ class Collector:
             return
         chunk, collection.chunk = collection.chunk, None
         data = chunk.finish() if chunk.small else await asyncio.to_thread(chunk.finish)
-        if collection.sequence or not self._keeper.fits_into_slice(len(data)):
+        if collection.sequence or not self._keeper.fits_into(collection.slice, len(data)):
             await self._store_packed(invocation, collection, chunk, data)
         else:
             collection.output = data

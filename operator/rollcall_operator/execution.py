@@ -1,7 +1,6 @@
 """Carrying a plan out: children first, then one status write, then events; after the last status the pods go.
 
-Everything in a plan can be done twice: a plan that was cut short is made and carried out again. Statuses are written
-on condition that nobody else has written meanwhile, so that an operator that has lost the Lease changes nothing.
+Everything in a plan can be done twice: a plan that was cut short is made and carried out again.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ from rollcall.plan.prepare import Prepared, SecretData, prepare, work_secrets
 from rollcall.plan.results import with_failures
 from rollcall.plan.ways import all_jump_hosts, known_hosts_maps
 from rollcall.resources.jobinvocation import JobInvocation
-from rollcall.resources.jobslice import JobSlice, JobSliceStatus
+from rollcall.resources.jobslice import JobSlice, JobSliceSpec, JobSliceStatus
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.resources.meta import Resource
 from rollcall.work import MAX_WORK_BYTES, StopOrder
@@ -43,7 +42,9 @@ from rollcall_operator.contacts import Contacts
 from rollcall_operator.host_keys import HostKeys
 from rollcall_operator.runner_pods import pod_of_template
 from rollcall_operator.settings import Settings
-from rollcall_operator.store import Key, Store, parse
+from rollcall_operator.side_by_side import side_by_side
+from rollcall_operator.statuses import Statuses
+from rollcall_operator.store import Key, Store
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class Execution:
         self._cluster = cluster
         self._store = store
         self._settings = settings
+        self._statuses = Statuses(cluster, store)
         self._host_keys = HostKeys(cluster, store)
         self.contacts = Contacts(cluster, store)
         self._emissions: set[asyncio.Task[None]] = set()
@@ -89,56 +91,37 @@ class Execution:
         mine = f"{LABEL_INVOCATION}={name}"
         # As they are now, and as the plan took them to be.
         seen = {slice_: observed.slices.get(slice_) for slice_, _ in plan.slice_statuses}
-        safe = frozenset(plan.release_pods)
+        # Secrets go once all results are safe, so that nothing needs them any more; pods are let go beside that.
+        safe = frozenset() if plan.clean_up else frozenset(plan.release_pods)
         if plan.discard_slices:
             await self._make_sure(key)
             await self._cluster.delete_all(_SLICES, namespace, mine)
-            for slice_ in list(self._store.slices.get(key, {})):
-                self._store.forget(_SLICES, namespace, slice_)
-        await _all(self._create_slice(slice_) for slice_ in plan.create_slices)
+            for object_name in {slice_.object_name for slice_ in self._store.slices.get(key, {}).values()}:
+                self._store.forget(_SLICES, namespace, object_name)
+        await side_by_side(self._create_slice(slice_) for slice_ in plan.create_slices)
         await self._host_keys.record(namespace, observed, (slice_ for slice_, _ in plan.slice_statuses))
-        await _all(
-            self._write_slice_status(found, status, release=slice_ in safe)
-            for slice_, status in plan.slice_statuses
-            if (found := seen[slice_]) is not None
-        )
+        statuses = [(found, status) for slice_, status in plan.slice_statuses if (found := seen[slice_]) is not None]
+        await self._write_slices(statuses, safe)
         self.contacts.notice(namespace, contacts(observed.template, (status for _, status in plan.slice_statuses)))
-        await _all(self.release_pod(key, slice_) for slice_ in plan.release_pods if slice_ not in seen)
-        await _all(self._give_order(key, slice_, order) for slice_, order in plan.orders)
-        await _all(self.delete_pod(key, slice_) for slice_ in plan.delete_pods if slice_ not in plan.hasten_pods)
-        await _all(self.delete_pod(key, slice_, HURRIED_GRACE_SECONDS) for slice_ in plan.hasten_pods)
-        await self._start_slices(observed, plan.start_slices, memory)
+        left = (slice_ for slice_ in plan.release_pods if slice_ not in seen or plan.clean_up)
+        releases = [self.release_pod(key, slice_) for slice_ in left]
         if plan.clean_up:
-            await self._cluster.delete_all("secrets", namespace, f"{mine},{LABEL_MANAGED_BY}={MANAGED_BY}")
+            selector = f"{mine},{LABEL_MANAGED_BY}={MANAGED_BY}"
+            releases.append(self._cluster.delete_all("secrets", namespace, selector))
+        await side_by_side(releases)
+        await side_by_side(self._give_order(key, slice_, order) for slice_, order in plan.orders)
+        patient = (slice_ for slice_ in plan.delete_pods if slice_ not in plan.hasten_pods)
+        await side_by_side(self.delete_pod(key, slice_) for slice_ in patient)
+        await side_by_side(self.delete_pod(key, slice_, HURRIED_GRACE_SECONDS) for slice_ in plan.hasten_pods)
+        await self._start_slices(observed, plan.start_slices, memory)
         if plan.status is not None:
-            await self._write_status(_INVOCATIONS, invocation, plan.status.wire())
+            await self._statuses.write_invocation(invocation, plan.status)
         for note in plan.notes:
             self.tell(invocation, note)
 
     async def remove_pods(self, key: Key) -> None:
         """Delete the pods of an invocation that is over. It takes long: the API server deletes one after the other."""
         await self._cluster.delete_all("pods", key[0], f"{LABEL_INVOCATION}={key[1]}")
-
-    async def _write_status(self, plural: str, seen: Resource, status: manifests.Manifest) -> None:
-        """Write a status over the one that was seen. Raises ConflictError when somebody has changed more than labels.
-
-        Labels are set by others, the id among them, while a status is on its way.
-        """
-        namespace, name, version = seen.metadata.namespace, seen.metadata.name, seen.metadata.resource_version
-        while True:
-            patch = {"metadata": {"resourceVersion": version}, "status": status}
-            try:
-                self._store.put(plural, await self._cluster.merge(plural, namespace, name, patch, status=True))
-                return
-            except NotFoundError:
-                self._store.forget(plural, namespace, name)
-                raise
-            except ConflictError:
-                found = await self._cluster.get(plural, namespace, name)
-                self._store.put(plural, found)
-                if not _same_but_labels(parse(plural, found), seen):
-                    raise
-                version = found["metadata"]["resourceVersion"]
 
     async def _make_sure(self, key: Key) -> None:
         """Read the invocation anew. Raises ConflictError when it is not as the plan took it to be.
@@ -152,7 +135,7 @@ class Execution:
         """Create a slice. Raises ConflictError while a leftover of that name has other hosts."""
         found = await self._insist(lambda: self._create_own(_SLICES, manifests.job_slice(slice_)))
         self._store.put(_SLICES, found)
-        if tuple(found["spec"]["hosts"]) != slice_.spec.hosts:
+        if JobSliceSpec.model_validate(found["spec"]) != slice_.spec:
             raise ConflictError(409, "AlreadyExists", f"slice {slice_.metadata.name} is left over from another dealing")
 
     async def _insist(self, create: Callable[[], Awaitable[manifests.Manifest]]) -> manifests.Manifest:
@@ -167,11 +150,14 @@ class Execution:
             await asyncio.sleep(seconds)
         return await create()
 
-    async def _write_slice_status(self, slice_: JobSlice, status: JobSliceStatus, *, release: bool = False) -> None:
-        """Write a slice's status, and then let its pod go if its results are safe with that."""
-        await self._write_status(_SLICES, slice_, status.wire())
-        if release:
-            await self.release_pod((slice_.metadata.namespace, slice_.spec.invocation_ref.name), slice_.metadata.name)
+    async def _write_slices(
+        self, statuses: Iterable[tuple[JobSlice, JobSliceStatus]], safe: frozenset[str] = frozenset()
+    ) -> None:
+        """Write the statuses of slices, and let the pods go whose results are safe with that."""
+        await self._statuses.write_slices(statuses, partial(self._release, safe))
+
+    async def _release(self, safe: frozenset[str], invocation: Key, slices: Iterable[str]) -> None:
+        await side_by_side(self.release_pod(invocation, name) for name in slices if name in safe)
 
     async def _give_order(self, key: Key, name: str, order: StopOrder) -> None:
         """Tell a runner at work what to stop: it reads the annotation as a file."""
@@ -225,8 +211,8 @@ class Execution:
         # With large facts it takes a second a slice, in which the Lease would not be renewed.
         prepared = await asyncio.to_thread(prepare_all)
         now = datetime.now(UTC)
-        await _all(
-            self._write_slice_status(slice_, with_failures(slice_, found.failures, now))
+        await self._write_slices(
+            (slice_, with_failures(slice_, found.failures, now))
             for slice_ in slices
             if (found := prepared[slice_.metadata.name]).failures
         )
@@ -235,7 +221,7 @@ class Execution:
             return  # it is gone, and all hosts have failed for that
         start = partial(self._start_together, invocation, known, memory)
         startable = {slice_.metadata.name: slice_ for slice_ in slices}
-        await _all(start([startable[name] for name in group], group) for group in _grouped(works))
+        await side_by_side(start([startable[name] for name in group], group) for group in _grouped(works))
 
     async def _start_together(
         self,
@@ -256,7 +242,7 @@ class Execution:
                 self._note_refusal(slice_, error, memory)
             raise
         name = secret["metadata"]["name"]
-        await _all(self._start_slice(slice_, name, template, memory) for slice_ in slices)
+        await side_by_side(self._start_slice(slice_, name, template, memory) for slice_ in slices)
 
     async def _start_slice(self, slice_: JobSlice, secret: str, template: JobTemplate, memory: Memory) -> None:
         name, settings = slice_.metadata.name, self._settings.runner
@@ -326,14 +312,6 @@ class Execution:
         return found
 
 
-def _same_but_labels(found: Resource, seen: Resource) -> bool:
-    """Whether nothing that a decision rests on has changed."""
-    deleted = found.metadata.deletion_timestamp is not None
-    same_life = found.metadata.uid == seen.metadata.uid and deleted == (seen.metadata.deletion_timestamp is not None)
-    unchanged = found.metadata.generation == seen.metadata.generation
-    return same_life and unchanged and getattr(found, "status", None) == getattr(seen, "status", None)
-
-
 def _digest(works: Mapping[str, bytes]) -> bytes:
     """The same for the same works."""
     digest = sha256()
@@ -354,11 +332,3 @@ def _grouped(works: Mapping[str, bytes]) -> Iterator[dict[str, bytes]]:
         size += len(work)
     if group:
         yield group
-
-
-async def _all(calls: Iterable[Awaitable[None]]) -> None:
-    """Await all calls, side by side; then raise the first error of those that failed."""
-    results = await asyncio.gather(*calls, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result

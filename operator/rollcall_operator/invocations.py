@@ -149,10 +149,10 @@ class Reconciler:
 
     def _orphaned(self, key: Key, pod: Pod) -> bool:
         """Whether the pod waits for its results to be collected, and nobody does so."""
-        invocation, slice_ = self._store.invocations.get(key), self._store.slices.get(key, {}).get(pod.slice)
+        invocation = self._store.invocations.get(key)
         if not pod.held:
             return False
-        if slice_ is None or slice_.metadata.uid != pod.owner:
+        if (pod.slice, pod.owner) not in self._store.slices.get(key, {}):
             return True
         return key not in self._memories and (invocation is None or invocation.finished)
 
@@ -179,8 +179,9 @@ class Reconciler:
         """See to it that the output of every pod at work is collected."""
         slices = self._store.slices.get(key, {})
         for name, pod in self._store.pods.get(key, {}).items():
-            if name in slices and not slices[name].done and slices[name].metadata.uid == pod.owner:
-                self._collector.follow(slices[name], pod, fresh=name in memory.made_pods)
+            slice_ = slices.get((name, pod.owner))
+            if slice_ is not None and not slice_.done:
+                self._collector.follow(slice_, pod, fresh=name in memory.made_pods)
 
     async def _observe(self, key: Key, invocation: JobInvocation, memory: Memory) -> tuple[Observed, datetime]:
         """What is known of an invocation, and the moment for which that is all that a plan wants to know."""
@@ -223,6 +224,7 @@ class Reconciler:
             locks=self._locks,
             origin=self._origin(namespace, invocation),
             timing=self._settings.timing,
+            pods_per_slice=self._settings.pods_per_slice,
             progress_written=memory.progress_written,
         )
 

@@ -147,7 +147,7 @@ def runner_pod(slice_: JobSlice, secret: str, settings: RunnerSettings, grace_se
 def job_output(slice_: JobSlice, contents: Contents, data: bytes, hosts: Mapping[str, Span]) -> Manifest:
     """One chunk of a slice's output."""
     spec = JobOutputSpec(
-        slice_ref=LocalReference(name=slice_.metadata.name),
+        slice_ref=LocalReference(name=slice_.object_name),
         sequence=contents.sequence,
         hosts={host: HostRange(**asdict(span)) for host, span in hosts.items()},
     )
@@ -163,11 +163,11 @@ def job_output(slice_: JobSlice, contents: Contents, data: bytes, hosts: Mapping
 
 def event(about: Resource, note: Note, instance: str, now: datetime) -> Manifest:
     """An events.k8s.io/v1 Event about a resource."""
-    metadata = about.metadata
+    metadata, name = about.metadata, about.owner_reference().name
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": f"{metadata.name[:200]}.{time.time_ns():x}", "namespace": metadata.namespace},
+        "metadata": {"name": f"{name[:200]}.{time.time_ns():x}", "namespace": metadata.namespace},
         "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": "rollcall.dev/operator",
         "reportingInstance": instance[:128],
@@ -178,7 +178,7 @@ def event(about: Resource, note: Note, instance: str, now: datetime) -> Manifest
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": about.kind(),
-            "name": metadata.name,
+            "name": name,
             "namespace": metadata.namespace,
             "uid": metadata.uid,
         },

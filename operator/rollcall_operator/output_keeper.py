@@ -16,7 +16,7 @@ from rollcall.names import Reason
 from rollcall.outputkeys import Contents
 from rollcall.outputs import Event, Span, parse_line, unpack_lines
 from rollcall.plan.observed import Note
-from rollcall.resources.jobslice import MAX_OUTPUT_BYTES, JobSlice
+from rollcall.resources.jobslice import JobSlice
 from rollcall_operator import manifests
 from rollcall_operator.cluster import Cluster, ClusterError
 from rollcall_operator.output_store import OutputError, OutputStore, Stored, TakenError, UnwantedError
@@ -40,12 +40,12 @@ class Keeper:
         self._identity = identity
         self._slots = asyncio.Semaphore(_READ_AT_ONCE)
 
-    def fits_into_slice(self, size: int) -> bool:
-        """Whether so many bytes are kept in their slice, if they are all of its output, rather than in the store.
+    def fits_into(self, slice_: JobSlice, size: int) -> bool:
+        """Whether so many bytes are kept in the slice, if they are all of its output, rather than in the store.
 
         Whoever keeps output outside of the cluster wants all of it there.
         """
-        return size <= MAX_OUTPUT_BYTES and self._stores[0].follows_owner
+        return size <= slice_.most_output and self._stores[0].follows_owner
 
     async def put(self, slice_: JobSlice, contents: Contents, spans: Mapping[str, Span], data: bytes) -> None:
         """Store a chunk, however often that has to be tried. Raises TakenError when another has its place."""

@@ -83,8 +83,9 @@ class Sweep:
         """Take the output that is past its retention out of the slices. They go with their invocation by themselves."""
         expired = [key for key, found in self._store.invocations.items() if self._expired(found)]
         for namespace, name in expired:
-            slices = self._store.slices.get((namespace, name), {})
-            full = [slices[slice_] for slice_ in list(slices) if (namespace, slice_) in self._store.with_output]
+            slices = self._store.slices.get((namespace, name), {}).values()
+            keys = {(namespace, slice_.object_name) for slice_ in slices} & self._store.with_output
+            full = [self._store.slice_objects[key] for key in keys]
             for slice_ in full:
                 await self._empty(slice_)
             if full:
@@ -92,7 +93,7 @@ class Sweep:
 
     async def _empty(self, slice_: JobSlice) -> None:
         metadata = slice_.metadata
-        patch = {"metadata": {"uid": metadata.uid}, "status": {"output": None}}
+        patch = {"metadata": {"uid": metadata.uid}, "status": {"output": None, "outputs": None}}
         try:
             found = await self._cluster.merge(_SLICES, metadata.namespace, metadata.name, patch, status=True)
         except (NotFoundError, ConflictError):

@@ -9,6 +9,8 @@ from datetime import timedelta
 
 from rollcall.outputkeys import StoreAddress, StoreKind
 from rollcall.plan.observed import Timing
+from rollcall.plan.rollout import PODS_PER_SLICE
+from rollcall.resources.jobslice import MAX_PODS_PER_SLICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Settings:
     output_limit_bytes_per_invocation: int
     lease_seconds: int
     concurrent_reconciles: int
+    pods_per_slice: int
     health_port: int
     verbose: bool
     output: OutputSettings = OutputSettings()
@@ -136,6 +139,14 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         metavar="N",
         help="how many invocations are reconciled at the same time; the others wait for their turn (default: 2)",
     )
+    add(
+        "--pods-per-slice",
+        type=_few,
+        default=PODS_PER_SLICE,
+        metavar="N",
+        help="how many hosts with a pod each share a JobSlice, when there are more than so many; 1 gives each its own"
+        f" (default: {PODS_PER_SLICE}, at most {MAX_PODS_PER_SLICE})",
+    )
     add("--health-port", type=int, default=8080, help="serves /healthz, /readyz and /metrics (default: 8080)")
     add("--verbose", action="store_true", help="log every decision")
     given = parser.parse_args(arguments)
@@ -163,6 +174,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         output_limit_bytes_per_invocation=given.output_limit_bytes_per_invocation,
         lease_seconds=given.lease_seconds,
         concurrent_reconciles=given.concurrent_reconciles,
+        pods_per_slice=given.pods_per_slice,
         health_port=given.health_port,
         verbose=given.verbose,
         output=_output_settings(given),
@@ -224,6 +236,13 @@ def _store(text: str) -> StoreAddress:
         return StoreAddress.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _few(text: str) -> int:
+    value = _positive(text)
+    if value > MAX_PODS_PER_SLICE:
+        raise argparse.ArgumentTypeError(f"must be at most {MAX_PODS_PER_SLICE}")
+    return value
 
 
 def _positive(text: str) -> int:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from rollcall.names import Kind
 from rollcall.plan.pods import Pod, read_pod
 from rollcall.plan.slices import Slices
+from rollcall.plan.units import units
 from rollcall.resources.host import Host
 from rollcall.resources.inventory import Inventory
 from rollcall.resources.jobinvocation import JobInvocation
@@ -33,6 +34,8 @@ Key = tuple[str, str]
 """Namespace and name."""
 Identity = tuple[str, str, str]
 """Plural, namespace and name."""
+Part = tuple[str, str]
+"""A slice's name, and its object's uid."""
 Entry = JobInvocation | JobSlice | Pod
 MAX_GONE: Final = 10_000
 
@@ -62,18 +65,21 @@ class Store:
     hosts: defaultdict[str, HostCache] = field(default_factory=lambda: defaultdict(HostCache))
     inventories: defaultdict[str, dict[str, Inventory | str]] = field(default_factory=lambda: defaultdict(dict))
     """An inventory that cannot be read is a sentence that says why."""
-    slices: defaultdict[Key, dict[str, JobSlice]] = field(default_factory=lambda: defaultdict(dict))
-    """By invocation, then by name."""
+    slice_objects: dict[Key, JobSlice] = field(default_factory=dict)
+    """The JobSlice objects as they are; what they are to decisions is in `slices`."""
+    slices: defaultdict[Key, dict[Part, JobSlice]] = field(default_factory=lambda: defaultdict(dict))
+    """By invocation, then by name and uid: an object and what another life of the invocation has left may both have a
+    slice of one name."""
     dealt: dict[str, Slices] = field(default_factory=dict)
     """By the uid of the invocation that owns them: one of another life of it may have had the same name."""
     pods: defaultdict[Key, dict[str, Pod]] = field(default_factory=lambda: defaultdict(dict))
     """By invocation, then by name, which is their slice's."""
     with_output: set[Key] = field(default_factory=set)
-    """The slices whose status holds output, by namespace and name. The output is not kept here: nothing is decided by
-    it, and that of thousands of slices would be most of what there is."""
+    """The slice objects whose status holds output, by namespace and name. The output is not kept here: nothing is
+    decided by it, and that of thousands of slices would be most of what there is."""
     _versions: dict[Identity, int] = field(default_factory=dict)
     _owners: dict[Identity, Key] = field(default_factory=dict)
-    """The invocation of each slice and pod."""
+    """The invocation of each pod."""
     _gone: dict[Identity, int] = field(default_factory=dict)
     """The versions at which objects went: the answer to an own write may come after the watch told of that."""
 
@@ -120,20 +126,17 @@ class Store:
                 self.fleet_changed(namespace, self.hosts[namespace].put_facts(name, None))
             case Kind.JOB_SLICE.plural:
                 self.with_output.discard((namespace, name))
-                self._forget_child(self.slices, identity)
+                self._keep_slice((namespace, name), None)
             case "pods":
-                self._forget_child(self.pods, identity)
+                self._forget_pod(identity)
 
-    def _forget_child(self, children: defaultdict[Key, dict[str, Any]], identity: Identity) -> None:
-        """Forget a slice or pod, whatever its labels said in the end."""
+    def _forget_pod(self, identity: Identity) -> None:
+        """Forget a pod, whatever its labels said in the end."""
         owner = self._owners.pop(identity, None)
         if owner is not None:
-            gone = children[owner].pop(identity[2], None)
-            self.replaced(gone, None)
-            if isinstance(gone, JobSlice):
-                self._undeal(gone)
-            if not children[owner]:
-                del children[owner]
+            self.replaced(self.pods[owner].pop(identity[2], None), None)
+            if not self.pods[owner]:
+                del self.pods[owner]
             self.changed(owner)
 
     def untold(self, plural: str, documents: Iterable[Document]) -> list[Document]:
@@ -184,30 +187,53 @@ class Store:
                 self.inventories[namespace][name] = parsed
                 self.fleet_changed(namespace, ())
             case JobSlice():
-                holds_output = bool((document.get("status") or {}).get("output"))
+                status = document.get("status") or {}
+                holds_output = bool(status.get("output") or status.get("outputs"))
                 (self.with_output.add if holds_output else self.with_output.discard)((namespace, name))
-                self._keep_child(self.slices, (plural, namespace, name), parsed.spec.invocation_ref.name, parsed)
+                self._keep_slice((namespace, name), parsed)
             case Pod():
-                self._keep_child(self.pods, (plural, namespace, name), parsed.invocation, parsed)
+                self._keep_pod((plural, namespace, name), parsed)
 
-    def _keep_child(
-        self, children: defaultdict[Key, dict[str, Any]], identity: Identity, invocation: str, parsed: JobSlice | Pod
-    ) -> None:
-        owner = self._owners[identity] = (identity[1], invocation)
-        before = children[owner].get(identity[2])
-        self.replaced(before, parsed)
-        children[owner][identity[2]] = parsed
-        if isinstance(before, JobSlice):
-            self._undeal(before)
-        if isinstance(parsed, JobSlice):
-            self.dealt.setdefault(_owner(parsed), Slices()).put(parsed)
+    def _keep_pod(self, identity: Identity, pod: Pod) -> None:
+        owner = self._owners[identity] = (pod.namespace, pod.invocation)
+        before = self.pods[owner].get(pod.name)
+        self.replaced(before, pod)
+        self.pods[owner][pod.name] = pod
         self.changed(owner)
+
+    def _keep_slice(self, key: Key, whole: JobSlice | None) -> None:
+        """Take in what a slice object is now; None when it is gone. Most of those that share one do not change."""
+        before = self.slice_objects.pop(key, None)
+        if whole is not None:
+            self.slice_objects[key] = whole
+        parts = {} if whole is None else {_part(slice_): slice_ for slice_ in units(whole)}
+        known = {} if before is None else {_part(slice_): slice_ for slice_ in units(before)}
+        for part in known.keys() - parts.keys():
+            self._replace_slice(known[part], None)
+        for part, slice_ in parts.items():
+            if slice_ is whole or not _alike(known.get(part), slice_):
+                self._replace_slice(known.get(part), slice_)
+        for invocation in {_invocation(found) for found in (before, whole) if found is not None}:
+            self.changed(invocation)
+
+    def _replace_slice(self, old: JobSlice | None, new: JobSlice | None) -> None:
+        self.replaced(old, new)
+        if old is not None:
+            self._undeal(old)
+        if new is not None:
+            self.slices[_invocation(new)][_part(new)] = new
+            self.dealt.setdefault(_owner(new), Slices()).put(new)
 
     def _undeal(self, slice_: JobSlice) -> None:
         """Take a slice that is gone out of its invocation's."""
+        invocation = _invocation(slice_)
+        self.slices[invocation].pop(_part(slice_), None)
+        if not self.slices[invocation]:
+            del self.slices[invocation]
         owner = _owner(slice_)
         slices = self.dealt.get(owner)
-        if slices is not None:
+        known = None if slices is None else slices.get(slice_.metadata.name)
+        if slices is not None and known is not None and known.metadata.uid == slice_.metadata.uid:
             slices.remove(slice_.metadata.name)
             if not slices:
                 del self.dealt[owner]
@@ -229,6 +255,20 @@ def parse(plural: str, document: Document) -> Resource:
     """A resource as it is kept here. Raises ValidationError for one that cannot be read."""
     parsed = _MODELS[plural].model_validate(document)
     return parsed.without_output() if isinstance(parsed, JobSlice) else parsed
+
+
+def _alike(old: JobSlice | None, new: JobSlice) -> bool:
+    """Whether a slice of several in an object is still as it was."""
+    deleted = new.metadata.deletion_timestamp
+    return old is not None and old.status == new.status and old.metadata.deletion_timestamp == deleted
+
+
+def _part(slice_: JobSlice) -> Part:
+    return slice_.metadata.name, slice_.metadata.uid
+
+
+def _invocation(slice_: JobSlice) -> Key:
+    return slice_.metadata.namespace, slice_.spec.invocation_ref.name
 
 
 def _owner(slice_: JobSlice) -> str:

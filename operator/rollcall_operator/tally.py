@@ -87,7 +87,10 @@ class Tally(Collector):
         return None
 
     def _slice(self, old: JobSlice | None, new: JobSlice | None) -> None:
-        self._children[Kind.JOB_SLICE.plural] += (new is not None) - (old is not None)
+        for slice_, sign in ((old, -1), (new, 1)):
+            # Of the slices that share an object, one has its name.
+            if slice_ is not None and slice_.metadata.name == slice_.object_name:
+                self._children[Kind.JOB_SLICE.plural] += sign
         if old is not None and new is not None:
             _said_and_done(old, new)
 

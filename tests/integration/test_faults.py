@@ -27,6 +27,8 @@ from support.sshhosts import KeyPair, SshHost
 LEASE = "rollcall-operator"
 AWAY_SECONDS = 12
 SHARE_OF_ERRORS = 0.2
+SHARING = ("--pods-per-slice", "2")
+"""More than two hosts with a pod each share slice objects."""
 ONCE_MORE = 'case $(hostname) in host-0|host-1) [ "$(wc -l < $count)" -ge 2 ] || exit 75;; esac'
 RETRIED = {"backoffLimit": 2, "backoffSeconds": 1, "retryOnExitCodes": [75]}
 
@@ -71,7 +73,7 @@ class Jobs(CountedJobs):
 
     def operator(self, kubeconfig: Path, identity: str, *arguments: str) -> Operator:
         log = self.folder / f"{self.namespace}-{identity}.log"
-        return Operator(self.namespace, kubeconfig, log, *arguments, identity=identity)
+        return Operator(self.namespace, kubeconfig, log, *SHARING, *arguments, identity=identity)
 
     @contextmanager
     def kept_running(self, faults: Faults, *arguments: str) -> Iterator[tuple[Proxy, Kubelet]]:

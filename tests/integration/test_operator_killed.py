@@ -18,7 +18,7 @@ from typing import Literal
 import pytest
 
 from support.counted import NOISE, CountedJobs
-from support.jobs import furnish, invocation, results, slices
+from support.jobs import furnish, invocation, results, slice_objects, slices
 from support.kube import Kube, Object, condition
 from support.operator import Operator
 from support.proxy import Answer, Call, Faults, Proxy
@@ -120,8 +120,20 @@ def with_retries(scene: Scene) -> None:
     ]  # fmt: skip
 
 
+def sharing(scene: Scene) -> None:
+    """Four hosts with a pod each share two slice objects; one of each fails the first time, and one says much."""
+    scene.begin()
+    once_more = 'case $(hostname) in host-0|host-2) [ "$(wc -l < $count)" -ge 2 ] || exit 75;; esac'
+    retry = {"backoffLimit": 1, "backoffSeconds": 1, "retryOnExitCodes": [75]}
+    scene.create(scene.job, f"[ $(hostname) != host-1 ] || {NOISE}; {once_more}", rollout={"hostsPerSlice": 1}, **retry)
+    runs = {"host-0": 2, "host-1": 1, "host-2": 2, "host-3": 1}
+    scene.check(scene.job, dict.fromkeys(runs, "Succeeded"), runs)
+    shared = [s for s in slice_objects(scene.kube, scene.namespace, scene.job) if s["spec"].get("podPerHost")]
+    assert [len(slice_["spec"]["hosts"]) for slice_ in shared] == [2, 2]
+
+
 def cancelled(scene: Scene) -> None:
-    """Two of four hosts are at work; one of them is cancelled and one that waits, then the whole."""
+    """Two of four hosts that share objects are at work; one of them is cancelled and one that waits, then the whole."""
     scene.begin()
     scene.create(scene.job, "sleep 600", rollout={"concurrency": 2, "hostsPerSlice": 1})
     for host in ("host-0", "host-1"):
@@ -178,7 +190,8 @@ class Stage:
         killers = [Killer(point) for point in points]
         with Proxy(self.kube) as proxy:
             config = proxy.kubeconfig(self.folder / f"{namespace}.kubeconfig")
-            with Operator(namespace, config, self.folder / f"{namespace}.log") as operator:
+            log = self.folder / f"{namespace}.log"
+            with Operator(namespace, config, log, "--pods-per-slice", "2") as operator:
                 self.kube.wait("numbered hosts", lambda: numbered(self.kube, namespace))
                 for number, killer in enumerate(killers):
                     proxy.faults = killer
@@ -265,8 +278,14 @@ def test_no_host_runs_twice_and_nothing_is_lost_whichever_write_the_operator_die
 
 @pytest.mark.parametrize(
     ("job", "count", "choose"),
-    [(in_batches, 3, chosen), (with_retries, 3, chosen), (cancelled, 4, chosen), (run_again, 3, firsts)],
-    ids=["batches", "retries", "cancellation", "rerun"],
+    [
+        (in_batches, 3, chosen),
+        (with_retries, 3, chosen),
+        (sharing, 4, chosen),
+        (cancelled, 4, chosen),
+        (run_again, 3, firsts),
+    ],
+    ids=["batches", "retries", "sharing", "cancellation", "rerun"],
 )
 def test_whatever_the_job_does_nothing_runs_twice_in_an_attempt_and_nothing_is_lost(
     stage: Stage, job: Callable[[Scene], None], count: int, choose: Callable[[list[Call]], Iterator[Point]]

@@ -20,7 +20,7 @@ import pytest
 from integration.api.facade_world import RUN, service_account
 from rollcall.lastwords import whole_output
 from support.exposition import scrape
-from support.jobs import chunks_of, end_of, events, furnish, invocation, output, results, run, slices
+from support.jobs import chunks_of, end_of, events, furnish, invocation, output, results, run, slice_objects, slices
 from support.kube import Kube, Object, condition
 from support.objectserver import ObjectServer
 from support.operator import Operator, free_port
@@ -91,10 +91,11 @@ def scenes(
             environment.setenv(name, value)
         for kind in KINDS:
             folder = tmp_path_factory.mktemp(kind)
-            namespace = furnish(kube, make_namespace(kind), hosts[:2], client_key)
+            namespace = furnish(kube, make_namespace(kind), hosts[:3], client_key)
             (folder / "output").mkdir()
             texts = {"cluster": "cluster", "file": f"file://{folder}/output", "s3": server.address(namespace)}
             options = ("--output-store", texts[kind], "--output-sweep-seconds", "1", "--reference-grace-seconds", "3")
+            options += ("--pods-per-slice", "2")
             operator = running.enter_context(Operator(namespace, kube.kubeconfig, folder / "operator.log", *options))
             made[kind] = _scene(kube, kind, texts[kind], operator, folder)
             running.callback(_end, made[kind].facade)
@@ -213,6 +214,19 @@ def test_little_output_is_in_the_slice_and_much_in_the_store(kube: Kube, scenes:
     assert b'"data":"from host-0\\n"' in gzip.decompress(base64.b64decode(packed)), "as the documentation says"
 
 
+def test_hosts_that_share_a_slice_object_have_their_own_output(kube: Kube, scenes: dict[str, Scene]) -> None:
+    for kind in ("cluster", "file"):
+        scene = scenes[kind]
+        command = "echo from $(hostname); case $(hostname) in host-1) head -c 2000 /dev/urandom | base64 -w 0;; esac"
+        run(kube, invocation(scene.namespace, "shared", command, None))
+        outputs = [slice_["status"].get("outputs", {}) for slice_ in slice_objects(kube, scene.namespace, "shared")]
+        inside = {host for found in outputs for host in found}
+        assert inside == ({"host-0"} if kind == "cluster" else set()), kind
+        for host in ("host-0", "host-1", "host-2"):
+            assert scene.text("shared", host).startswith(f"from {host}\n"), (kind, host)
+        assert len(scene.text("shared", "host-1")) > 2000
+
+
 def test_a_pod_that_has_ended_is_taken_at_its_last_words(kube: Kube, scenes: dict[str, Scene]) -> None:
     scene = scenes["cluster"]
     kube.create(invocation(scene.namespace, "late", "sleep 4; echo late", ["host-0"]))
@@ -267,8 +281,8 @@ def test_output_goes_with_its_invocation_or_before_it_when_its_time_is_over(
 
 def lose_output(kube: Kube, scene: Scene) -> None:
     """Delete one of two invocations while no operator is there, then let the other's output expire."""
-    for name in ("kept", "gone"):
-        kube.create(invocation(scene.namespace, name, f"echo {name}", ["host-0"]))
+    for name in ("kept", "gone"):  # three hosts, of which two share a slice object
+        kube.create(invocation(scene.namespace, name, f"echo {name}", None))
     kept, gone = (end_of(kube, scene.namespace, name)["metadata"]["uid"] for name in ("kept", "gone"))
     scene.operator.kill()
     kube.delete("jobinvocations", scene.namespace, "gone")

@@ -4,6 +4,8 @@ import base64
 from typing import Any
 
 from rollcall.outputs import Event, Stream, unpack
+from rollcall.plan.units import units
+from rollcall.resources.jobslice import JobSlice
 from support.kube import Kube, Object, condition
 from support.sshhosts import KeyPair, SshHost
 
@@ -62,9 +64,18 @@ def run(kube: Kube, manifest: Object, timeout: float = 60) -> Object:
     return end_of(kube, manifest["metadata"]["namespace"], manifest["metadata"]["name"], timeout)
 
 
+def slice_objects(kube: Kube, namespace: str, name: str) -> list[Object]:
+    """The invocation's JobSlices as they are stored."""
+    return kube.list("jobslices", namespace, labelSelector=f"rollcall.dev/invocation={name}")
+
+
 def slices(kube: Kube, namespace: str, name: str) -> list[Object]:
-    """The invocation's slices in their order, later attempts last."""
-    found = kube.list("jobslices", namespace, labelSelector=f"rollcall.dev/invocation={name}")
+    """The invocation's slices in their order, later attempts last; those that share an object one by one."""
+    found = [
+        part.wire() if stored["spec"].get("podPerHost") else stored
+        for stored in slice_objects(kube, namespace, name)
+        for part in units(JobSlice.model_validate(stored))
+    ]
     return sorted(found, key=lambda slice_: (slice_["spec"].get("attempt", 0), slice_["spec"]["index"]))
 
 

@@ -163,14 +163,18 @@ def _changes(observed: Observed, resolution: Resolution) -> tuple[Note, ...]:
 def _deal(observed: Observed, resolution: Resolution, now: datetime) -> Plan:
     invocation, total = observed.invocation, len(resolution.hosts)
     playbook = isinstance(observed.template, JobTemplate) and provider_of(observed.template) is not None
-    slices = deal(invocation, resolution.hosts, resolution.most_per_slice, together=playbook)
+    # Results of steps leave room for what is said of each host's pod, and for its output.
+    pods = min(observed.pods_per_slice, resolution.most_per_object // 2)
+    slices = deal(invocation, resolution.hosts, resolution.most_per_slice, together=playbook, pods_per_slice=pods)
     status = conclude(
         with_waiting(invocation.status, invocation, None, now), invocation, now,
         (ConditionType.VALID, True, Reason.ACCEPTED, "nothing is wrong with it"),
         state=InvocationState.PENDING, description=resolution.description, template=resolution.template,
-        inventory=resolution.inventory, slices=len(slices), hosts=HostCounts(total=total, pending=total),
+        inventory=resolution.inventory, slices=sum(made.spec.places for made in slices),
+        hosts=HostCounts(total=total, pending=total),
     )  # fmt: skip
     message = f"{total} hosts in {len(slices)} slices" if total else "the targeting selects no host"
+    message += ", with a pod for each host" if any(made.spec.pod_per_host for made in slices) else ""
     status = conclude(status, invocation, now, (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, message))
     if total:
         waits = (Note(Reason(c.reason), c.message) for c in turned(status, invocation.status))

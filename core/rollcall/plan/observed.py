@@ -9,6 +9,7 @@ from rollcall.names import Reason
 from rollcall.outputs import Exit, StepNews
 from rollcall.plan.locks import NOTHING, Claimant, Locks, Wanted
 from rollcall.plan.pods import Pod
+from rollcall.plan.rollout import PODS_PER_SLICE
 from rollcall.plan.slices import Slices
 from rollcall.query.index import Index
 from rollcall.resources.host import Host
@@ -108,6 +109,8 @@ class Observed:
     output_exceeded: bool = False
     """Whether the hosts have said more than the invocation may, and are to be stopped for it."""
     timing: Timing = Timing()
+    pods_per_slice: int = PODS_PER_SLICE
+    """How many hosts with a pod each share a slice object."""
     progress_written: datetime | None = None
     """When progress was last written for this invocation; None: never in this life of the operator."""
 
@@ -158,7 +161,8 @@ class Plan:
     """Pods to stop with a short grace period, also when they are being stopped already."""
     start_slices: tuple[JobSlice, ...] = ()
     clean_up: bool = False
-    """Delete the Secrets with the work; and after the status is written the pods, which have all ended."""
+    """Delete the Secrets with the work, once the slices' statuses are written; and after the status is written the
+    pods, which have all ended."""
     status: JobInvocationStatus | None = None
     """The status to write; None when the stored one is still right."""
     progress: bool = False

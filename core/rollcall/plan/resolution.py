@@ -26,7 +26,7 @@ from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation, TemplateRecord
 from rollcall.resources.jobslice import MAX_HOSTS_PER_SLICE
 from rollcall.resources.jobtemplate import JobTemplate
-from rollcall.steps import most_hosts_per_slice, parts
+from rollcall.steps import most_hosts_per_object, most_hosts_per_slice, parts
 from rollcall.targeting import TargetingError
 from rollcall.template import RenderError, describe, effective_user, try_scripts
 
@@ -50,6 +50,7 @@ class Resolution:
     lacks: Problem | None = None
     """What some of the hosts lack on the way to them. It may turn up; if not, they fail by themselves."""
     most_per_slice: int = MAX_HOSTS_PER_SLICE
+    most_per_object: int = MAX_HOSTS_PER_SLICE
     """How many hosts a slice may have at most."""
     inventory: str | None = None
     """The Inventory that the hosts have variables from."""
@@ -126,6 +127,7 @@ def survey(observed: Observed, now: datetime) -> Resolution | Problem:
         describe(template, inputs, invocation.spec.description_format, unseen),
         TemplateRecord(name=metadata.name, uid=metadata.uid, generation=metadata.generation),
         most_per_slice=most_hosts_per_slice(template, chosen),
+        most_per_object=most_hosts_per_object(chosen),
         inventory=inventory,
     )
 

@@ -15,6 +15,9 @@ AUTO_SLICES: Final = 100
 """`auto` gives each host a pod up to this many hosts, and makes at most this many slices above, while they suffice."""
 MIN_PACKED: Final = 20
 """How many hosts `auto` packs at least, if it packs: a pod costs far more than one more host in it."""
+PODS_PER_SLICE: Final = 20
+"""How many hosts with a pod each share a slice object, if there are more than so many. Fewer objects and fewer writes
+of their statuses stand against larger ones (docs/adr/0024)."""
 
 
 def slice_size(total: int, hosts_per_slice: int | Literal["auto"], *, together: bool = False) -> int:
@@ -74,24 +77,38 @@ def deal(
     most_per_slice: int = MAX_HOSTS_PER_SLICE,
     *,
     together: bool = False,
+    pods_per_slice: int = PODS_PER_SLICE,
 ) -> tuple[JobSlice, ...]:
     """The slices of the invocation's first attempt; none has hosts of two batches, or more than so many.
 
-    For `together` see slice_size.
+    Where more than `pods_per_slice` hosts have a pod each, so many of them share a slice object. For `together` see
+    slice_size.
     """
     rollout = invocation.spec.rollout
     size = min(slice_size(len(hosts), rollout.hosts_per_slice, together=together), most_per_slice)
+    shared = size == 1 and len(hosts) > pods_per_slice
+    if shared:
+        size = pods_per_slice
     dealt: list[JobSlice] = []
-    begin = 0
+    begin = place = 0
     for batch, count in enumerate(batch_sizes(len(hosts), rollout.batches)):
         for first in range(begin, begin + count, size):
             members = tuple(hosts[first : min(first + size, begin + count)])
-            dealt.append(make_slice(invocation, len(dealt), 0, batch, members))
+            dealt.append(make_slice(invocation, place, 0, batch, members, pod_per_host=shared))
+            place += dealt[-1].spec.places
         begin += count
     return tuple(dealt)
 
 
-def make_slice(invocation: JobInvocation, index: int, attempt: int, batch: int, hosts: tuple[str, ...]) -> JobSlice:
+def make_slice(
+    invocation: JobInvocation,
+    index: int,
+    attempt: int,
+    batch: int,
+    hosts: tuple[str, ...],
+    *,
+    pod_per_host: bool = False,
+) -> JobSlice:
     """A slice to be created; its name follows from the invocation's and its place."""
     return JobSlice(
         metadata=Metadata(
@@ -106,6 +123,7 @@ def make_slice(invocation: JobInvocation, index: int, attempt: int, batch: int, 
             attempt=attempt,
             batch=batch,
             hosts=hosts,
+            pod_per_host=True if pod_per_host and len(hosts) > 1 else None,
         ),
     )
 

@@ -296,7 +296,8 @@ class JobInvocationStatus(Model):
     completion_time: Time | None = None
     """When the last host had ended."""
     slices: int | None = None
-    """How many slices the hosts were dealt into; absent until the targeting is resolved."""
+    """How many slices the hosts were dealt into, each host of one with a pod per host counted; absent until the
+    targeting is resolved."""
     started_slices: int = 0
     """How many slices have been started, counted from the first without a gap."""
     batch: int | None = None

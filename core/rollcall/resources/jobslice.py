@@ -1,12 +1,12 @@
-"""`JobSlice`: the hosts that one runner pod handles, and what became of them."""
+"""`JobSlice`: hosts that one runner pod handles, or that have a pod each, and what became of them."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from rollcall.names import HostState, StepState
-from rollcall.resources.meta import LocalReference, Model, Resource, Time
+from rollcall.resources.meta import LocalReference, Model, OwnerReference, Resource, Time
 from rollcall.resources.steps import MAX_STEPS
 
 MAX_HOSTS_PER_SLICE = 250
@@ -15,6 +15,13 @@ TAIL_BYTES = 256
 
 MAX_OUTPUT_BYTES = 4_096
 """The most packed output that is kept in its slice, whose object is to stay below 20 kB; more goes into a store."""
+
+
+MAX_PODS_PER_SLICE = 25
+"""The most pods that a slice with a pod for each host has. Each write of its status carries all of them."""
+
+MAX_OUTPUT_BYTES_PER_POD = 1_024
+"""The most packed output of one of several pods that is kept in its slice, whose object is to stay below 100 kB."""
 
 
 class HostOutput(Model):
@@ -77,7 +84,7 @@ class JobSliceSpec(Model):
     invocation_ref: LocalReference
     """The invocation that this slice is a part of."""
     index: Annotated[int, Field(ge=0)]
-    """The slice's place in its invocation, from 0; slices start in this order."""
+    """The slice's place in its invocation, from 0; slices start in this order. With podPerHost the first host's."""
     attempt: Annotated[int, Field(ge=0, le=10)] = 0
     """Which attempt on its hosts this is: 0 for the first, above it for a retry of hosts that failed."""
     batch: Annotated[int, Field(ge=0)] = 0
@@ -87,6 +94,14 @@ class JobSliceSpec(Model):
         Field(min_length=1, max_length=MAX_HOSTS_PER_SLICE, json_schema_extra={"x-kubernetes-list-type": "set"}),
     ]
     """The names of the hosts."""
+    pod_per_host: Literal[True] | None = None
+    """True when each host has a runner pod of its own: the first has the place `index`, and the others those after it.
+    Their pods are named after the invocation and their places."""
+
+    @property
+    def places(self) -> int:
+        """How many places in the invocation it takes: one for each of its pods."""
+        return len(self.hosts) if self.pod_per_host else 1
 
 
 class SliceState(StrEnum):
@@ -95,6 +110,29 @@ class SliceState(StrEnum):
     PENDING = "Pending"
     RUNNING = "Running"
     DONE = "Done"
+
+
+class HostPod(Model):
+    """How far the pod of one host is, in a slice with a pod for each host."""
+
+    host: Annotated[str, Field(max_length=253)]
+    """The Host's name."""
+    state: SliceState
+    """Pending, Running, or Done when the host has ended."""
+    pod_name: str | None = None
+    """The runner pod."""
+    waiting_reason: str | None = None
+    """What keeps the runner pod from starting, in one word; absent once it has started, and while nothing is wrong."""
+    waiting_message: str | None = None
+    """What keeps the runner pod from starting, in a sentence."""
+    start_time: Time | None = None
+    """When the runner pod was started."""
+    completion_time: Time | None = None
+    """When the host had ended, and all that it said was stored."""
+    retry_time: Time | None = None
+    """When the host may be tried again, at the earliest, if it is."""
+    retry_slice: str | None = None
+    """The slice in which it is tried again."""
 
 
 class JobSliceStatus(Model):
@@ -133,10 +171,23 @@ class JobSliceStatus(Model):
     """All output of the slice's hosts, when it is little and kept in the cluster; else it is in JobOutputs or another
     store. JSON lines, one event each, compressed with gzip, in base64.
     Read it with `kubectl get js NAME -o jsonpath={.status.output} | base64 -d | gunzip`."""
+    pods: Annotated[
+        tuple[HostPod, ...] | None,
+        Field(max_length=MAX_PODS_PER_SLICE, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = None
+    """How far the pods are, in a slice with a pod for each host: one for each host that has begun or ended."""
+    # A map: what is written later of one host leaves alone what the others have said, which the operator forgets.
+    outputs: Annotated[
+        dict[str, Annotated[str, Field(max_length=4 * -(-MAX_OUTPUT_BYTES_PER_POD // 3))]] | None,
+        Field(max_length=MAX_PODS_PER_SLICE),
+    ] = None
+    """All output of each host of which that is little, by the host's name, in a slice with a pod for each host; in the
+    form of `output`."""
 
 
 class JobSlice(Resource):
-    """The hosts that one runner pod handles, and what became of them. Made by Rollcall, not by people."""
+    """The hosts that one runner pod handles, or that have a pod each, and what became of them. Made by Rollcall, not by
+    people."""
 
     spec: Annotated[
         JobSliceSpec,
@@ -149,14 +200,35 @@ class JobSlice(Resource):
     """Which hosts of which invocation."""
     status: JobSliceStatus = JobSliceStatus()
     """What became of the hosts."""
+    _object: str = PrivateAttr("")
 
     @property
     def done(self) -> bool:
         """Whether every host has ended."""
         return self.status.state == SliceState.DONE
 
+    @property
+    def object_name(self) -> str:
+        """The object's name: the slice's own, unless it shares an object with others (`rollcall.plan.units`)."""
+        return self._object or self.metadata.name
+
+    @property
+    def most_output(self) -> int:
+        """How many bytes of packed output its object has room for."""
+        return MAX_OUTPUT_BYTES_PER_POD if self._object else MAX_OUTPUT_BYTES
+
+    def owner_reference(self) -> OwnerReference:
+        """The reference that makes another object go away with this one's."""
+        return super().owner_reference().model_copy(update={"name": self.object_name})
+
+    def part_of(self, whole: "JobSlice") -> "JobSlice":
+        """The same slice, as one of those that share an object."""
+        part = self.model_copy()
+        part._object = whole.metadata.name
+        return part
+
     def without_output(self) -> "JobSlice":
         """The slice as decisions need it. What is written of its status then leaves the output as it is."""
-        if self.status.output is None:
+        if self.status.output is None and self.status.outputs is None:
             return self
-        return self.model_copy(update={"status": self.status.model_copy(update={"output": None})})
+        return self.model_copy(update={"status": self.status.model_copy(update={"output": None, "outputs": None})})

@@ -112,6 +112,34 @@ async def test_what_is_gone_damaged_or_another_slices_is_not_shown() -> None:
         assert (text(found), found.complete) == ("", True)
 
 
+def shared(outputs_: dict[str, str]) -> Object:
+    """Two hosts with a pod each that share an object; `b` is at work, unless it has said all."""
+    pods = [{"host": host, "state": "Done" if host in outputs_ else "Running", "podName": f"job-1-{place}"}
+            for place, host in enumerate("ab")]  # fmt: skip
+    results = [{"name": host, "state": "Succeeded" if host in outputs_ else "Running"} for host in "ab"]
+    raw = document(None, SliceState.RUNNING)
+    raw["spec"] |= {"podPerHost": True}
+    raw["status"] = {"state": "Running", "hosts": results, "pods": pods, "outputs": outputs_}
+    return raw
+
+
+async def test_hosts_that_share_an_object_have_their_own_state_pod_and_output_in_it() -> None:
+    raw = shared({"a": packed("a")})
+    cluster, whole = FakeCluster(raw), parse_slice(raw)
+    first, second = whole.parts
+    assert [(part.name, part.index, part.hosts, part.done, part.holds_output) for part in whole.parts] == [
+        ("job-1-0", 0, ("a",), True, True), ("job-1-1", 1, ("b",), False, False),
+    ]  # fmt: skip
+    cluster.log = Event("b", 0, 1_000.0, Stream.STDOUT, b"b 0\n").line()
+    reader = outputs(cluster)
+    running = await reader.read(Member("b", None, second), finished=False)
+    assert (text(running), running.complete) == ("b 0\n", False)
+    assert text(await reader.read(Member("a", None, first), finished=False)) == "a 0\na 1\na 2\n"
+    cluster.raw = shared({"a": packed("a"), "b": packed("b")})
+    second = parse_slice(cluster.raw).parts[1]
+    assert text(await reader.read(Member("b", None, second), finished=True)) == "b 0\nb 1\nb 2\n"
+
+
 def much_recorded() -> list[Event]:
     """A host that says two lines, while 3 MB of records go by; one of them is lost."""
     records = [Event("a", seq, 1_000.0 + seq, Stream.RECORD, {"res": f"{seq:08}" * 1_000}) for seq in range(1, 399)]

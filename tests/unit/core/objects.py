@@ -101,6 +101,12 @@ def slice_(
     )
 
 
+def slices_with_pods(index: int, *names: str, status: Mapping[str, Any] | None = None) -> JobSlice:
+    """The object of some hosts with a pod each, the first of which has the place `index`."""
+    made = slice_(index, *names, status=status)
+    return made.model_copy(update={"spec": made.spec.model_copy(update={"pod_per_host": True})})
+
+
 def pod(index: int, phase: Phase = Phase.WORKING, **changes: Any) -> Pod:
     """The runner pod of slice `index`, made at NOW."""
     made = Pod(

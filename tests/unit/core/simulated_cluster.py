@@ -14,6 +14,7 @@ from rollcall.names import FINALIZER_COLLECT, HostState, Reason
 from rollcall.outputs import Event, Exit, Stream, parse_line
 from rollcall.plan.pods import DELETED, Phase, Pod, Trouble
 from rollcall.plan.prepare import SecretData
+from rollcall.plan.units import units
 from rollcall.resources.host import Host
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
@@ -166,6 +167,8 @@ class Cluster:
         self.outputs: dict[str, list[Event]] = {}
         self.refusing: frozenset[int] = frozenset()
         """The slices, by index, whose pods the API server does not take."""
+        self.pods_per_slice = 20
+        """How many hosts with a pod each share an object, where there are more."""
         self._serial = 0
         self._read_invocations = _Reader(JobInvocation)
         self._read_slices = _Reader(JobSlice)
@@ -190,14 +193,19 @@ class Cluster:
     def stored_invocation(self, name: str) -> JobInvocation | None:
         return self._read_invocations.of(self.invocations[name]) if name in self.invocations else None
 
-    def stored_slice(self, name: str) -> JobSlice | None:
+    def slice_object(self, name: str) -> JobSlice | None:
+        """The object of that name, which may be several slices."""
         return self._read_slices.of(self.slices[name]) if name in self.slices else None
+
+    def stored_slice(self, name: str) -> JobSlice | None:
+        found = (entry for stored in self.slices.values() for entry in units(self._read_slices.of(stored)))
+        return next((entry for entry in found if entry.metadata.name == name), None)
 
     def stored_pod(self, name: str) -> Pod | None:
         return self.pods[name].seen() if name in self.pods else None
 
     def stored_slices(self, invocation: str) -> list[JobSlice]:
-        found = map(self._read_slices.of, self.slices.values())
+        found = (entry for stored in self.slices.values() for entry in units(self._read_slices.of(stored)))
         return [entry for entry in found if entry.spec.invocation_ref.name == invocation]
 
     def put_invocation(self, name: str, patch: dict[str, Any]) -> None:
@@ -217,12 +225,13 @@ class Cluster:
             self.slices[name] = json.loads(json.dumps({"metadata": metadata, "spec": made.spec.wire()}))
 
     def put_slice_status(self, name: str, status: dict[str, Any]) -> None:
+        """Change the status of the object of that name."""
         version = {"resourceVersion": str(self.serial())}
         self.slices[name] = merged(self.slices[name], {"status": status, "metadata": version})
 
     def discard_slices(self, invocation: str) -> None:
-        for found in self.stored_slices(invocation):
-            del self.slices[found.metadata.name]
+        for name in {found.object_name for found in self.stored_slices(invocation)}:
+            del self.slices[name]
 
     def put_secret(self, name: str, work: bytes) -> None:
         """Work Secrets are immutable: one with other work is removed, and made anew in the next step."""
@@ -239,7 +248,7 @@ class Cluster:
         work = Work.load(self.work_secrets[name])
         moment = self.now.replace(microsecond=0)
         self.pods[name] = RunnerPod(name, invocation, made.metadata.uid, self.serial(), moment, work)
-        if name not in self.slices:
+        if made.object_name not in self.slices:
             self.delete_pod(name)  # the garbage collector misses its owner
 
     def delete_pod(self, name: str, grace: int = GRACE) -> None:

@@ -6,6 +6,7 @@ write, in the order of `rollcall_operator.execution`, and can be stopped before 
 its memory, or by an API server that does not answer.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from rollcall.plan.prepare import Prepared, prepare
 from rollcall.plan.results import with_failures
 from rollcall.plan.slices import Slices
 from rollcall.plan.starting import TEMPLATE, locks_for
+from rollcall.plan.units import combined, units
 from rollcall.resources.jobinvocation import JobInvocation, JobInvocationStatus
 from rollcall.resources.jobslice import JobSlice, JobSliceStatus
 from unit.core.objects import KEY_SECRET
@@ -68,7 +70,10 @@ class Operator:
         """The operator starts anew: all memory is gone, and everything is listed."""
         cluster = self.cluster
         self.view_invocations = {name: found for name in cluster.invocations if (found := self._real(name))}
-        self.view_slices = {name: dealt for name in cluster.slices if (dealt := cluster.stored_slice(name))}
+        self.view_objects: dict[str, JobSlice] = {}
+        self.view_slices: dict[str, JobSlice] = {}
+        for name in cluster.slices:
+            self._view_slice(name, cluster.slice_object(name))
         self.view_pods = {name: pod.seen() for name, pod in cluster.pods.items()}
         self.refused: dict[str, Refusal] = {}
         self.made_here: set[str] = set()
@@ -106,6 +111,7 @@ class Operator:
             template=cluster.template if cluster.has_template else None,
             locks=self.locks,
             timing=TIMING,
+            pods_per_slice=cluster.pods_per_slice,
             progress_written=self.progress_written.get(name),
         )
         keys = None if cluster.secret is None else frozenset(cluster.secret)
@@ -125,10 +131,22 @@ class Operator:
             self.nudge(name)
 
     def see_slice(self, name: str) -> None:
-        before, found = self.view_slices.get(name), self.cluster.stored_slice(name)
+        """A watch, or an answer, tells how the object of that slice is now, and so all slices that share it."""
+        known = self.view_slices.get(name) or self.cluster.stored_slice(name)
+        name = name if known is None else known.object_name
+        before, found = self.view_objects.get(name), self.cluster.slice_object(name)
         if found is not before and found != before:
-            _set(self.view_slices, name, found)
+            self._view_slice(name, found)
             self.nudge((found or before).spec.invocation_ref.name)  # type: ignore[union-attr]
+
+    def _view_slice(self, name: str, found: JobSlice | None) -> None:
+        before = self.view_objects.get(name)
+        for gone in units(before) if before else ():
+            known = self.view_slices.get(gone.metadata.name)
+            if known is not None and known.metadata.uid == gone.metadata.uid:
+                del self.view_slices[gone.metadata.name]
+        self.view_slices |= {entry.metadata.name: entry for entry in (units(found) if found else ())}
+        _set(self.view_objects, name, found)
 
     def see_pod(self, name: str) -> None:
         before, found = self.view_pods.get(name), self.cluster.stored_pod(name)
@@ -140,7 +158,7 @@ class Operator:
         """The watches tell everything."""
         for name in {*self.cluster.invocations, *self.view_invocations}:
             self.see_invocation(name)
-        for name in {*self.cluster.slices, *self.view_slices}:
+        for name in {*self.cluster.slices, *self.view_objects}:
             self.see_slice(name)
         for name in {*self.cluster.pods, *self.view_pods}:
             self.see_pod(name)
@@ -242,18 +260,15 @@ class Operator:
         if plan.discard_slices:
             self._discard(name)
         self._all(partial(self._create_slice, made) for made in plan.create_slices)
-        self._all(
-            partial(self._write_slice, found, status, release=entry in plan.release_pods)
-            for entry, status in plan.slice_statuses
-            if (found := seen[entry]) is not None
-        )
-        self._all(partial(self._release, entry) for entry in plan.release_pods if entry not in seen)
+        statuses = [(found, status) for entry, status in plan.slice_statuses if (found := seen[entry]) is not None]
+        self._write_slices(statuses, () if plan.clean_up else plan.release_pods)
+        releases = [partial(self._release, entry) for entry in plan.release_pods if entry not in seen or plan.clean_up]
+        secrets = [partial(self._write, partial(cluster.delete_secrets, name))] if plan.clean_up else []
+        self._all([*releases, *secrets])
         self._all(partial(self._order, entry, order.dump()) for entry, order in plan.orders)
         self._all(partial(self._delete, entry) for entry in plan.delete_pods if entry not in plan.hasten_pods)
         self._all(partial(self._delete, entry, HURRIED_GRACE_SECONDS) for entry in plan.hasten_pods)
         self._start(observed, plan.start_slices)
-        if plan.clean_up:
-            self._write(partial(cluster.delete_secrets, name))
         if plan.status is not None:
             self._write_status(observed.invocation, plan.status)
         for note in plan.notes:
@@ -278,23 +293,34 @@ class Operator:
         if made.spec.invocation_ref.name not in self.cluster.invocations:
             raise Unanswered
         self._write(partial(self.cluster.put_slice, made), partial(self.see_slice, name))
-        if self.view_slices[name].spec.hosts != made.spec.hosts:
+        if self.view_objects[name].spec != made.spec:
             raise Unanswered
 
-    def _write_slice(self, seen: JobSlice, status: JobSliceStatus, *, release: bool = False) -> None:
-        name = seen.metadata.name
+    def _write_slices(self, statuses: Iterable[tuple[JobSlice, JobSliceStatus]], safe: tuple[str, ...] = ()) -> None:
+        """Write statuses, those of slices that share an object as one, and let the pods go that are safe with that."""
+        shared: defaultdict[str, list[tuple[JobSlice, JobSliceStatus]]] = defaultdict(list)
+        for slice_, status in statuses:
+            shared[slice_.object_name].append((slice_, status))
+        self._all(partial(self._write_object, name, written, safe) for name, written in shared.items())
 
+    def _write_object(self, name: str, written: list[tuple[JobSlice, JobSliceStatus]], safe: tuple[str, ...]) -> None:
         def effect() -> None:
-            found = self.cluster.stored_slice(name)
-            if found is None or found.metadata.uid != seen.metadata.uid or found.status != seen.status:
-                self.see_slice(name)
-                raise Unanswered
-            self.promises.slice_status_is_written(found, status)
-            self.cluster.put_slice_status(name, status.wire())
+            whole = cluster.slice_object(name)
+            now = {entry.metadata.name: entry for entry in (units(whole) if whole else ())}
+            for seen, _ in written:
+                found = now.get(seen.metadata.name)
+                if found is None or found.metadata.uid != seen.metadata.uid or found.status != seen.status:
+                    self.see_slice(name)
+                    raise Unanswered
+            assert whole is not None
+            for entry, status in news.items():
+                self.promises.slice_status_is_written(now[entry], status)
+            cluster.put_slice_status(name, combined(whole, news).wire())
+            self.promises.others_stay_as_they_are(name, {e: u.status for e, u in now.items() if e not in news})
 
+        cluster, news = self.cluster, {seen.metadata.name: status for seen, status in written}
         self._write(effect, partial(self.see_slice, name))
-        if release:
-            self._release(name)
+        self._all(partial(self._release, entry) for entry in news if entry in safe)
 
     def _write_status(self, seen: JobInvocation, status: JobInvocationStatus) -> None:
         name = seen.metadata.name
@@ -344,12 +370,12 @@ class Operator:
         secrets = {KEY_SECRET: self.cluster.secret}
         invocation, found, hosts = observed.invocation, observed.template, observed.hosts
         prepared = [(s, prepare(invocation, s, found, hosts, secrets, 1_000)) for s in slices]
+        now = self.cluster.now
+        self._write_slices((s, with_failures(s, found.failures, now)) for s, found in prepared if found.failures)
         self._all(partial(self._start_one, observed, chosen, work) for chosen, work in prepared)
 
     def _start_one(self, observed: Observed, chosen: JobSlice, prepared: Prepared) -> None:
         name, cluster = chosen.metadata.name, self.cluster
-        if prepared.failures:
-            self._write_slice(chosen, with_failures(chosen, prepared.failures, cluster.now))
         if prepared.work is None:
             return
         self._write(partial(cluster.put_secret, name, prepared.work))

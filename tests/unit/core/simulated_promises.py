@@ -187,6 +187,13 @@ class Promises:
         assert not before.done or status.state == SliceState.DONE, f"slice {before.metadata.name} is not done any more"
         assert not before.done or marks(before.status) == marks(status), "what is tried again has been decided"
 
+    def others_stay_as_they_are(self, name: str, before: Mapping[str, JobSliceStatus]) -> None:
+        """A write of some slices leaves alone what their object says of the others."""
+        for other, status in before.items():
+            found = self._cluster.stored_slice(other)
+            assert found is not None
+            assert found.status == status, f"{other} changes from {status} to {found.status} by a write of {name}"
+
     def pod_is_let_go(self, name: str) -> None:
         """A pod's results are in its slice's status before it may go."""
         found = self._cluster.stored_slice(name)

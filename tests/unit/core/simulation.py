@@ -14,6 +14,7 @@ from rollcall.outputs import Exit
 from rollcall.plan.invocation import reconcile
 from rollcall.plan.observed import Observed, Plan
 from rollcall.plan.pods import Phase, Pod
+from rollcall.plan.units import units
 from rollcall.resources.jobslice import JobSlice
 from unit.core.objects import asks_for_nothing
 from unit.core.simulated_cluster import UNREACHABLE, WELL, Cluster
@@ -35,6 +36,7 @@ class Simulation(Cluster):
         names: Iterator[str],
         *,
         hosts_per_slice: int = 1,
+        pods_per_slice: int = 20,
         concurrency: int | None = None,
         selector: bool = False,
         resolve: str = "AtCreation",
@@ -45,6 +47,7 @@ class Simulation(Cluster):
         **spec: Any,
     ) -> None:
         super().__init__(names, exclusive, **template or {})
+        self.pods_per_slice = pods_per_slice
         pace = {"hostsPerSlice": hosts_per_slice} | ({} if concurrency is None else {"concurrency": concurrency})
         for name in invocations:
             chosen: dict[str, Any] = {"selector": {}} if selector else {"hosts": list(self.hosts)}
@@ -150,11 +153,14 @@ class Simulation(Cluster):
         self.promises.told.clear()
 
     def delete_slice(self, name: str) -> None:
-        """Somebody deletes a slice; what it owns goes with it."""
-        self.slices.pop(name)
-        self.work_secrets.pop(name, None)
-        self.promises.slice_is_deleted(name)
-        self.delete_pod(name)
+        """Somebody deletes a slice object; what it owns goes with it."""
+        gone = self.slice_object(name)
+        assert gone is not None
+        del self.slices[name]
+        for part in (entry.metadata.name for entry in units(gone)):
+            self.work_secrets.pop(part, None)
+            self.promises.slice_is_deleted(part)
+            self.delete_pod(part)
 
     def vanish(self, name: str) -> None:
         """Somebody takes the pod's finalizer off and removes it by force."""

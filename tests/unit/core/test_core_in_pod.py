@@ -14,6 +14,7 @@ from rollcall.plan.pods import DELETED, Phase, Pod, read_pod
 from rollcall.plan.prepare import Prepared, prepare
 from rollcall.plan.resolution import Problem, Resolution, examine
 from rollcall.plan.slices import Slices
+from rollcall.plan.units import units
 from rollcall.resources.jobtemplate import JobTemplate
 from rollcall.template import effective_user
 from rollcall.work import Credentials, Work
@@ -46,7 +47,7 @@ def test_hosts_need_no_credentials_and_have_a_pod_each() -> None:
     names = [f"h{number}" for number in range(150)]
     known = {name: host(name, credentialsRef=None) for name in names}
     plan = reconcile(Observed(invocation(), template=declared(), hosts=known), NOW)
-    assert [len(made.spec.hosts) for made in plan.create_slices] == [1] * 150
+    assert [len(one.spec.hosts) for made in plan.create_slices for one in units(made)] == [1] * 150
 
 
 @pytest.mark.parametrize("wanted", [2, 250])

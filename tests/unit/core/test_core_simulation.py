@@ -44,6 +44,7 @@ SHAPES = st.fixed_dictionaries(
     {
         "count": st.integers(1, 5),
         "hosts_per_slice": st.integers(1, 3),
+        "pods_per_slice": st.sampled_from([20, 1, 2, 3]),
         "concurrency": st.none() | st.integers(1, 3),
         "selector": st.booleans(),
         "resolve": st.sampled_from(["AtCreation", "AtStart"]),
@@ -83,17 +84,14 @@ class Invocations(RuleBasedStateMachine):
 
     sim: Simulation
     names: tuple[str, ...] = ("job",)
+    shapes = SHAPES
     specs = NONE | RETRIES | WINDOWS
     rollouts = NONE | BATCHES | LIMITS
 
-    @initialize(
-        shape=SHAPES, data=st.data(), begun=st.booleans(), exclusive=st.booleans(), forbid=st.booleans(), away=AWAY
-    )
-    def create(
-        self, shape: dict[str, Any], data: st.DataObject, begun: bool, exclusive: bool, forbid: bool, away: list[int]
-    ) -> None:
+    @initialize(data=st.data(), begun=st.booleans(), exclusive=st.booleans(), forbid=st.booleans(), away=AWAY)
+    def create(self, data: st.DataObject, begun: bool, exclusive: bool, forbid: bool, away: list[int]) -> None:
         self.sim = fleet(
-            **shape,
+            **data.draw(self.shapes),
             rollout=data.draw(self.rollouts),
             invocations=self.names,
             exclusive=frozenset(f"web{number}" for number in range(0, 5, 2)) if exclusive else frozenset(),
@@ -354,6 +352,21 @@ class TimedInvocations(Invocations):
     rollouts = NONE | LIMITS
 
 
+class SharingInvocations(Invocations):
+    """One whose hosts have a pod each, and share the objects of their slices."""
+
+    shapes = st.fixed_dictionaries(
+        {
+            "count": st.integers(3, 6),
+            "hosts_per_slice": st.just(1),
+            "pods_per_slice": st.integers(2, 4),
+            "concurrency": st.none() | st.integers(2, 4),
+        }
+    )
+    specs = NONE | RETRIES
+    rollouts = NONE | BATCHES | LIMITS
+
+
 class RivalInvocations(Invocations):
     """Two that want the same hosts."""
 
@@ -372,5 +385,7 @@ TestBatchedInvocations = BatchedInvocations.TestCase
 TestBatchedInvocations.settings = FEW
 TestTimedInvocations = TimedInvocations.TestCase
 TestTimedInvocations.settings = FEW
+TestSharingInvocations = SharingInvocations.TestCase
+TestSharingInvocations.settings = FEW
 TestRivalInvocations = RivalInvocations.TestCase
 TestRivalInvocations.settings = FEW

@@ -81,7 +81,7 @@ def limits(store_bytes: int = 1_000_000, done: int = 0, **policy: Any) -> Output
     if done:
         result = HostResult(name="z", state=HostState.SUCCEEDED, output=HostOutput(bytes=done))
         status = JobSliceStatus(state=SliceState.DONE, hosts=(result,))
-        store.slices[JOB]["job-9"] = slice_(9, "z").model_copy(update={"status": status})
+        store.slices[JOB]["job-9", "uid-of-job-9"] = slice_(9, "z").model_copy(update={"status": status})
     return OutputLimits(store, store_bytes)
 
 

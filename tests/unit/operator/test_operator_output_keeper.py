@@ -6,11 +6,12 @@ import pytest
 
 from rollcall.outputkeys import Contents
 from rollcall.outputs import Chunk, Event, Span, Stream
+from rollcall.plan.units import units
 from rollcall.resources.jobslice import JobSlice
 from rollcall_operator import output_keeper
 from rollcall_operator.output_keeper import Keeper
 from rollcall_operator.output_store import OutputError, OutputStore, Stored, TakenError, UnwantedError
-from unit.core.objects import slice_
+from unit.core.objects import slice_, slices_with_pods
 
 
 class Moody:
@@ -101,6 +102,14 @@ async def test_a_damaged_chunk_is_a_hole_and_not_the_end() -> None:
 def test_only_little_output_that_belongs_into_the_cluster_fits_into_its_slice() -> None:
     inside, outside = Moody([]), Moody([])
     outside.follows_owner = False
-    assert keeper(Events(), inside, outside).fits_into_slice(4_096)
-    assert not keeper(Events(), inside, outside).fits_into_slice(4_097)
-    assert not keeper(Events(), outside, inside).fits_into_slice(1)
+    alone = slice_(0, "a")
+    assert keeper(Events(), inside, outside).fits_into(alone, 4_096)
+    assert not keeper(Events(), inside, outside).fits_into(alone, 4_097)
+    assert not keeper(Events(), outside, inside).fits_into(alone, 1)
+
+
+def test_a_slice_that_shares_an_object_has_room_for_less() -> None:
+    inside = Moody([])
+    sharing = units(slices_with_pods(0, "a", "b"))[1]
+    assert keeper(Events(), inside).fits_into(sharing, 1_024)
+    assert not keeper(Events(), inside).fits_into(sharing, 1_025)

@@ -53,6 +53,8 @@ def test_namespaces_and_times_can_be_given() -> None:
         ([*IMAGE, "--pickup-seconds", "0"], "argument --pickup-seconds: must be at least 1"),
         ([*IMAGE, "--output-limit-bytes", "-5"], "argument --output-limit-bytes: must be at least 1"),
         ([*IMAGE, "--lease-seconds", "soon"], "argument --lease-seconds: invalid _positive value: 'soon'"),
+        ([*IMAGE, "--pods-per-slice", "26"], "argument --pods-per-slice: must be at most 25"),
+        ([*IMAGE, "--pods-per-slice", "0"], "argument --pods-per-slice: must be at least 1"),
         ([*IMAGE, "--odd"], "unrecognized arguments: --odd"),
         ([*IMAGE, "--output-store", "nfs"], "argument --output-store: an output store is `cluster`, "),
         (

@@ -42,7 +42,7 @@ def version_of(store: Store, plural: str, name: str = "x") -> str | None:
         case "jobinvocations":
             found = store.invocations.get(key)
         case "jobslices":
-            found = store.slices.get(("fleet", "job"), {}).get(name)
+            found = store.slices.get(("fleet", "job"), {}).get((name, f"uid-{name}"))
         case _:
             pod = store.pods.get(("fleet", "job"), {}).get(name)
             return pod.resource_version if pod else None
@@ -230,7 +230,7 @@ def test_that_a_slice_holds_output_is_known_and_the_output_is_not_kept() -> None
     full = document("jobslices", 5, status={"state": "Done", "output": "H4sI"})
     store.put("jobslices", full)
     assert store.with_output == {("fleet", "x")}
-    kept = store.slices["fleet", "job"]["x"]
+    kept = store.slices["fleet", "job"]["x", "uid-x"]
     assert kept.status.output is None
     assert parse("jobslices", full) == kept
     store.put("jobslices", document("jobslices", 6, status={"state": "Done"}))
@@ -238,3 +238,59 @@ def test_that_a_slice_holds_output_is_known_and_the_output_is_not_kept() -> None
     store.put("jobslices", document("jobslices", 7, status={"state": "Done", "output": "H4sI"}))
     store.drop("jobslices", document("jobslices", 8))
     assert store.with_output == set()
+
+
+def shared(version: int, **status: Any) -> Document:
+    """Hosts with a pod each that share the object of the slice job-0."""
+    found = document("jobslices", version, "job-0", status=status)
+    found["metadata"] |= {"ownerReferences": [{**OWNER, "uid": "uid-of-the-job"}]}
+    found["spec"] |= {"hosts": list("abc"), "podPerHost": True}
+    return found
+
+
+OWNER = {"apiVersion": "rollcall.dev/v1alpha1", "kind": "JobInvocation", "name": "job"}
+ENDED = {
+    "state": "Running",
+    "pods": [{"host": "b", "state": "Done", "podName": "job-1"}],
+    "hosts": [{"name": "b", "state": "Succeeded"}],
+    "outputs": {"b": "H4sI"},
+}
+
+
+def test_an_object_that_hosts_share_is_a_slice_for_each_and_only_those_that_change_are_told_of() -> None:
+    replaced: list[str] = []
+    store = Store(replaced=lambda old, new: replaced.append(getattr(new or old, "metadata").name))  # noqa: B009
+    store.put("jobslices", shared(5))
+    assert set(store.slices["fleet", "job"]) == {(f"job-{n}", "uid-job-0") for n in range(3)}
+    assert replaced == ["job-0", "job-1", "job-2"]
+    store.put("jobslices", shared(6, **ENDED))
+    assert replaced[3:] == ["job-1"]
+    dealt = store.dealt["uid-of-the-job"]
+    assert set(dealt.open) == {"job-0", "job-2"}
+    assert dealt.counts == {"Succeeded": 1}
+    assert store.with_output == {("fleet", "job-0")}
+    assert store.slice_objects["fleet", "job-0"].status.outputs is None
+    store.drop("jobslices", shared(7))
+    assert [len(known) for known in (store.slices, store.dealt, store.slice_objects, store.with_output)] == [0] * 4
+
+
+def test_what_another_life_of_the_invocation_left_takes_nothing_with_it_when_it_goes() -> None:
+    """The earlier one had a slice of its own for each host; its garbage is collected while the next one is at work."""
+    store = Store()
+    old = document("jobslices", 5, "job-1")
+    store.put("jobslices", old)
+    store.put("jobslices", shared(6))
+    assert set(store.slices["fleet", "job"]) == {("job-1", "uid-job-1"), *((f"job-{n}", "uid-job-0") for n in range(3))}
+    store.drop("jobslices", {**old, "metadata": {**old["metadata"], "resourceVersion": "7"}})
+    assert set(store.dealt["uid-of-the-job"].open) == {"job-0", "job-1", "job-2"}
+    assert set(store.slices["fleet", "job"]) == {(f"job-{n}", "uid-job-0") for n in range(3)}
+
+
+def test_a_deletion_that_waits_is_seen_in_every_slice_of_an_object() -> None:
+    """What is written then is written over what was seen."""
+    store = Store()
+    store.put("jobslices", shared(5))
+    leaving = shared(6)
+    leaving["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
+    store.put("jobslices", leaving)
+    assert all(slice_.metadata.deletion_timestamp for slice_ in store.slices["fleet", "job"].values())
