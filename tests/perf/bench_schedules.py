@@ -110,7 +110,7 @@ def spread(kube: Kube, operator: Operator, report: Report) -> None:
     """Times the runs of schedules that their jitter spreads over a minute, each from its own moment."""
     due = set_times(kube, operator, JITTER)
     own = {one["metadata"]["name"]: datetime.fromisoformat(one["status"]["nextTimes"][0]).timestamp()
-           for one in kube.list("schedules", operator.namespace)}  # fmt: skip
+           for one in crowd(kube, operator)}  # fmt: skip
     assert min(own.values()) >= due.timestamp(), "a schedule was due before the minute that was meant"
     found, cpu = made_at(kube, operator, due, JITTER)
     late = sorted(moment - own[schedule_of(name)] for name, moment in found.items())
@@ -132,8 +132,9 @@ def burst(kube: Kube, operator: Operator, report: Report) -> None:
     report.add("the same, half of them", statistics.median(late), "s")
     report.add("the same, runs made a second", MANY / late[-1], "/s")
     report.add("operator CPU until the last is made, of a run", cpu, "ms")
-    kube.wait("statuses", lambda: all(one["status"]["iteration"] == 2 for one in kube.list(
-        "schedules", operator.namespace) if one["metadata"]["name"] != LATE), 900, interval=5)  # fmt: skip
+    kube.wait(
+        "statuses", lambda: all(one["status"]["iteration"] == 2 for one in crowd(kube, operator)), 900, interval=5
+    )
     report.add("the same, all statuses are written after", time.time() - due.timestamp(), "s")
     wait_until_idle(kube, operator)
     report.add("operator CPU in all, of a run", (cpu_seconds(operator.process.pid) - before) / MANY * 1000, "ms")
@@ -208,9 +209,12 @@ def wait_until_planned(kube: Kube, operator: Operator, due: datetime, jitter: in
 
     unnumbered = "!rollcall.dev/id"
     kube.wait("ids", lambda: not kube.list("schedules", operator.namespace, labelSelector=unnumbered, limit=1), 900, 1)
-    kube.wait("next times", lambda: all(
-        planned(one) for one in kube.list("schedules", operator.namespace) if one["metadata"]["name"] != LATE),
-        900, interval=5)  # fmt: skip
+    kube.wait("next times", lambda: all(planned(one) for one in crowd(kube, operator)), 900, interval=5)
+
+
+def crowd(kube: Kube, operator: Operator) -> list[Object]:
+    """All schedules but the one that was late."""
+    return [one for one in kube.list("schedules", operator.namespace) if one["metadata"]["name"] != LATE]
 
 
 def wait_until_idle(kube: Kube, operator: Operator) -> None:
