@@ -61,7 +61,7 @@ def facade(kube: Kube, namespace: str, tmp_path_factory: pytest.TempPathFactory)
     process = launch(namespace, kubeconfig, users, log, port, metrics_port)
     running = FacadeProcess(f"http://127.0.0.1:{port}", log, relay, process, metrics_port=metrics_port)
     try:
-        kube.wait(f"readiness; its log: {log}", lambda: is_ready(running), timeout=30)
+        kube.wait(f"readiness; its log: {log}", lambda: is_ready(running), timeout=120)
         for name, rules in (("runner", RUN), ("executor", EXECUTE), ("viewer", VIEW), ("blind", BLIND), ("nobody", [])):
             running.tokens[name] = service_account(kube, namespace, name, rules)
         yield running

@@ -4,6 +4,7 @@ Every create here has Secrets of its own, or shares those of an earlier job. The
 proxy that kills it before a write is done, or after it is done and before it is answered.
 """
 
+import asyncio
 import base64
 import threading
 from collections import Counter
@@ -15,7 +16,12 @@ from typing import Any, Literal
 import httpx
 import pytest
 
-from integration.api.facade_world import RUN, FacadeProcess, World, free_port, is_ready, launch, service_account
+from integration.api.facade_world import RUN, FacadeProcess, World, free_port, is_ready, launch, owner, service_account
+from rollcall.names import Kind
+from rollcall_api.cluster import Cluster
+from rollcall_api.making import Making
+from rollcall_api.sequences import Sequences
+from rollcall_api.users import Identity
 from support.kube import Kube, Object
 from support.proxy import Answer, Call, Faults, Proxy
 
@@ -79,6 +85,11 @@ class Stage:
         self._users, self._log, self._port = folder / "users", folder / "log", free_port()
         self._users.mkdir()
         self.facade = FacadeProcess(f"http://127.0.0.1:{self._port}", self._log, None, self._launch())
+        self.world: World
+
+    def furnish(self) -> None:
+        """Makes who uses the facade, and what is run."""
+        kube, namespace = self.kube, self.namespace
         self.facade.tokens["runner"] = service_account(kube, namespace, "runner", RUN)
         self.wait_until_ready()
         self.world = World(kube, namespace, self.facade)
@@ -90,7 +101,7 @@ class Stage:
         return launch(self.namespace, self._config, self._users, self._log, self._port)
 
     def wait_until_ready(self) -> None:
-        self.kube.wait("readiness", lambda: is_ready(self.facade), timeout=30)
+        self.kube.wait("readiness", lambda: is_ready(self.facade), timeout=120)
 
     def kill(self) -> None:
         self.facade.process.kill()
@@ -148,8 +159,11 @@ def named(found: Object) -> str:
 def stage(kube: Kube, crds: None, make_namespace: Callable[[str], str], tmp_path: Path) -> Iterator[Stage]:
     with Proxy(kube) as proxy:
         stage = Stage(kube, make_namespace("killed"), proxy, tmp_path)
-        yield stage
-        stage.stop()
+        try:
+            stage.furnish()
+            yield stage
+        finally:
+            stage.stop()
 
 
 def is_whole(found: Object, secrets: dict[str, Object]) -> bool:
@@ -256,3 +270,61 @@ def test_an_api_server_that_goes_away_in_the_middle_leaves_nothing(stage: Stage,
     stage.kube.wait("the end of the job", lambda: not stage.objects(), timeout=ABANDONED_SECONDS)
     stage.kube.wait("the end of its Secrets", lambda: not orphans(stage), timeout=60)
     assert stage.create() == 201
+
+
+def test_a_job_whose_create_was_never_answered_is_taken_back(stage: Stage) -> None:
+    away = stage.proxy.faults = Away(stage.proxy, "jobinvocations")
+    with stage.facade.client() as client:
+        assert client.post(ROOT, json=stage.world.order()).status_code == 503
+    assert away.gone.is_set()
+    assert len(stage.objects()) == 1
+    stage.proxy.faults = Faults()
+    stage.kube.wait("the end of the job", lambda: not stage.objects(), timeout=ABANDONED_SECONDS)
+
+
+class Stuck(Faults):
+    """The API server does not come to an end with one kind of write."""
+
+    def __init__(self, plural: str) -> None:
+        self._plural, self.reached = plural, threading.Event()
+
+    async def before(self, call: Call) -> Answer | None:
+        if call.method != "POST" or not call.path.endswith(f"/{self._plural}"):
+            return None
+        self.reached.set()
+        await asyncio.sleep(3)
+        return None
+
+
+@pytest.mark.parametrize("plural", ["jobinvocations", "secrets"])
+def test_a_create_that_is_cancelled_leaves_nothing(
+    stage: Stage, plural: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(stage.proxy.kubeconfig(tmp_path / "direct")))
+    stuck = stage.proxy.faults = Stuck(plural)
+
+    def compose(id_: int) -> Object:
+        spec = {"templateRef": {"name": "hidden"}, "targeting": {"hosts": ["web1"]}}
+        metadata = {"name": f"job-{id_}", "labels": {"rollcall.dev/id": str(id_)}}
+        api = {"apiVersion": "rollcall.dev/v1alpha1", "kind": "JobInvocation"}
+        return {**api, "metadata": metadata, "spec": spec}
+
+    def secret(stored: Object) -> list[Object]:
+        metadata = {"name": "of-a-cancelled", "ownerReferences": [owner(stored)]}
+        return [{"apiVersion": "v1", "kind": "Secret", "metadata": metadata}]
+
+    async def cancel_in_the_middle() -> None:
+        cluster = Cluster()
+        await cluster.open()
+        making = Making(cluster, Sequences(cluster, stage.namespace), stage.namespace)
+        user = Identity(f"system:serviceaccount:{stage.namespace}:runner", ())
+        task = asyncio.create_task(making.make(Kind.JOB_INVOCATION, compose, user, secret))
+        assert await asyncio.to_thread(stuck.reached.wait, 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await making.settled()
+        await cluster.close()
+
+    asyncio.run(cancel_in_the_middle())
+    stage.kube.wait("nothing to be left", lambda: not stage.objects() and "of-a-cancelled" not in stage.secrets())

@@ -22,7 +22,7 @@ def second(kube: Kube, world: World) -> Iterator[FacadeProcess]:
     process = launch(world.namespace, folder / "kubeconfig", folder / "users", log, port)
     facade = FacadeProcess(f"http://127.0.0.1:{port}", log, world.facade.relay, process, world.facade.tokens)
     try:
-        kube.wait("readiness of the second", lambda: is_ready(facade), timeout=30)
+        kube.wait("readiness of the second", lambda: is_ready(facade), timeout=120)
         yield facade
         assert "Traceback" not in log.read_text()
     finally:

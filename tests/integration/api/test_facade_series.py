@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from integration.api.facade_world import RUN, World, service_account
+from integration.api.facade_world import RUN, World, grant, service_account
 from support.kube import Kube, Object
 
 ROOT = "/api/job_invocations"
@@ -132,3 +132,29 @@ def test_a_series_that_is_ended_cancels_its_queued_run_and_frees_its_purpose(
     assert asked_of(world, body)[1]
     again = client.post(ROOT, json=world.order(recurrence=order))
     assert (again.status_code, again.json()["recurrence"]["purpose"]) == (201, "once at a time")
+
+
+def test_a_run_that_could_not_be_queued_is_tried_again(world: World, client: httpx.Client) -> None:
+    service_account(world.kube, world.namespace, "later", [])
+    spec = {
+        "cron": ["30 2 * * *"],
+        "requestedBy": {"username": f"system:serviceaccount:{world.namespace}:later"},
+        "invocationTemplate": {
+            "metadata": {"annotations": {"series.rollcall.dev/queues-next": "true"}},
+            "spec": {"templateRef": {"name": "run-command"}, "targeting": {"hosts": ["web1"]}},
+        },
+    }
+    metadata = {"name": "no-rights-yet", "labels": {"rollcall.dev/id": "900111"}}
+    api = "rollcall.dev/v1alpha1"
+    world.kube.create({"apiVersion": api, "kind": "Schedule", "metadata": metadata, "spec": spec}, world.namespace)
+    refused = "the next run of no-rights-yet cannot be queued: Forbidden"
+    world.kube.wait("the refusal", lambda: refused in world.facade.log.read_text())
+    subject = {"kind": "ServiceAccount", "name": "later", "namespace": world.namespace}
+    grant(world.kube, world.namespace, "later", RUN, subject)
+
+    def queued() -> list[Object]:
+        selector = "rollcall.dev/schedule=no-rights-yet"
+        return world.kube.list("jobinvocations", world.namespace, labelSelector=selector)
+
+    world.kube.wait("the run", queued)
+    assert len(queued()) == 1
