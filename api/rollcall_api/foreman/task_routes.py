@@ -1,5 +1,6 @@
 """The routes of tasks (contract §7.7)."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rollcall.names import Kind
+from rollcall.query.evaluate import Steps
 from rollcall_api.foreman import lists, task_render
 from rollcall_api.foreman.description import LISTING, TAXONOMIES, Action, Param, Type
 from rollcall_api.foreman.errors import JsonBytes, e1
@@ -148,9 +150,9 @@ class Endpoints:
             return job, None
         job = jobs.numbered(job_of_host_task(given) or 0)
         if job is not None and searcher.sees(job):
-            for member in await self._planned(job, request):
-                if host_task_id(job, member.name) == given:
-                    return job, member
+            member = await self._backend.pace.run(_whose(given, job, await self._planned(job, request)))
+            if member is not None:
+                return job, member
         raise _missing(given)
 
     async def _planned(self, job: Job, request: Request) -> list[Member]:
@@ -158,6 +160,15 @@ class Endpoints:
         if not await self._visible.hosts(request.scope["user"]):
             return []
         return [member for member in self._visible.among(self._jobs.view(job).members, request) if member.slice]
+
+
+def _whose(given: str, job: Job, members: Iterable[Member]) -> Steps[Member | None]:
+    """The host whose task in the job has that id."""
+    for member in members:
+        if host_task_id(job, member.name) == given:
+            return member
+        yield
+    return None
 
 
 def _check_count(count: int) -> None:
