@@ -11,6 +11,7 @@ from support.kube import Kube, KubeError, Object, condition
 from support.operator import Operator
 from support.schedules import OWNER, permit, runs, schedule, soon, status
 
+POLICIES = ("Allow", "Forbid", "Replace")
 RULE = "DTSTART;TZID=Europe/London:20300101T020000 RRULE:FREQ=DAILY;INTERVAL=1"
 
 
@@ -158,13 +159,20 @@ def _age(moment: datetime) -> float:
     return (datetime.now(moment.tzinfo) - moment).total_seconds()
 
 
-@pytest.mark.parametrize("policy", ["Allow", "Forbid", "Replace"])
-def test_jobs_that_outlast_the_period(kube: Kube, permitted: str, policy: str) -> None:
+@pytest.fixture(scope="module")
+def overlapping(kube: Kube, permitted: str) -> None:
+    """A schedule of each policy whose jobs outlast its period, all at work at the same time."""
+    for policy in POLICIES:
+        kube.create(schedule(permitted, f"overlap-{policy.lower()}", "sleep 180", maxIterations=3,
+                             every={"seconds": 3, "anchor": soon(2)}, concurrencyPolicy=policy,
+                             failedJobsHistoryLimit=10))  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_jobs_that_outlast_the_period(kube: Kube, permitted: str, overlapping: None, policy: str) -> None:
     name = f"overlap-{policy.lower()}"
-    kube.create(schedule(permitted, name, "sleep 60", every={"seconds": 3, "anchor": soon(2)}, maxIterations=3,
-                         concurrencyPolicy=policy, failedJobsHistoryLimit=10))  # fmt: skip
     if policy == "Forbid":
-        (first,) = made(kube, permitted, name, 1)
+        (first,) = kube.wait("the run", lambda: runs(kube, permitted, name))
         kube.wait("runs left out", lambda: status(kube, permitted, name)["missed"] >= 2)
         told = status(kube, permitted, name)
         assert told["active"] == [first["metadata"]["name"]]
@@ -176,8 +184,14 @@ def test_jobs_that_outlast_the_period(kube: Kube, permitted: str, policy: str) -
         until_state(kube, permitted, name, "Finished")  # by then it is done with what the last run replaces
         cancelled = [bool(run["spec"].get("cancellation")) for run in runs(kube, permitted, name)]
         assert cancelled == ([False, False, False] if policy == "Allow" else [True, True, False])
-    kube.delete("schedules", permitted, name)
-    kube.wait("runs to go with their schedule", lambda: not runs(kube, permitted, name), 120)
+
+
+def test_runs_go_with_their_schedule(kube: Kube, permitted: str, overlapping: None) -> None:
+    names = [f"overlap-{policy.lower()}" for policy in POLICIES]
+    assert all(runs(kube, permitted, name) for name in names)
+    for name in names:
+        kube.delete("schedules", permitted, name)
+    kube.wait("all runs to go", lambda: not any(runs(kube, permitted, name) for name in names), 120)
 
 
 def test_of_one_purpose_only_the_oldest_runs(kube: Kube, permitted: str) -> None:

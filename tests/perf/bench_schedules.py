@@ -144,7 +144,7 @@ def set_times(kube: Kube, operator: Operator, jitter: int) -> datetime:
     """Let all schedules be due at one minute to come, and be so far away that all is settled before."""
     due = full_minute(60 + MANY / 80)
     spec = {"spec": {"cron": [line(due)], "jitterSeconds": jitter}}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: kube.patch("schedules", operator.namespace, name_of(number), spec), range(MANY)))
     wait_until_planned(kube, operator, due, jitter)
     wait_until_idle(kube, operator)
