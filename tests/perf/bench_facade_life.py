@@ -18,6 +18,7 @@ from rollcall.outputs import Event, Exit, Stream
 from support.kube import Kube
 from support.pollers import poll
 from support.report import Report
+from support.usage import cpu_seconds
 
 ROOT = "/api/job_invocations"
 CREATE_SECONDS = 20 * SCALE
@@ -37,14 +38,17 @@ def test_creates(kube: Kube, crds: None, make_namespace: Callable[[str], str], t
         world = World(kube, namespace, facade)
         known(world)
         before = len(kube.list("jobinvocations", namespace))
+        cpu = cpu_seconds(facade.process.pid)
         began = time.monotonic()
         with ThreadPoolExecutor(WRITERS) as pool:
             made = list(pool.map(lambda _: creates(world, began + CREATE_SECONDS), range(WRITERS)))
         seconds = time.monotonic() - began
+        cpu = cpu_seconds(facade.process.pid) - cpu
         stored = len(kube.list("jobinvocations", namespace)) - before
     times = sorted(taken for of_writer in made for taken in of_writer)
     assert stored == len(times)
     report.add("creates through to the stored object", stored / seconds, "1/s", at_least=50)
+    report.add("facade, CPU of a create", cpu / stored * 1000, "ms")
     report.add("one create, 99 % of them", times[int(len(times) * 0.99)] * 1000, "ms")
 
 
