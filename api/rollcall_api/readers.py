@@ -20,7 +20,7 @@ PATIENCE_SECONDS: Final = 20.0
 HURRIED_SECONDS: Final = 1.5
 """How long a reader may take nothing while others have to wait for it."""
 UNSENT_BYTES: Final = 32 * 1024 * 1024
-"""What may be kept for all readers together before they are hurried."""
+"""What may be kept for all readers together before they are hurried; of twice as much, somebody is cut off at once."""
 KERNEL_BYTES: Final = 256 * 1024
 """What the kernel may take of an answer ahead of its reader; by itself it takes megabytes."""
 _LOOK_SECONDS: Final = 0.25
@@ -60,6 +60,7 @@ class Readers:
         loop = asyncio.get_running_loop()
         if transport not in self._readers:
             self._readers[transport] = _Reader(_untaken(transport), loop.time())
+            self._make_room(transport)
         if self._looking is None:
             self._looking = loop.call_later(_LOOK_SECONDS, self._look)
 
@@ -71,6 +72,20 @@ class Readers:
     def forget(self, transport: asyncio.Transport) -> None:
         """Forgets a connection that is gone."""
         self._readers.pop(transport, None)
+
+    def _make_room(self, newest: asyncio.Transport) -> None:
+        """Cuts off those who have taken nothing for longest while too much is kept, but not whom we write to now."""
+        others = sorted(self._readers.keys() - {newest}, key=lambda transport: self._readers[transport].took)
+        kept = sum(transport.get_write_buffer_size() for transport in self._readers)
+        for transport in others:
+            if kept <= 2 * self._most:
+                return
+            kept -= transport.get_write_buffer_size()
+            self._cut_off(transport)
+
+    def _cut_off(self, transport: asyncio.Transport) -> None:
+        del self._readers[transport]
+        transport.abort()
 
     def _look(self) -> None:
         """Looks at all of them, and cuts off those who have taken nothing for too long."""
@@ -87,8 +102,7 @@ class Readers:
         patience = self._hurried if kept > self._most or self._waited_for() else self._patience
         for transport, reader in list(self._readers.items()):
             if reader.took <= loop.time() - patience:
-                del self._readers[transport]
-                transport.abort()
+                self._cut_off(transport)
         self._looking = loop.call_later(_LOOK_SECONDS, self._look) if self._readers else None
 
 

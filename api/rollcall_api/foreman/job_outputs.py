@@ -13,7 +13,7 @@ from rollcall_api.foreman import output
 from rollcall_api.foreman.errors import JsonBytes
 from rollcall_api.foreman.permissions import VIEW_OUTPUT
 from rollcall_api.foreman.requests import boolean, read_bag, since
-from rollcall_api.foreman.routing import Backend, begun, compact, parameters
+from rollcall_api.foreman.routing import Backend, begun, compact
 from rollcall_api.foreman.visible import Visible, member_of, no_job_of_host
 from rollcall_api.jobs import Member
 from rollcall_api.records import Job
@@ -28,11 +28,8 @@ def add_routes(routes: APIRouter, backend: Backend) -> None:
     """Adds the routes."""
     endpoints = Endpoints(backend)
     add = routes.add_api_route
-    of_host = parameters("since", path=("id", "host_id"))
-    raw = parameters(path=("id", "host_id"))
-    of_all = parameters("search_query", "since", "raw", path=("id",))
-    add("/{id}/hosts/{host_id}", endpoints.output, methods=["GET"], summary="Output of a host", openapi_extra=of_host)
-    add("/{id}/hosts/{host_id}/raw", endpoints.raw, methods=["GET"], summary="Raw output of a host", openapi_extra=raw)
+    add("/{id}/hosts/{host_id}", endpoints.output, methods=["GET"], summary="Output of a host")
+    add("/{id}/hosts/{host_id}/raw", endpoints.raw, methods=["GET"], summary="Raw output of a host")
     for method in ("GET", "POST"):
         add(
             "/{id}/outputs",
@@ -40,7 +37,6 @@ def add_routes(routes: APIRouter, backend: Backend) -> None:
             methods=[method],
             summary="Outputs of hosts in a job",
             operation_id=f"{method.lower()}_outputs",
-            openapi_extra=of_all,
         )
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -54,12 +54,16 @@ async def ask(connection: socket.socket, port: int) -> None:
 async def until_cut_off(server: uvicorn.Server, within: float) -> float:
     """How long the server keeps the connection that it has now."""
     began = time.monotonic()
-    seen = False
-    while not seen or server.server_state.connections:
-        seen = seen or bool(server.server_state.connections)
-        assert time.monotonic() - began < within
-        await asyncio.sleep(0.02)
+    await until(lambda: bool(server.server_state.connections))
+    await until(lambda: not server.server_state.connections, within)
     return time.monotonic() - began
+
+
+async def until(probe: Callable[[], bool], within: float = 10) -> None:
+    end = time.monotonic() + within
+    while not probe():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("size", [LARGE, 10 * LARGE])
@@ -90,3 +94,17 @@ async def test_they_are_cut_off_sooner_when_others_wait_or_much_is_kept(waited_f
         with reader() as connection:
             await ask(connection, port)
             await until_cut_off(server, 10)
+
+
+async def test_however_many_take_nothing_little_is_kept_for_all_of_them() -> None:
+    readers = Readers(lambda: False, patience=600, hurried=600, most=LARGE)
+    async with served(readers, LARGE) as (server, port):
+        with ExitStack() as stack:
+            sockets = [stack.enter_context(reader()) for _ in range(12)]
+            for connection in sockets:
+                await ask(connection, port)
+            await until(lambda: server.server_state.total_requests == len(sockets))
+            await until(lambda: len(server.server_state.connections) <= 3)
+            assert server.server_state.connections
+            for connection in sockets:
+                connection.close()
