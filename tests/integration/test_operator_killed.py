@@ -124,7 +124,7 @@ def sharing(scene: Scene) -> None:
     """Four hosts with a pod each share two slice objects; one of each fails the first time, and one says much."""
     scene.begin()
     once_more = 'case $(hostname) in host-0|host-2) [ "$(wc -l < $count)" -ge 2 ] || exit 75;; esac'
-    retry = {"backoffLimit": 1, "backoffSeconds": 1, "retryOnExitCodes": [75]}
+    retry = {"backoffLimit": 2, "backoffSeconds": 1, "retryOnExitCodes": [75]}
     scene.create(scene.job, f"[ $(hostname) != host-1 ] || {NOISE}; {once_more}", rollout={"hostsPerSlice": 1}, **retry)
     runs = {"host-0": 2, "host-1": 1, "host-2": 2, "host-3": 1}
     scene.check(scene.job, dict.fromkeys(runs, "Succeeded"), runs)
@@ -161,6 +161,12 @@ def run_again(scene: Scene) -> None:
     manifest["spec"]["rerunOf"] = {"name": first, "hosts": "Unsuccessful"}
     scene.kube.create(manifest)
     scene.check(again, {"host-1": "Succeeded"}, {"host-1": 1})
+
+
+def attempts(kube: Kube, namespace: str, job: str) -> list[tuple[str, str, str | None]]:
+    """How each attempt on each host ended, with the reason."""
+    found = [result for slice_ in slices(kube, namespace, job) for result in slice_.get("status", {}).get("hosts", ())]
+    return [(result["name"], result["state"], result.get("message")) for result in found]
 
 
 def numbered(kube: Kube, namespace: str) -> bool:
@@ -200,6 +206,7 @@ class Stage:
                         job(Scene(self.kube, namespace, names, killer, operator, f"job-{number}"))
                     except (AssertionError, TimeoutError) as error:
                         error.add_note(f"job-{number} in {namespace}, killed at {killer.point}")
+                        error.add_note(f"its attempts: {attempts(self.kube, namespace, f'job-{number}')}")
                         print(operator.said()[-20_000:])
                         raise
                     finally:

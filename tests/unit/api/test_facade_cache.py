@@ -107,6 +107,21 @@ def test_the_ids_are_always_sorted_and_lead_to_their_jobs(news: list[tuple[str, 
         assert table.named(found.name) is found
 
 
+def test_slices_that_share_an_object_come_and_go_with_it_in_their_order() -> None:
+    slices = Slices(records.parse_slice)
+    for index, hosts, shared in ((2, ["c", "d"], True), (0, ["a", "b"], True), (4, ["e"], False)):
+        metadata = {"name": f"job-1-{index}", "uid": f"s{index}", "resourceVersion": "1"}
+        spec = {"invocationRef": {"name": "job-1"}, "index": index, "hosts": hosts}
+        slices.put({"metadata": metadata, "spec": spec | ({"podPerHost": True} if shared else {})})
+    own = records.parse_job(job())
+    assert [(found.name, found.hosts, found.shared) for found in slices.of(own)] == [
+        ("job-1-0", ("a",), "job-1-0"), ("job-1-1", ("b",), "job-1-0"),
+        ("job-1-2", ("c",), "job-1-2"), ("job-1-3", ("d",), "job-1-2"), ("job-1-4", ("e",), None),
+    ]  # fmt: skip
+    slices.drop("job-1-0", 9)
+    assert [found.name for found in slices.of(own)] == ["job-1-2", "job-1-3", "job-1-4"]
+
+
 def test_slices_of_an_earlier_job_of_the_same_name_are_not_its_own() -> None:
     slices = Slices(records.parse_slice)
     for version, uid in ((1, "uid-job-1"), (2, "another")):

@@ -17,6 +17,8 @@ SHAPES: list[dict[str, Any]] = [
     {"count": 2, "rollout": {"batches": [1]}},
     {"count": 2, "resolve": "AtStart", "startAt": "2026-03-01T12:00:05Z", "template": {"concurrencyPolicy": "Forbid"}},
     {"count": 2, "hosts_per_slice": 2, "backoffLimit": 1, "backoffSeconds": 3},
+    {"count": 3, "pods_per_slice": 2, "concurrency": 2},
+    {"count": 3, "pods_per_slice": 2, "backoffLimit": 1, "backoffSeconds": 3},
 ]
 
 
@@ -69,7 +71,7 @@ def test_one_fault_at_any_write_of_a_job_loses_nothing_and_starts_nothing_twice(
 
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("hosts", [None, ["web0"]], ids=["all", "one"])
-@pytest.mark.parametrize("shape", [SHAPES[2], SHAPES[4]], ids=str)
+@pytest.mark.parametrize("shape", [SHAPES[2], SHAPES[4], SHAPES[6]], ids=str)
 def test_a_job_that_is_cancelled_at_any_time_ends_and_one_fault_changes_nothing(
     shape: dict[str, Any], hosts: list[str] | None, force: bool
 ) -> None:
