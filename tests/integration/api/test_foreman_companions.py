@@ -267,6 +267,32 @@ def test_a_template_lives_by_rest(kube: Kube, world: World, client: httpx.Client
     assert kube.list("jobtemplates", world.namespace, labelSelector=f"rollcall.dev/id={id_}") == []
 
 
+def test_a_template_that_is_sent_back_as_it_was_read_stays_as_it_is(
+    kube: Kube, world: World, client: httpx.Client, soon: Any
+) -> None:
+    inputs = [
+        {"name": "count", "type": "Integer", "default": "3", "minimum": 1, "maximum": 9},
+        {"name": "mode", "type": "Choice", "options": ["fast", "slow"]},
+        {"name": "token", "type": "Secret", "required": True},
+        {"name": "os", "valueFrom": {"fact": "os.family"}},
+    ]
+    steps = [{"name": "one", "script": "true"}, {"name": "two", "script": "false"}]
+    ssh = {"steps": steps, "effectiveUser": {"name": "root", "method": "Doas", "overridable": True}}
+    world.template("typed", 81, {"displayName": "Typed", "inputs": inputs, "backoffLimit": 2, "ssh": ssh})
+    path = "/api/job_templates/81"
+    shown = soon(client, path, lambda body: body.get("id") == 81)
+    before = kube.get("jobtemplates", world.namespace, "typed")["spec"]
+    answer = client.put(path, json={"job_template": shown})
+    assert (answer.status_code, answer.json()) == (200, shown)
+    assert kube.get("jobtemplates", world.namespace, "typed")["spec"] == before
+    count = shown["template_inputs"][0]["id"]
+    changed = client.put(f"/api/templates/81/template_inputs/{count}", json={"template_input": {"default": "5"}})
+    assert (changed.status_code, changed.json()["default"]) == (200, "5")
+    before["inputs"][0]["default"] = "5"
+    assert kube.get("jobtemplates", world.namespace, "typed")["spec"] == before
+    kube.delete("jobtemplates", world.namespace, "typed")
+
+
 def _defaults(stored: Object) -> Object:
     return {key: value for key, value in stored.items() if key not in ("name", "required")}
 
@@ -282,6 +308,7 @@ def _defaults(stored: Object) -> Object:
         ({"name": "Run Command - Script Default", "template": "true"}, "name"),
         ({"name": "x", "template": "true", "job_category": "c" * 300}, "base"),
         ({"name": "x", "template": "true", "template_inputs_attributes": [{"name": "a-b"}]}, "name"),
+        ({"name": "x", "template": "true", "template_inputs_attributes": "x"}, "template_inputs_attributes"),
     ],
 )
 def test_a_template_that_is_refused(client: httpx.Client, given: Object, attribute: str) -> None:
