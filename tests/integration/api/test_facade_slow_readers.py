@@ -81,12 +81,12 @@ def test_who_never_reads_holds_little_memory_and_nobody_up(
                 slowest = max(slowest, time.monotonic() - began)
             grown = max(grown, resident_mib(facade.process.pid) - before)
         # Who reads gets it all, as soon as those who do not have been cut off.
-        answer = client.get(f"{ROOT}/{large}/hosts/1", timeout=60)
+        answer = client.get(f"{ROOT}/{large}/hosts/1", timeout=120)
     assert len(answer.content) > CHUNKS * EVENTS * 8_000
     assert answer.json()["complete"] is True
     print(f"grown by {grown:.0f} MiB, slowest answer {slowest * 1000:.0f} ms")
     assert grown < MOST_MIB
-    assert slowest < 2
+    assert slowest < 5
     cut = [connection for connection in deaf if was_cut(connection)]
     assert len(cut) >= CLIENTS // 3
 
