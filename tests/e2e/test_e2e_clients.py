@@ -76,15 +76,18 @@ def test_a_job_is_cancelled_and_run_again_by_apypie(kube: Kube, api: apypie.Fore
         "feature": "run_script",
         "targeting_type": "static_query",
         "search_query": "name = web1",
-        "inputs": {"command": "test -e /tmp/seen-by-apypie || { touch /tmp/seen-by-apypie; sleep 300; }"},
+        "inputs": {"command": "test -e /tmp/seen-by-apypie || { touch /tmp/seen-by-apypie; echo begun; sleep 300; }"},
     }
     job = api.create("job_invocations", wish)
 
     def at_work() -> bool:
-        shown = api.show("job_invocations", job["id"], params={"host_status": True})
-        return bool(shown["targeting"]["hosts"][0]["job_status"] == "running")
+        """Whether the script runs; its host counts as running from the time that it is called."""
+        said = api.resource_action("job_invocations", "outputs", {"id": job["id"], "raw": True})["outputs"]
+        return any("begun" in (entry["output"] or "") for entry in said)
 
     kube.wait(f"job {job['id']} at work", at_work, 60, interval=0.3)
+    shown = api.show("job_invocations", job["id"], params={"host_status": True})
+    assert [host["job_status"] for host in shown["targeting"]["hosts"]] == ["running"]
     assert api.resource_action("job_invocations", "cancel", {"id": job["id"]}) == {"cancelled": True, "id": job["id"]}
     assert task_of(kube, api, job)["result"] == "warning"
     with pytest.raises(apypie.ForemanApiException, match="The job could not be cancelled"):
