@@ -13,7 +13,7 @@ from rollcall_api.foreman import lists
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.permissions import VIEW_JOB, VIEW_TEMPLATE_INVOCATIONS
 from rollcall_api.foreman.requests import Page, boolean, read_bag
-from rollcall_api.foreman.routing import Backend, parameters
+from rollcall_api.foreman.routing import Backend
 from rollcall_api.foreman.status import NOT_AVAILABLE, job_status
 from rollcall_api.foreman.tasks import host_task_id
 from rollcall_api.foreman.visible import Visible
@@ -26,16 +26,9 @@ def add_routes(routes: APIRouter, backend: Backend) -> None:
     """Adds the routes."""
     endpoints = Endpoints(backend)
     add = routes.add_api_route
-    paging = parameters("search", "order", "page", "per_page", "awaiting", "include_permissions", path=("id",))
-    each = parameters("page", "per_page", path=("id",))
-    add("/{id}/hosts", endpoints.hosts, methods=["GET"], summary="List the hosts of a job", openapi_extra=paging)
-    add(
-        "/{id}/template_invocations",
-        endpoints.template_invocations,
-        methods=["GET"],
-        summary="List what is run on each host of a job",
-        openapi_extra=each,
-    )
+    add("/{id}/hosts", endpoints.hosts, methods=["GET"], summary="List the hosts of a job")
+    each = "List what is run on each host of a job"
+    add("/{id}/template_invocations", endpoints.template_invocations, methods=["GET"], summary=each)
 
 
 class Endpoints:

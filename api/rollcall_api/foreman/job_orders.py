@@ -10,7 +10,7 @@ from rollcall_api.foreman import rerun
 from rollcall_api.foreman.errors import ForemanError, JsonBytes, e1, e2, e5
 from rollcall_api.foreman.permissions import CANCEL_JOB, CREATE_JOB
 from rollcall_api.foreman.requests import boolean, read_bag
-from rollcall_api.foreman.routing import Backend, parameters
+from rollcall_api.foreman.routing import Backend
 from rollcall_api.foreman.tasks import host_task_id
 from rollcall_api.foreman.visible import Visible, no_job
 from rollcall_api.jobs import Member
@@ -22,11 +22,8 @@ def add_routes(routes: APIRouter, backend: Backend) -> None:
     """Adds the routes."""
     endpoints = Endpoints(backend)
     add = routes.add_api_route
-    stopping = parameters("force", "search", path=("id",))
-    repeating = parameters("failed_only", "succeeded_only", path=("id",))
-    add("/{id}/cancel", endpoints.cancel, methods=["POST"], summary="Cancel job invocation", openapi_extra=stopping)
-    add("/{id}/rerun", endpoints.rerun, methods=["POST"], status_code=201, summary="Rerun job",
-        openapi_extra=repeating)  # fmt: skip
+    add("/{id}/cancel", endpoints.cancel, methods=["POST"], summary="Cancel job invocation")
+    add("/{id}/rerun", endpoints.rerun, methods=["POST"], status_code=201, summary="Rerun job")
 
 
 class Endpoints:

@@ -16,7 +16,7 @@ from rollcall_api.foreman.job_fields import JOBS
 from rollcall_api.foreman.job_search import JobSearch
 from rollcall_api.foreman.permissions import CREATE_JOB, CREATE_SERIES, LIST_JOBS, VIEW_JOB
 from rollcall_api.foreman.requests import Page, boolean, read_bag
-from rollcall_api.foreman.routing import Backend, DialectRoute, compact, parameters
+from rollcall_api.foreman.routing import Backend, DialectRoute, compact
 from rollcall_api.foreman.targeting import Scope
 from rollcall_api.foreman.taxonomies import CONTEXT
 from rollcall_api.foreman.visible import Visible
@@ -35,12 +35,9 @@ def router(backend: Backend) -> APIRouter:
     endpoints = Endpoints(backend)
     routes = APIRouter(prefix=_ROOT, route_class=DialectRoute, tags=["Foreman job invocations"])
     add = routes.add_api_route
-    paging = parameters("search", "order", "page", "per_page", "location_id", "organization_id")
-    showing = parameters("host_status", "include_hosts", path=("id",))
-    creating = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}, "required": True}}
-    add("", endpoints.index, methods=["GET"], summary="List job invocations", openapi_extra=paging)
-    add("", endpoints.create, methods=["POST"], status_code=201, summary="Create a job", openapi_extra=creating)
-    add("/{id}", endpoints.show, methods=["GET"], summary="Show job invocation", openapi_extra=showing)
+    add("", endpoints.index, methods=["GET"], summary="List job invocations")
+    add("", endpoints.create, methods=["POST"], status_code=201, summary="Create a job")
+    add("/{id}", endpoints.show, methods=["GET"], summary="Show job invocation")
     job_outputs.add_routes(routes, backend)
     job_orders.add_routes(routes, backend)
     job_hosts.add_routes(routes, backend)

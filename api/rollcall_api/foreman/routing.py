@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -144,17 +144,6 @@ def add(routes: APIRouter, action: Action, endpoint: Handler) -> None:
     route = routes.routes[-1]
     if isinstance(route, DialectRoute):
         route.action = action
-
-
-def parameters(*query: str, path: Sequence[str] = ()) -> dict[str, Any]:
-    """The OpenAPI description of a route's parameters."""
-    text = {"type": "string"}
-    return {
-        "parameters": [
-            *({"name": name, "in": "path", "required": True, "schema": text} for name in path),
-            *({"name": name, "in": "query", "schema": text} for name in query),
-        ]
-    }
 
 
 async def begun(parts: AsyncIterator[bytes]) -> Response:
