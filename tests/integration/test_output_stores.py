@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -326,14 +325,12 @@ async def test_only_one_installation_deletes_in_a_store(tmp_path: Path) -> None:
 
 READING = """
 import asyncio, resource, sys
-from types import SimpleNamespace
 from rollcall.outputkeys import StoreAddress
 from rollcall.resources.jobslice import SliceState
 from rollcall_api.jobs import Member
 from rollcall_api.foreman.output import in_parts
-from rollcall_api.output import Opened, Outputs
+from rollcall_api.output import Outputs
 from rollcall_api.output_objects import ObjectOutputs
-from rollcall_api.output_pieces import HostOutput
 from rollcall_api.records import Slice
 
 def peak():
@@ -345,8 +342,7 @@ async def main():
                    hosts=("web1",), state=SliceState.DONE, states={}, ends={})
     outputs = Outputs(None, "fleet", [store])
     before, size = peak(), 0
-    opened = await outputs.open(Member("web1", None, slice_), True)
-    async for part in in_parts(opened, None, raw=True):
+    async for part in in_parts(outputs.long(Member("web1", None, slice_), True), None, raw=True):
         size += len(part)
     print(size, peak() - before)
 
@@ -394,6 +390,7 @@ async def test_a_store_that_does_not_answer_is_a_problem_and_not_an_empty_output
         monkeypatch.setenv(name, value)
     stores = [store for store in open_stores([address], cast(Any, None), "fleet")
               if not isinstance(store, ApiClusterOutputs)]  # fmt: skip
-    slice_ = SimpleNamespace(name="job-0", uid="s", invocation_uid="u", hosts=("web1",), done=True, holds_output=False)
+    slice_ = Slice(name="job-0", uid="s", id=None, version=1, invocation="job", invocation_uid="u", index=0, attempt=0,
+                   hosts=("web1",), state=SliceState.DONE, states={}, ends={})  # fmt: skip
     with pytest.raises(Unavailable, match="the output store does not answer"):
-        await Outputs(cast(Any, None), "fleet", stores).read(Member("web1", None, cast(Any, slice_)), True)
+        await Outputs(cast(Any, None), "fleet", stores).read(Member("web1", None, slice_), True)
