@@ -66,7 +66,7 @@ def test_a_start_window_that_is_missed_fails_the_job(kube: Kube, namespace: str,
 def test_a_job_that_takes_too_long_is_stopped(kube: Kube, namespace: str, operator: Operator) -> None:
     rollout = {"concurrency": 1, "hostsPerSlice": 1}
     manifest = invocation(
-        namespace, "slow", "echo begun; sleep 600", ["host-0", "host-1"], activeDeadlineSeconds=3, rollout=rollout
+        namespace, "slow", "echo begun; sleep 600", ["host-0", "host-1"], activeDeadlineSeconds=15, rollout=rollout
     )
     ended = run(kube, manifest)
     assert (condition(ended, "Failed") or {})["reason"] == "DeadlineExceeded"

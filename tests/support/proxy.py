@@ -32,13 +32,16 @@ class Call:
     watch: bool = False
     caller: str = field(default="", compare=False)
     """The token that came with it."""
+    agent: str = field(default="", compare=False)
+    """What the program calls itself that sent it."""
 
     @classmethod
     def of(cls, request: web.Request) -> Self:
         path = re.sub(r"^/apis?/", "", re.sub(r"/namespaces/[^/]+", "", request.path))
         named = re.sub(r"(/v1\w*/\w+)/[^/]+", r"\1/NAME", "/" + path)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        return cls(request.method, named, request.query.get("watch") == "true", token)
+        agent = request.headers.get("User-Agent", "")
+        return cls(request.method, named, request.query.get("watch") == "true", token, agent)
 
     @property
     def writes(self) -> bool:
