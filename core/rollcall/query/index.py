@@ -56,7 +56,11 @@ def bits_of(slots: Iterable[int], capacity: int) -> Bits:
 
 def slots_of(bits: Bits) -> Iterator[int]:
     """The slots in a set, from the lowest."""
-    return (slot for slot, digit in enumerate(reversed(f"{bits:b}")) if digit == "1")
+    digits = f"{bits:b}"[::-1]
+    slot = digits.find("1")
+    while slot >= 0:  # most sets are sparse
+        yield slot
+        slot = digits.find("1", slot + 1)
 
 
 class _Column:
