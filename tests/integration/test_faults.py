@@ -263,11 +263,11 @@ class Lag(Faults):
 
     async def before(self, call: Call) -> Answer | None:
         if self.begun:
-            await asyncio.sleep(10 if "/leases" in call.path else self.chance.uniform(1, 5))
+            await asyncio.sleep(2 * LEASE_SECONDS if "/leases" in call.path else self.chance.uniform(1, 5))
         return None
 
 
-LEASE_SECONDS = ("--lease-seconds", "3")
+LEASE_SECONDS = 6  # the first's
 
 
 @pytest.fixture
@@ -276,8 +276,8 @@ def rivals(make_jobs: Callable[[int], Jobs], chance: random.Random) -> Iterator[
     jobs, lag = make_jobs(8), Lag(chance)
     with Proxy(jobs.kube, lag) as proxy:
         config = proxy.kubeconfig(jobs.folder / "first.kubeconfig")
-        first = jobs.operator(config, "first", *LEASE_SECONDS)
-        second = jobs.operator(jobs.kube.kubeconfig, "second", *LEASE_SECONDS)
+        first = jobs.operator(config, "first", "--lease-seconds", str(LEASE_SECONDS))
+        second = jobs.operator(jobs.kube.kubeconfig, "second", "--lease-seconds", "60")  # nobody follows it
         with first:
             first.wait_until_leading(jobs.kube)
             with second:

@@ -74,7 +74,7 @@ def test_the_table_tells_state_and_counts(kube: Kube, namespace: str, operator: 
 
 def test_a_second_operator_waits_and_takes_over(kube: Kube, namespace: str, operator: Operator, tmp_path: Path) -> None:
     operator.wait_until_leading(kube)
-    second = Operator(namespace, kube.kubeconfig, tmp_path / "second.log", "--lease-seconds", "3", identity="second")
+    second = Operator(namespace, kube.kubeconfig, tmp_path / "second.log", identity="second")
     with second:
         kube.wait("health of the second", second.healthy)
         kube.create(invocation(namespace, "handover", "sleep 2", None, rollout={"concurrency": 4}))

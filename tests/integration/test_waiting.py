@@ -101,8 +101,12 @@ def test_a_pause_lies_between_batches(kube: Kube, namespace: str, operator: Oper
 def test_starts_are_spread_over_the_time_span(kube: Kube, namespace: str, operator: Operator) -> None:
     rollout = {"timeSpanSeconds": 8, "hostsPerSlice": 1}
     run(kube, invocation(namespace, "spread", "true", [f"host-{n}" for n in range(4)], rollout=rollout))
-    begun = sorted(said[0].time for said in events(kube, namespace, "spread").values())
-    assert 4 <= begun[-1] - begun[0] <= 12
+    begun = datetime.fromisoformat(kube.get("jobinvocations", namespace, "spread")["status"]["startTime"])
+    waits = [
+        datetime.fromisoformat(slice_["status"]["startTime"]) - begun for slice_ in slices(kube, namespace, "spread")
+    ]
+    assert all(wait >= timedelta(seconds=2 * n - 1) for n, wait in enumerate(waits)), waits  # pods tell whole seconds
+    assert waits[0] < timedelta(seconds=6), waits
 
 
 def test_too_many_failures_stop_the_rollout(kube: Kube, namespace: str, operator: Operator) -> None:
