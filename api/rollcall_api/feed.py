@@ -49,10 +49,11 @@ class Feed:
         self.last_sign = time.monotonic()
         self._broken_at: float | None = self.last_sign
 
-    @property
-    def age(self) -> float:
-        """For how many seconds news may be missing: since the watch broke or fell silent; 0 while it works."""
-        now = time.monotonic()
+    def age(self, now: float) -> float:
+        """For how many seconds news may be missing: since the watch broke or fell silent; 0 while it works.
+
+        `now` is what `time.monotonic` tells.
+        """
         if self._broken_at is not None:
             return now - self._broken_at
         silent = now - self.last_sign

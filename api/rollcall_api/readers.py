@@ -49,6 +49,7 @@ class Readers:
         self._hurried = hurried
         self._most = most
         self._readers: dict[asyncio.Transport, _Reader] = {}
+        self._answered: set[asyncio.Transport] = set()
         self._looking: asyncio.TimerHandle | None = None
 
     def protocol(self, *arguments: Any, **options: Any) -> "ReaderProtocol":
@@ -57,12 +58,18 @@ class Readers:
 
     def watch(self, transport: asyncio.Transport) -> None:
         """Watches a connection, from now on until all is sent."""
-        loop = asyncio.get_running_loop()
         if transport not in self._readers:
-            self._readers[transport] = _Reader(_untaken(transport), loop.time())
+            self._readers[transport] = _Reader(_untaken(transport), asyncio.get_running_loop().time())
             self._make_room(transport)
-        if self._looking is None:
-            self._looking = loop.call_later(_LOOK_SECONDS, self._look)
+        self._look_soon()
+
+    def answered(self, transport: asyncio.Transport) -> None:
+        """Notes that a whole answer was written; if the next look still finds some of it here, it is watched.
+
+        The event loop sends only after it has done everything else, so that right now all answers are unsent.
+        """
+        self._answered.add(transport)
+        self._look_soon()
 
     def took(self, transport: asyncio.Transport) -> None:
         """Notes that a reader has taken something."""
@@ -72,6 +79,11 @@ class Readers:
     def forget(self, transport: asyncio.Transport) -> None:
         """Forgets a connection that is gone."""
         self._readers.pop(transport, None)
+        self._answered.discard(transport)
+
+    def _look_soon(self) -> None:
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
 
     def _make_room(self, newest: asyncio.Transport) -> None:
         """Cuts off those who have taken nothing for longest while too much is kept, but not whom we write to now."""
@@ -90,6 +102,11 @@ class Readers:
     def _look(self) -> None:
         """Looks at all of them, and cuts off those who have taken nothing for too long."""
         loop = asyncio.get_running_loop()
+        self._looking = None
+        answered, self._answered = self._answered, set()
+        for transport in answered:
+            if transport.get_write_buffer_size():
+                self.watch(transport)
         kept = 0
         for transport, reader in list(self._readers.items()):
             kept += transport.get_write_buffer_size()
@@ -103,7 +120,8 @@ class Readers:
         for transport, reader in list(self._readers.items()):
             if reader.took <= loop.time() - patience:
                 self._cut_off(transport)
-        self._looking = loop.call_later(_LOOK_SECONDS, self._look) if self._readers else None
+        if self._readers:
+            self._look_soon()
 
 
 def _untaken(transport: asyncio.Transport) -> int:
@@ -136,8 +154,7 @@ class ReaderProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.transport.get_write_buffer_size():
-            self._readers.watch(self.transport)
+        self._readers.answered(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._readers.forget(self.transport)

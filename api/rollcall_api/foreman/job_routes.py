@@ -1,7 +1,8 @@
 """The routes of job invocations (§2.1 to §2.3): each reads its parameters, asks the shared code, and renders."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -27,7 +28,10 @@ from rollcall_api.users import Identity
 
 _ROOT: Final = "/api/job_invocations"
 _ITEMS_BYTES: Final = 8 * 1024 * 1024
+_PAGES_BYTES: Final = 8 * 1024 * 1024
 _BODIES_BYTES: Final = 8 * 1024 * 1024
+
+_Page = tuple[tuple[int, ...], Sequence[bytes]]
 
 
 def router(backend: Backend) -> APIRouter:
@@ -54,6 +58,7 @@ class Endpoints:
         self._visible = Visible(backend)
         self._search = JobSearch(backend.jobs, backend.pace, JOBS)
         self._items: WeightedCache[str, tuple[Stamp, bytes]] = WeightedCache(_ITEMS_BYTES)
+        self._pages: WeightedCache[tuple[int, ...], _Page] = WeightedCache(_PAGES_BYTES)
         self._bodies: WeightedCache[tuple[Any, ...], tuple[Stamp, bytes]] = WeightedCache(_BODIES_BYTES)
 
     async def index(self, request: Request) -> Response:
@@ -64,25 +69,23 @@ class Endpoints:
         page, order = Page.parse(bag), JOBS.order(str(bag.get("order") or ""))
         searcher = await self._visible.searcher(request)
         found = await self._search.find(str(bag.get("search") or ""), order, searcher)
-        rights, encode = None, self._item
+        items, rights = await self._page(found, page), None
         if "include_permissions" in bag:
             rights, permissions = await self._rights(user), await self._permissions(user)
-
-            def encode(id_: int) -> bytes | None:
-                item = self._item(id_)
-                return None if item is None else render.with_permissions(item, permissions)
-
+            encode = partial(render.with_permissions, permissions=permissions)
+            items = await self._backend.pace.run(lists.encoded(items, encode))
         total = len(self._search.every(searcher))
-        return await lists.paged(self._backend.pace, found, encode, total, page, bag, rights)
+        return JsonBytes(lists.envelope(items, total, len(found), page, bag, rights))
 
     async def show(self, request: Request) -> Response:
         """`GET /api/job_invocations/:id` (§2.2)."""
         user = request.scope["user"]
         await self._backend.permit(user, VIEW_JOB)
         bag = await read_bag(request)
-        job = await self._visible.job(request.path_params["id"], request)
-        hosts = await self._visible.hosts(user)
-        body = self._show(job, request, boolean(bag, "host_status"), boolean(bag, "include_hosts", True), hosts)
+        searcher = await self._visible.searcher(request, "get")
+        job = self._visible.job_of(request.path_params["id"], searcher)
+        include_hosts, hosts = boolean(bag, "include_hosts", True), searcher.may_view_hosts
+        body = self._show(job, request, boolean(bag, "host_status"), include_hosts, hosts)
         if "include_permissions" in bag:
             body = render.with_permissions(body, await self._permissions(user))
         return JsonBytes(body)
@@ -116,6 +119,17 @@ class Endpoints:
             "can_create": await self._access.allows(user, "create", Kind.JOB_INVOCATION),
             "can_edit": await self._access.allows(user, "patch", Kind.JOB_INVOCATION),
         }
+
+    async def _page(self, found: Sequence[int], page: Page) -> Sequence[bytes]:
+        """The items of a page, which are kept together as well: until anything changes, one look finds all of them."""
+        first, last = page.bounds(len(found))
+        ids, stamp = tuple(found[first:last]), self._search.stamp
+        kept = self._pages.get(ids)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        items = await self._backend.pace.run(lists.encoded(ids, self._item))
+        self._pages.put(ids, (stamp, items), sum(map(len, items)) + 100 * len(ids))
+        return items
 
     def _item(self, id_: int) -> bytes | None:
         job = self._jobs.cache.jobs.numbered(id_)

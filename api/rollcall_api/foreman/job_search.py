@@ -66,7 +66,7 @@ class JobSearch:
         if order.path is None and not text.strip():
             ids = self.every(searcher)
             return Backwards(ids) if order.descending else ids
-        key, stamp = (text, order, searcher), self._stamp()
+        key, stamp = (text, order, searcher), self.stamp
         kept = self._found.get(key)
         if kept is not None and kept[0] == stamp and time.monotonic() < kept[1]:
             return kept[2]
@@ -88,7 +88,9 @@ class JobSearch:
             case Reach.NONE:
                 return ()
 
-    def _stamp(self) -> tuple[int, ...]:
+    @property
+    def stamp(self) -> tuple[int, ...]:
+        """Changes whenever anything changes that any job is made of."""
         cache = self._jobs.cache
         tables = (cache.jobs, cache.slices, cache.schedules)
         return *(table.changes for table in tables), cache.hosts.generation, cache.templates.generation

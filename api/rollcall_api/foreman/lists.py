@@ -5,7 +5,7 @@ Jobs and their tasks have their own way to what a search selects, in `job_search
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -18,6 +18,8 @@ from rollcall.query.index import Index
 from rollcall_api.foreman.errors import JsonBytes, e4
 from rollcall_api.foreman.requests import Bag, Page
 from rollcall_api.pace import Pace, through
+
+T = TypeVar("T")
 
 Row = Mapping[str, Any]
 Render = Callable[[str], Any]
@@ -63,12 +65,11 @@ def check(statement: Statement, index: Index) -> None:
 
 async def paged(
     pace: Pace,
-    found: Sequence[Any],
-    encode: Callable[[Any], bytes | None],
+    found: Sequence[T],
+    encode: Callable[[T], bytes | None],
     total: int,
     page: Page,
     bag: Bag,
-    rights: Mapping[str, bool] | None = None,
 ) -> JsonBytes:
     """The answer with a page of what was found, each encoded; `total` counts what there is without the search.
 
@@ -76,10 +77,10 @@ async def paged(
     """
     first, last = page.bounds(len(found))
     items = await pace.run(encoded(found[first:last], encode))
-    return JsonBytes(envelope(items, total, len(found), page, bag, rights))
+    return JsonBytes(envelope(items, total, len(found), page, bag))
 
 
-def encoded(keys: Iterable[Any], encode: Callable[[Any], bytes | None]) -> Steps[list[bytes]]:
+def encoded(keys: Iterable[T], encode: Callable[[T], bytes | None]) -> Steps[list[bytes]]:
     """The work of encoding each."""
     items: list[bytes] = []
     for key in keys:

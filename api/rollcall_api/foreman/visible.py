@@ -28,9 +28,13 @@ class Visible:
         self, given: str, request: Request, verb: str = "get", refuse: Callable[[str], ForemanError] | None = None
     ) -> Job:
         """The job of that id, if the requester may do this to it. Raises 404, E1 unless another error is given."""
+        return self.job_of(given, await self.searcher(request, verb), refuse)
+
+    def job_of(self, given: str, searcher: Searcher, refuse: Callable[[str], ForemanError] | None = None) -> Job:
+        """The job of that id, if the searcher sees it. Raises 404, E1 unless another error is given."""
         id_ = identifier(given)
         job = None if id_ is None else self._jobs.cache.jobs.numbered(id_)
-        if job is None or not (await self.searcher(request, verb)).sees(job):
+        if job is None or not searcher.sees(job):
             raise (refuse or no_job)(given)
         return job
 

@@ -35,21 +35,21 @@ def test_an_answer_grows_old_from_the_moment_at_which_the_watch_breaks_or_falls_
     monkeypatch.setattr(time, "monotonic", lambda: now)
     watched = Feed(Cluster(), "/apis/x/jobs", Cache(Cluster(), "ns").jobs)
     now += 5
-    assert watched.age == 5, "nothing has been read yet"
+    assert watched.age(now) == 5, "nothing has been read yet"
     watched._take("BOOKMARK", {"metadata": {"resourceVersion": "7"}})
     now += SILENT_SECONDS
-    assert watched.age == 0
+    assert watched.age(now) == 0
     now += 1
-    assert watched.age == SILENT_SECONDS + 1, "the API server sends a bookmark before that"
+    assert watched.age(now) == SILENT_SECONDS + 1, "the API server sends a bookmark before that"
 
 
 async def test_a_watch_that_breaks_makes_the_answer_old(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "_RETRY_SECONDS", (0.01, 0.01))
     watched = Feed(Cluster(), "/apis/x/jobs", Cache(Cluster(), "ns").jobs)
     watched._take("BOOKMARK", {"metadata": {"resourceVersion": "7"}})
-    assert watched.age == 0
+    assert watched.age(time.monotonic()) == 0
     task = asyncio.create_task(watched.run())  # there is no connection, so that it fails at once
-    await until(lambda: watched.age >= 0.03)
+    await until(lambda: watched.age(time.monotonic()) >= 0.03)
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -14,6 +14,7 @@ from rollcall_api.readers import Readers
 
 LARGE = 4 * 1024 * 1024
 SMALL_WINDOW = 4096
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @asynccontextmanager
@@ -48,7 +49,7 @@ def reader(window: int = SMALL_WINDOW) -> Iterator[socket.socket]:
 async def ask(connection: socket.socket, port: int) -> None:
     loop = asyncio.get_running_loop()
     await loop.sock_connect(connection, ("127.0.0.1", port))
-    await loop.sock_sendall(connection, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await loop.sock_sendall(connection, REQUEST)
 
 
 async def until_cut_off(server: uvicorn.Server, within: float) -> float:
@@ -72,6 +73,20 @@ async def test_who_takes_nothing_is_cut_off(size: int) -> None:
         with reader() as connection:
             await ask(connection, port)
             assert await until_cut_off(server, 10) > 1
+
+
+async def test_who_asks_again_and_again_and_takes_nothing_is_cut_off() -> None:
+    """What is unsent is less than the server keeps without waiting for the reader."""
+    readers = Readers(lambda: False, patience=1)
+    async with served(readers, 20_000) as (server, port):
+        with reader() as connection:
+            await ask(connection, port)
+            await until(lambda: bool(server.server_state.connections))
+            (protocol,) = server.server_state.connections
+            while not protocol.transport.get_write_buffer_size():
+                await asyncio.get_running_loop().sock_sendall(connection, REQUEST)
+                await asyncio.sleep(0.02)
+            await until_cut_off(server, 10)
 
 
 async def test_who_takes_little_but_steadily_gets_all_of_it() -> None:
