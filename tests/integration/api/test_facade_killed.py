@@ -197,22 +197,35 @@ def orphans(stage: Stage) -> list[str]:
     return [name for name, found in owners.items() if found and not uids & {owner["uid"] for owner in found}]
 
 
+def kind_of(call: Call) -> tuple[str, str]:
+    """The verb and the resource of a write."""
+    return call.method, call.path.split("/")[-1 if call.method == "POST" else -2]
+
+
 def play(stage: Stage, create: Callable[[], int | None], expected: set[tuple[str, str]]) -> None:
-    """Creates undisturbed, then once for each point; afterwards there are only whole jobs, and only theirs Secrets."""
+    """Creates undisturbed, then once for each point; afterwards there are only whole jobs, and only theirs Secrets.
+
+    The facade queues runs of earlier series at the same time, so that a write may be missing the next time; of each
+    kind some are struck.
+    """
     counting = stage.proxy.faults = Killer(stage.kill)
     assert create() == 201
-    assert expected <= {
-        (call.method, call.path.split("/")[-1 if call.method == "POST" else -2]) for call in counting.writes
-    }
+    assert expected <= {kind_of(call) for call in counting.writes}
+    struck: set[tuple[str, str, Moment]] = set()
     for point in points(counting.writes):
         killer = stage.proxy.faults = Killer(stage.kill, point)
-        assert create() is None, point
-        assert killer.struck, point
+        answer = create()
         stage.proxy.faults = Faults()
+        if not killer.struck:
+            assert answer == 201, point
+            continue
+        struck.add((*kind_of(point.call), point.moment))
         stage.start()
         secrets = stage.secrets()
         halves = {named(found) for found in stage.objects() if not is_whole(found, secrets)}
         assert not halves & stage.shown(), point
+    moments: tuple[Moment, ...] = ("before", "after")
+    assert {(*kind, moment) for kind in expected for moment in moments} <= struck
 
 
 def check_the_end(stage: Stage) -> None:
