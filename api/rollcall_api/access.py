@@ -1,5 +1,6 @@
 """May they: Kubernetes RBAC decides, by a SubjectAccessReview for reads and by impersonation for writes."""
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
@@ -17,6 +18,8 @@ _OF_OWN: Final = {"get": "get", "list": "list", "patch": "cancel"}
 """What may be done to them, and the verb for it in a role: of what a patch could change the facade cancels only."""
 _OWNED: Final = frozenset({Kind.JOB_INVOCATION, Kind.JOB_OUTPUT})
 _SERVICE_ACCOUNT: Final = "system:serviceaccount:"
+Right = tuple[str, Kind]
+"""A verb, and the kind of the objects that it is about."""
 _Question = tuple[Identity, str, Kind, str]
 
 
@@ -44,6 +47,16 @@ class Access:
         if kind in _OWNED and verb in _OF_OWN and await self.allows(user, _OF_OWN[verb], kind, OWN):
             return Reach.OWN
         return Reach.NONE
+
+    async def narrowest(self, user: Identity, rights: Iterable[Right]) -> Reach:
+        """Of which objects the user has all these rights: where one of them reaches less far, no farther."""
+        narrowest = Reach.ALL
+        for verb, kind in rights:
+            reach = await self.reach(user, verb, kind)
+            if reach is Reach.NONE:
+                return reach
+            narrowest = reach if narrowest is Reach.ALL else narrowest
+        return narrowest
 
     async def allows(self, user: Identity, verb: str, kind: Kind, subresource: str = "") -> bool:
         """Whether the user may do this to all objects of the kind; remembered for ten seconds."""

@@ -1,4 +1,4 @@
-"""What dialects ask to be different about templates and inventories, and how that is written into manifests.
+"""What dialects ask to be different about templates, inventories and hosts, and how that is written into manifests.
 
 What a change does not mention stays as it is, also what no dialect knows of.
 """
@@ -70,6 +70,17 @@ class InventoryChange:
     """Annotations of the dialect."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostChange:
+    """How a Host is to be."""
+
+    address: str | Keep = KEEP
+    organization: str | Keep = KEEP
+    location: str | Keep = KEEP
+    unschedulable: bool | Keep = KEEP
+    """Whether it takes no new work."""
+
+
 def new_script() -> Object:
     """A JobTemplate that has yet to become one, of a script over SSH."""
     return {"metadata": {}, "spec": {"provider": Provider.SSH.value, "ssh": {}}}
@@ -135,6 +146,18 @@ def change_inventory(body: Object, change: InventoryChange) -> None:
     _note(body, change.notes)
     if change.query is not KEEP:
         body["spec"]["query"] = {"language": change.language.value, "text": change.query}
+
+
+def change_host(body: Object, change: HostChange) -> None:
+    """Writes the change into a Host."""
+    spec = body.setdefault("spec", {})
+    for key, value in (
+        ("address", change.address),
+        ("organization", change.organization),
+        ("location", change.location),
+        ("unschedulable", change.unschedulable),
+    ):
+        _set(spec, key, value)
 
 
 def _note(body: Object, notes: Mapping[str, str | None]) -> None:

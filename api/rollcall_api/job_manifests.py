@@ -19,9 +19,11 @@ from rollcall.names import (
     MANAGED_BY_FACADE,
     Kind,
 )
+from rollcall.resources.jobinvocation import RerunHosts, RerunOf
 from rollcall.resources.meta import OwnerReference
+from rollcall.resources.targeting import Targeting
 from rollcall_api.cluster import Object
-from rollcall_api.records import Schedule, Template
+from rollcall_api.records import Job, Schedule, Template
 from rollcall_api.users import Identity
 
 LABEL_LENGTH: Final = 63
@@ -49,9 +51,9 @@ class JobRequest:
     secret_inputs: Mapping[str, str] = field(default_factory=dict, repr=False)
     input_secrets: Sequence[str] = ()
     """Secrets with inputs that exist already."""
-    targeting: Object | None
-    """The targeting as it is stored; None where the hosts are those of the job that is run again."""
-    rerun_of: Object | None = None
+    targeting: Targeting
+    rerun_of: Job | None = None
+    """The job that is run again, on hosts of it that the targeting names."""
     user: str | None = None
     effective_user: str | None = None
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -82,8 +84,8 @@ def job_spec(request: JobRequest, owner: str) -> Object:
     rollout = {key: value for key, value in rollout.items() if value is not None}
     secret_names = [*request.input_secrets, *([inputs_name(owner)] if request.secret_inputs else [])]
     optional = {
-        "targeting": request.targeting,
-        "rerunOf": request.rerun_of,
+        "targeting": request.targeting.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True),
+        "rerunOf": None if request.rerun_of is None else _listed_of(request.rerun_of),
         "credentialsRef": {"name": credentials_name(owner)} if request.credentials else None,
         "inputsFrom": [{"secretRef": {"name": name}} for name in secret_names] or None,
         "user": request.user,
@@ -97,6 +99,10 @@ def job_spec(request: JobRequest, owner: str) -> Object:
         "inputs": {name: plain(value) for name, value in request.inputs.items()},
         **{key: value for key, value in optional.items() if value is not None},
     }
+
+
+def _listed_of(job: Job) -> Object:
+    return RerunOf(name=job.name, uid=job.uid, hosts=RerunHosts.LISTED).wire()
 
 
 def invocation(request: JobRequest, id_: int, user: Identity) -> Object:

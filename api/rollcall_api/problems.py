@@ -25,5 +25,13 @@ class Expired(Problem):
     """The resource version is too old to continue from; list again."""
 
 
+class BadSearch(Problem):
+    """A search is not understood, or asks too much."""
+
+
+class TooManyHosts(Problem):
+    """More hosts are chosen than a job can have."""
+
+
 class Unavailable(Problem):
     """The cluster does not answer; the same request may succeed later."""

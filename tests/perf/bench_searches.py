@@ -14,15 +14,16 @@ from typing import Any, Final
 from perf.scale import scaled
 from rollcall_api.cluster import Cluster
 from rollcall_api.foreman import render
-from rollcall_api.foreman.errors import ForemanError
 from rollcall_api.foreman.job_fields import JOBS, TASKS
-from rollcall_api.foreman.job_search import JobSearch, Searcher
-from rollcall_api.foreman.lists import encoded
 from rollcall_api.foreman.search import HostSearch
 from rollcall_api.foreman.taxonomies import Context, Taxonomies
+from rollcall_api.job_search import JobSearch
 from rollcall_api.jobs import Jobs
+from rollcall_api.lists import encoded
 from rollcall_api.pace import Pace
+from rollcall_api.problems import BadSearch
 from rollcall_api.sequences import Sequences
+from rollcall_api.visibility import Searcher
 from support.crowded import crowded_cache, finished_job, host_name, received
 from support.report import Report
 from support.usage import resident_mib
@@ -115,7 +116,7 @@ def measure(report: Report, what: str, work: Callable[[], Awaitable[Any]]) -> No
 
         task = asyncio.create_task(other())
         await asyncio.sleep(0)
-        with suppress(ForemanError):
+        with suppress(BadSearch):
             await work()
         took = time.perf_counter() - begun
         done = True

@@ -25,7 +25,7 @@ from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import Bag, identifier, is_blank
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
 from rollcall_api.problems import Rejected
-from rollcall_api.records import Inventory
+from rollcall_api.records import Inventory, parse_inventory
 
 _VIEW: Final = Permission("view_bookmarks", (("list", Kind.INVENTORY),))
 _CREATE: Final = Permission("create_bookmarks", (("create", Kind.INVENTORY),))
@@ -117,7 +117,7 @@ class Endpoints:
             raw = await self._backend.objects.create(Kind.INVENTORY, lambda id_: f"{slug(name, 50)}-{id_}", body, user)
         except Rejected as problem:
             raise e6({"query": [str(problem)]}) from None
-        return _shown(self._find(raw["metadata"]["labels"][f"{GROUP}/id"]), 201)
+        return JsonBytes(orjson.dumps(bookmark(parse_inventory(raw))), 201)
 
     async def update(self, request: Request) -> Response:
         """`PUT /api/bookmarks/:id`."""

@@ -7,7 +7,7 @@ import orjson
 from starlette.responses import Response
 
 from rollcall_api.auth import Reason, Refusal
-from rollcall_api.problems import Forbidden, NotFound, Problem, Rejected, Unavailable
+from rollcall_api.problems import BadSearch, Forbidden, NotFound, Problem, Rejected, TooManyHosts, Unavailable
 
 FOREMAN_VERSION: Final = "3.6.0"
 HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
@@ -114,6 +114,10 @@ def of_problem(problem: Problem, permission: str = "create_job_invocations") -> 
             return e5(permission)
         case Rejected():
             return invalid(str(problem))
+        case BadSearch():
+            return e4(str(problem))
+        case TooManyHosts():
+            return invalid(f"Targeting: {problem}")
         case NotFound():
             return e1(404, "The resource was deleted in the meantime")
         case _:

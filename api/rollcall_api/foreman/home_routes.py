@@ -16,8 +16,8 @@ from rollcall_api.foreman import lists
 from rollcall_api.foreman.description import IDENTIFIER, PAGING, SEARCHING, Action, Param
 from rollcall_api.foreman.errors import FOREMAN_VERSION, JsonBytes, e1
 from rollcall_api.foreman.numbers import number_of
-from rollcall_api.foreman.requests import DEFAULT_PER_PAGE
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
+from rollcall_api.lists import DEFAULT_PER_PAGE
 from rollcall_api.users import Identity
 
 ANYBODY: Final = Permission("none", ())

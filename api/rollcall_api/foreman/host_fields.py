@@ -16,12 +16,10 @@ from rollcall.query.foreman import Subject
 from rollcall.query.hostrows import TARGETS
 from rollcall.query.predicates import Equals, Predicate
 from rollcall_api.cache import Cache
-from rollcall_api.foreman.errors import e4
 from rollcall_api.foreman.taxonomies import Taxonomies, Taxonomy
+from rollcall_api.host_search import Sees
+from rollcall_api.problems import BadSearch
 from rollcall_api.records import Job
-
-Sees = Callable[[Job], bool]
-"""Whether who asks may see a job."""
 
 MOST_LOOKUPS: Final = 4
 """How many conditions of a query may be about what jobs did: each looks at all hosts of all jobs, or of those named."""
@@ -70,10 +68,10 @@ class Lookup:
         self._sees = sees
 
     def translated(self, query: Query) -> Steps[Query]:
-        """The query without fields that only the facade knows. Raises E4 for too many that jobs are looked at for."""
+        """The query without fields that only the facade knows. Raises BadSearch where too many are about jobs."""
         count = sum(isinstance(part, Has) and part.path in _OF_JOBS for part in parts(query))
         if count > MOST_LOOKUPS:
-            raise e4(f"The search asks too much: it has {count} conditions on jobs, and may have {MOST_LOOKUPS}")
+            raise BadSearch(f"The search asks too much: it has {count} conditions on jobs, and may have {MOST_LOOKUPS}")
         return self._translated(query)
 
     def _translated(self, query: Query) -> Steps[Query]:

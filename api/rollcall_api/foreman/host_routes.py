@@ -9,18 +9,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rollcall.names import Kind
+from rollcall_api.changes import KEEP, HostChange, change_host
 from rollcall_api.foreman import lists
 from rollcall_api.foreman.description import IDENTIFIER, LISTING, TAXONOMIES, Action, Param, Type
 from rollcall_api.foreman.errors import JsonBytes, e1, e6
-from rollcall_api.foreman.job_search import Searcher
 from rollcall_api.foreman.lookup import by_reference
 from rollcall_api.foreman.render import time
 from rollcall_api.foreman.requests import Page, boolean, is_blank
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
 from rollcall_api.foreman.taxonomies import CONTEXT, Taxonomy
-from rollcall_api.objects import Object
 from rollcall_api.problems import Rejected
 from rollcall_api.records import Host
+from rollcall_api.visibility import Searcher
 
 _VIEW: Final = Permission("view_hosts", (("list", Kind.HOST),))
 _EDIT: Final = Permission("edit_hosts", (("update", Kind.HOST),))
@@ -89,8 +89,7 @@ class Endpoints:
             raise e6({"host": ["must be a hash"]}, host.id)
         if not is_blank(given.get("name")) and given["name"] != host.name:
             raise e6({"name": ["can't be changed: jobs know the host by it"]}, host.id)
-        organization, location = self._taxonomies.chosen(given)
-        change = partial(_change, given=given, organization=organization, location=location)
+        change = partial(change_host, change=_wanted(given, *self._taxonomies.chosen(given)))
         try:
             await self._backend.objects.change(Kind.HOST, host.name, change, user)
         except Rejected as problem:
@@ -143,15 +142,14 @@ def _fact(facts: Any, *path: str) -> Any:
     return facts if isinstance(facts, str | int | float) else None
 
 
-def _change(body: Object, given: dict[str, Any], organization: Taxonomy | None, location: Taxonomy | None) -> None:
-    spec = body.setdefault("spec", {})
-    if not is_blank(given.get("ip")):
-        spec["address"] = str(given["ip"])
-    for key, taxonomy in (("organization", organization), ("location", location)):
-        if taxonomy is not None:
-            spec[key] = taxonomy.name
-    if "enabled" in given:
-        spec["unschedulable"] = not boolean(given, "enabled", True)
+def _wanted(given: dict[str, Any], organization: Taxonomy | None, location: Taxonomy | None) -> HostChange:
+    """What the parameters ask to be different."""
+    return HostChange(
+        address=KEEP if is_blank(given.get("ip")) else str(given["ip"]),
+        organization=KEEP if organization is None else organization.name,
+        location=KEEP if location is None else location.name,
+        unschedulable=not boolean(given, "enabled", True) if "enabled" in given else KEEP,
+    )
 
 
 def _shown(body: Any) -> JsonBytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from rollcall.query import foreman
@@ -10,36 +11,24 @@ from rollcall.query.foreman import Subject
 from rollcall_api.foreman import echo, task_render
 from rollcall_api.foreman.errors import e4
 from rollcall_api.foreman.numbers import number_of
+from rollcall_api.foreman.search import read
 from rollcall_api.foreman.status import status_label, task_result, task_state
+from rollcall_api.job_search import Order, Searched
 from rollcall_api.jobs import Jobs
 from rollcall_api.records import Job
 
-Values = Callable[[Job], Iterable[Any]]
-
 _HOSTS: Final[Path] = ("hosts", EACH)
 _HOST_IDS: Final[Path] = ("hostIds", EACH)
-OF_HOSTS: Final = frozenset({_HOSTS, _HOST_IDS})
-"""Who may not see hosts finds nothing by these."""
+_OF_TIME: Final[frozenset[Path]] = frozenset({("started",), ("startAt",), ("ended",)})
+_USER: Final[Path] = ("user",)
+_CURRENT_USER: Final = "current_user"
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """How a list is sorted; `path` None stands for the id."""
-
-    path: Path | None
-    descending: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Searched:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows(Searched):
     """What is searched: jobs, or their tasks."""
 
     subject: Subject
-    values: Mapping[Path, Callable[[Jobs, Job], Iterable[Any]]]
-    id: Path
-    """Where a row has the id of the job."""
-    uid: Path | None = None
-    """Where a row has the uid of the job."""
 
     def order(self, text: str) -> Order:
         """The order that a parameter asks for; the newest first without one. Raises E4 for an unknown field."""
@@ -131,5 +120,24 @@ _OF_TASKS: Final[Mapping[Path, Callable[[Jobs, Job], Iterable[Any]]]] = {
     ("parent",): lambda *_: (),
     ("groupId",): lambda *_: (),
 }
-JOBS: Final = Searched(foreman.JOBS, _OF_JOBS, id=("id",))
-TASKS: Final = Searched(foreman.TASKS, _OF_TASKS, id=("resourceId",), uid=("id",))
+JOBS: Final = Rows(
+    subject=foreman.JOBS,
+    parse=partial(read, subject=foreman.JOBS),
+    values=_OF_JOBS,
+    id=("id",),
+    series=("schedule", "id"),
+    user=_USER,
+    searcher=_CURRENT_USER,
+    of_hosts=frozenset({_HOSTS, _HOST_IDS}),
+    of_time=_OF_TIME,
+)
+TASKS: Final = Rows(
+    subject=foreman.TASKS,
+    parse=partial(read, subject=foreman.TASKS),
+    values=_OF_TASKS,
+    id=("resourceId",),
+    uid=("id",),
+    user=_USER,
+    searcher=_CURRENT_USER,
+    of_time=_OF_TIME,
+)

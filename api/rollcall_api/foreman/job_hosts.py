@@ -11,7 +11,7 @@ from rollcall.names import Kind
 from rollcall_api.access import Reach
 from rollcall_api.foreman import lists
 from rollcall_api.foreman.numbers import number_of
-from rollcall_api.foreman.permissions import VIEW_JOB, VIEW_TEMPLATE_INVOCATIONS
+from rollcall_api.foreman.permissions import LIST_JOBS, VIEW_JOB, VIEW_TEMPLATE_INVOCATIONS
 from rollcall_api.foreman.requests import Page, boolean, read_bag
 from rollcall_api.foreman.routing import Backend
 from rollcall_api.foreman.status import NOT_AVAILABLE, job_status
@@ -42,11 +42,11 @@ class Endpoints:
     async def hosts(self, request: Request) -> Response:
         """`GET /api/job_invocations/:id/hosts`."""
         user = request.scope["user"]
-        await self._backend.permit(user, VIEW_JOB)
+        searcher = await self._visible.permit(request, VIEW_JOB)
         bag = await read_bag(request)
         page = Page.parse(bag)
-        job = await self._visible.job(request.path_params["id"], request)
-        sees = (await self._visible.searcher(request)).sees
+        job = self._visible.job(request.path_params["id"], searcher)
+        sees = (await self._visible.searcher(request, LIST_JOBS)).sees
         every = await self._visible.members(job, request)
         found = await self._backend.hosts.of_members(str(bag.get("search") or ""), every, sees)
         if boolean(bag, "awaiting"):
@@ -61,11 +61,10 @@ class Endpoints:
 
     async def template_invocations(self, request: Request) -> Response:
         """`GET /api/job_invocations/:id/template_invocations`."""
-        user = request.scope["user"]
-        await self._backend.permit(user, VIEW_TEMPLATE_INVOCATIONS)
+        searcher = await self._visible.permit(request, VIEW_TEMPLATE_INVOCATIONS)
         bag = await read_bag(request)
         page = Page.parse(bag)
-        job = await self._visible.job(request.path_params["id"], request)
+        job = self._visible.job(request.path_params["id"], searcher)
         view = self._backend.jobs.view(job)
         template_id = view.template.id if view.template else None
         effective_user = job.effective_user or (view.template.effective_user if view.template else None)

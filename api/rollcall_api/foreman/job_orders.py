@@ -8,14 +8,15 @@ from starlette.responses import Response
 from rollcall.names import Kind
 from rollcall_api.foreman import rerun
 from rollcall_api.foreman.errors import ForemanError, JsonBytes, e1, e2, e5
-from rollcall_api.foreman.permissions import CANCEL_JOB, CREATE_JOB
+from rollcall_api.foreman.permissions import CANCEL_JOB, CREATE_JOB, LIST_JOBS, VIEW_JOB
 from rollcall_api.foreman.requests import boolean, read_bag
 from rollcall_api.foreman.routing import Backend
 from rollcall_api.foreman.tasks import host_task_id
 from rollcall_api.foreman.visible import Visible, no_job
 from rollcall_api.jobs import Member
-from rollcall_api.problems import Conflict, Forbidden, NotFound, Rejected
+from rollcall_api.problems import BadSearch, Conflict, Forbidden, NotFound, Rejected
 from rollcall_api.records import Job
+from rollcall_api.reruns import Again
 
 
 def add_routes(routes: APIRouter, backend: Backend) -> None:
@@ -37,10 +38,9 @@ class Endpoints:
 
     async def cancel(self, request: Request) -> Response:
         """`POST /api/job_invocations/:id/cancel` (§2.6)."""
-        await self._backend.permit(request.scope["user"], CANCEL_JOB)
+        searcher = await self._visible.permit(request, CANCEL_JOB)
         bag = await read_bag(request)
-        given = request.path_params["id"]
-        job = await self._visible.job(given, request, "patch")
+        job = self._visible.job(request.path_params["id"], searcher)
         force = boolean(bag, "force")
         if bag.get("search") is not None:
             return await self._cancel_some(job, str(bag["search"]), request, force)
@@ -54,11 +54,11 @@ class Endpoints:
     async def _cancel_some(self, job: Job, text: str, request: Request, force: bool) -> Response:
         """Stops the hosts that a search finds, those that have not ended."""
         members = await self._visible.members(job, request)
-        sees = (await self._visible.searcher(request)).sees
+        sees = (await self._visible.searcher(request, LIST_JOBS)).sees
         try:
             found = await self._backend.hosts.of_members(text, members, sees)
-        except ForemanError as error:
-            raise e1(422, f"Failed to cancel tasks on hosts: {error.body['error']['message']}") from None
+        except BadSearch as problem:
+            raise e1(422, f"Failed to cancel tasks on hosts: {problem}") from None
         open_ = [member for member in found if not job.finished and not _ended(member)]
         names = [member.name for member in open_]
         if names:
@@ -82,11 +82,11 @@ class Endpoints:
         user = request.scope["user"]
         await self._backend.permit(user, CREATE_JOB)
         bag = await read_bag(request)
-        job = await self._visible.job(request.path_params["id"], request)
+        job = self._visible.job(request.path_params["id"], await self._visible.searcher(request, VIEW_JOB))
         template = self._jobs.cache.templates.named(job.template)
         if not await self._access.allows(user, "list", Kind.JOB_TEMPLATE):
             template = None
-        if boolean(bag, "failed_only") or boolean(bag, "succeeded_only"):
+        if rerun.chosen(bag) is not Again.ALL:
             await self._jobs.outcomes(job)
         members = await self._visible.members(job, request)
         wish = rerun.parse(bag, job, template, members)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from rollcall_api.bounded import WeightedCache
 from rollcall_api.foreman import output
 from rollcall_api.foreman.errors import JsonBytes
-from rollcall_api.foreman.permissions import VIEW_OUTPUT
+from rollcall_api.foreman.permissions import LIST_JOBS, VIEW_OUTPUT
 from rollcall_api.foreman.requests import boolean, read_bag, since
 from rollcall_api.foreman.routing import Backend, begun, compact
 from rollcall_api.foreman.visible import Visible, member_of, no_job_of_host
@@ -80,19 +80,19 @@ class Endpoints:
 
     async def _asked(self, request: Request) -> tuple[Job, Member, float | None]:
         """The job, its host, and since when (§2.4)."""
-        await self._backend.permit(request.scope["user"], VIEW_OUTPUT)
+        searcher = await self._visible.permit(request, VIEW_OUTPUT)
         bag = await read_bag(request)
-        job = await self._visible.job(request.path_params["id"], request, refuse=no_job_of_host)
+        job = self._visible.job(request.path_params["id"], searcher, no_job_of_host)
         member = member_of(await self._visible.members(job, request), request.path_params["host_id"])
         return job, member, since(bag)
 
     async def outputs(self, request: Request) -> Response:
         """`GET|POST /api/job_invocations/:id/outputs` (§2.8)."""
-        await self._backend.permit(request.scope["user"], VIEW_OUTPUT)
+        searcher = await self._visible.permit(request, VIEW_OUTPUT)
         bag = await read_bag(request)
-        job = await self._visible.job(request.path_params["id"], request)
+        job = self._visible.job(request.path_params["id"], searcher)
         members = await self._visible.members(job, request)
-        sees = (await self._visible.searcher(request)).sees
+        sees = (await self._visible.searcher(request, LIST_JOBS)).sees
         found = await self._backend.hosts.of_members(str(bag.get("search_query") or ""), members, sees)
         return await begun(self._output_parts(found, job.finished, since(bag), boolean(bag, "raw")))
 

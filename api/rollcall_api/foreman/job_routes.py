@@ -14,14 +14,15 @@ from rollcall_api.bounded import WeightedCache
 from rollcall_api.foreman import creation, job_hosts, job_orders, job_outputs, lists, render
 from rollcall_api.foreman.errors import JsonBytes, e5
 from rollcall_api.foreman.job_fields import JOBS
-from rollcall_api.foreman.job_search import JobSearch
 from rollcall_api.foreman.permissions import CREATE_JOB, CREATE_SERIES, LIST_JOBS, VIEW_JOB
 from rollcall_api.foreman.requests import Page, boolean, read_bag
 from rollcall_api.foreman.routing import Backend, DialectRoute, compact
 from rollcall_api.foreman.targeting import Scope
 from rollcall_api.foreman.taxonomies import CONTEXT
 from rollcall_api.foreman.visible import Visible
+from rollcall_api.job_search import JobSearch
 from rollcall_api.jobs import Stamp
+from rollcall_api.lists import encoded
 from rollcall_api.problems import Forbidden
 from rollcall_api.records import Job
 from rollcall_api.users import Identity
@@ -64,26 +65,24 @@ class Endpoints:
     async def index(self, request: Request) -> Response:
         """`GET /api/job_invocations` (§2.1)."""
         user = request.scope["user"]
-        await self._backend.permit(user, LIST_JOBS)
+        searcher = await self._visible.permit(request, LIST_JOBS)
         bag = await read_bag(request)
         page, order = Page.parse(bag), JOBS.order(str(bag.get("order") or ""))
-        searcher = await self._visible.searcher(request)
         found = await self._search.find(str(bag.get("search") or ""), order, searcher)
         items, rights = await self._page(found, page), None
         if "include_permissions" in bag:
             rights, permissions = await self._rights(user), await self._permissions(user)
             encode = partial(render.with_permissions, permissions=permissions)
-            items = await self._backend.pace.run(lists.encoded(items, encode))
+            items = await self._backend.pace.run(encoded(items, encode))
         total = len(self._search.every(searcher))
         return JsonBytes(lists.envelope(items, total, len(found), page, bag, rights))
 
     async def show(self, request: Request) -> Response:
         """`GET /api/job_invocations/:id` (§2.2)."""
         user = request.scope["user"]
-        await self._backend.permit(user, VIEW_JOB)
+        searcher = await self._visible.permit(request, VIEW_JOB)
         bag = await read_bag(request)
-        searcher = await self._visible.searcher(request, "get")
-        job = self._visible.job_of(request.path_params["id"], searcher)
+        job = self._visible.job(request.path_params["id"], searcher)
         include_hosts, hosts = boolean(bag, "include_hosts", True), searcher.may_view_hosts
         body = self._show(job, request, boolean(bag, "host_status"), include_hosts, hosts)
         if "include_permissions" in bag:
@@ -98,7 +97,7 @@ class Endpoints:
         kinds = (Kind.JOB_TEMPLATE, Kind.HOST, Kind.INVENTORY)
         sight = creation.Sight(*[await self._access.allows(user, "list", kind) for kind in kinds])
         include_hosts = boolean(bag, "include_hosts", True)
-        sees = (await self._visible.searcher(request)).sees
+        sees = (await self._visible.searcher(request, LIST_JOBS)).sees
         scope = Scope(self._backend.hosts, self._backend.taxonomies, request.scope[CONTEXT], sees, sight.hosts)
         wish = await creation.parse(bag, self._jobs.cache, sight, scope, datetime.now(UTC))
         try:
@@ -127,7 +126,7 @@ class Endpoints:
         kept = self._pages.get(ids)
         if kept is not None and kept[0] == stamp:
             return kept[1]
-        items = await self._backend.pace.run(lists.encoded(ids, self._item))
+        items = await self._backend.pace.run(encoded(ids, self._item))
         self._pages.put(ids, (stamp, items), sum(map(len, items)) + 100 * len(ids))
         return items
 

@@ -1,7 +1,4 @@
-"""Lists: searched, ordered and cut into pages as contract §1.8 says.
-
-Jobs and their tasks have their own way to what a search selects, in `job_search`, and hosts have theirs, in `search`.
-"""
+"""Lists as contract §1.8 has them: what their parameters ask for, and the object around a page."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,18 +7,16 @@ from typing import Any, TypeVar
 import orjson
 
 from rollcall.query.ast import Order, Statement
-from rollcall.query.cost import CostError, check_cost
 from rollcall.query.errors import QueryError
-from rollcall.query.evaluate import Steps, selecting
 from rollcall.query.foreman import Subject, parse, parse_order
-from rollcall.query.index import Index
+from rollcall_api import lists
 from rollcall_api.foreman.errors import JsonBytes, e4
 from rollcall_api.foreman.requests import Bag, Page
-from rollcall_api.pace import Pace, through
+from rollcall_api.lists import Row
+from rollcall_api.pace import Pace
 
 T = TypeVar("T")
 
-Row = Mapping[str, Any]
 Render = Callable[[str], Any]
 
 
@@ -38,12 +33,9 @@ async def listed(
     `default` is the order without one; that of the keys, unless given. Raises E4 for a search or an order that is not
     understood or asks too much, and 400 for a page that is none.
     """
-    page, index = Page.parse(bag), Index()
-    await pace.run(through(rows, lambda row: index.put(*row)))
-    statement = asked(subject, bag, default)
-    check(statement, index)
-    keys = await pace.run(selecting(statement, index))
-    return await paged(pace, keys, lambda key: orjson.dumps(render(key)), len(index), page, bag)
+    page = Page.parse(bag)
+    keys, total = await lists.selected(pace, rows, asked(subject, bag, default))
+    return await paged(pace, keys, lambda key: orjson.dumps(render(key)), total, page, bag)
 
 
 def asked(subject: Subject, bag: Bag, default: tuple[Order, ...] = ()) -> Statement:
@@ -55,14 +47,6 @@ def asked(subject: Subject, bag: Bag, default: tuple[Order, ...] = ()) -> Statem
         raise e4(error.message) from None
 
 
-def check(statement: Statement, index: Index) -> None:
-    """Raises E4 for what would take too long."""
-    try:
-        check_cost(statement, index)
-    except CostError as error:
-        raise e4(f"The search asks too much: {error}") from None
-
-
 async def paged(
     pace: Pace,
     found: Sequence[T],
@@ -71,24 +55,9 @@ async def paged(
     page: Page,
     bag: Bag,
 ) -> JsonBytes:
-    """The answer with a page of what was found, each encoded; `total` counts what there is without the search.
-
-    What is gone by the time that it is encoded is None, and left out.
-    """
-    first, last = page.bounds(len(found))
-    items = await pace.run(encoded(found[first:last], encode))
+    """The answer with a page of what was found, each encoded; `total` counts what there is without the search."""
+    items = await lists.items(pace, found, encode, page)
     return JsonBytes(envelope(items, total, len(found), page, bag))
-
-
-def encoded(keys: Iterable[T], encode: Callable[[T], bytes | None]) -> Steps[list[bytes]]:
-    """The work of encoding each."""
-    items: list[bytes] = []
-    for key in keys:
-        item = encode(key)
-        if item is not None:
-            items.append(item)
-        yield
-    return items
 
 
 def envelope(

@@ -12,13 +12,12 @@ from starlette.requests import Request
 
 from rollcall_api.foreman.errors import e1, malformed_json
 from rollcall_api.foreman.taxonomies import CONTEXT, Context
+from rollcall_api.lists import DEFAULT_PER_PAGE
+from rollcall_api.lists import Page as Part
 
 Bag = dict[str, Any]
 
 MAX_BODY_BYTES: Final = 1024 * 1024
-DEFAULT_PER_PAGE: Final = 20
-MAX_PER_PAGE: Final = 10_000
-"""However many are asked for, no page has more; what was asked for is still what the answer says."""
 _SHORT_BYTES: Final = 500
 _TRUE: Final = frozenset({"true", "1", "t", "yes", "y", "on"})
 _FALSE: Final = frozenset({"false", "0", "f", "no", "n", "off", ""})
@@ -124,11 +123,8 @@ def since(bag: Mapping[str, Any]) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of a list is wanted; `per_page` None stands for all."""
-
-    number: int = 1
-    per_page: int | None = DEFAULT_PER_PAGE
+class Page(Part):
+    """The page as the parameters name it; what was asked for is what the answer says, though no page is so long."""
 
     @classmethod
     def parse(cls, bag: Mapping[str, Any]) -> "Page":
@@ -140,12 +136,6 @@ class Page:
             _positive(bag.get("page"), "page", 1),
             None if per_page == "all" else _positive(per_page, "per_page", DEFAULT_PER_PAGE),
         )
-
-    def bounds(self, count: int) -> tuple[int, int]:
-        """Where the page begins in a list of so many, and where it would end if the list were long enough."""
-        size = min(count if self.per_page is None else self.per_page, MAX_PER_PAGE)
-        first = (self.number - 1) * size
-        return first, first + size
 
 
 _FIRST_PAGE: Final = Page()

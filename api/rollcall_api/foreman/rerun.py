@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 
-from rollcall.names import HostState
 from rollcall_api.foreman import echo
 from rollcall_api.foreman.errors import ForemanError, e1
 from rollcall_api.foreman.numbers import number_of
@@ -14,8 +13,8 @@ from rollcall_api.foreman.search import quoted
 from rollcall_api.foreman.tasks import task_id
 from rollcall_api.job_manifests import JobRequest
 from rollcall_api.jobs import Member, View
-from rollcall_api.objects import Object
 from rollcall_api.records import Job, Template
+from rollcall_api.reruns import Again, hosts_again, rerun
 
 
 def parse(bag: Mapping[str, Any], job: Job, template: Template | None, members: Sequence[Member]) -> JobRequest:
@@ -26,43 +25,18 @@ def parse(bag: Mapping[str, Any], job: Job, template: Template | None, members: 
     if template is None or echo.category(job, template) != template.resource.spec.category:
         text = f"Could not rerun job {job.id} because its template could not be found"
         raise ForemanError(404, {"error": text})
-    hosts, query = _chosen(bag, job, members)
-    targeting, origin = _source(job, hosts)
-    return JobRequest(
-        template=template,
-        inputs={name: value for name, value in job.inputs.items() if isinstance(value, (str, int))},
-        input_secrets=job.input_secrets,
-        targeting=targeting,
-        rerun_of=origin,
-        user=job.user,
-        effective_user=job.effective_user,
-        concurrency=job.concurrency,
-        time_span=job.time_span,
-        execution_timeout=job.execution_timeout,
-        echo=echo.of_job(job, query),
-    )
+    which = chosen(bag)
+    given = not is_blank(bag.get("host_ids"))
+    hosts = _given(bag["host_ids"], members) if given else hosts_again(which, job, members)
+    query = None if hosts is None or (which is Again.ALL and not given) else quoted(hosts)
+    return rerun(job, template, hosts, echo.of_job(job, query))
 
 
-def _chosen(bag: Mapping[str, Any], job: Job, members: Sequence[Member]) -> tuple[list[str] | None, str | None]:
-    """The hosts, None for those that a query finds anew; and the query, None for that of the job."""
-    if not is_blank(bag.get("host_ids")):
-        names = _given(bag["host_ids"], members)
-    elif boolean(bag, "failed_only"):
-        names = [member.name for member in members if _failed(member, job)]
-    elif boolean(bag, "succeeded_only"):
-        names = [member.name for member in members if member.state is HostState.SUCCEEDED]
-    elif job.hosts is None and job.late:
-        return None, None
-    else:
-        return [member.name for member in members], None
-    return names, quoted(names)
-
-
-def _failed(member: Member, job: Job) -> bool:
-    """Of a job that has ended all that did not succeed, else those that have ended so (§4.8)."""
-    if job.finished:
-        return member.state is not HostState.SUCCEEDED
-    return member.state is not None and member.state.ended and member.state is not HostState.SUCCEEDED
+def chosen(bag: Mapping[str, Any]) -> Again:
+    """Which hosts the parameters choose, where they do not name them (§4.8)."""
+    if boolean(bag, "failed_only"):
+        return Again.UNSUCCESSFUL
+    return Again.SUCCEEDED if boolean(bag, "succeeded_only") else Again.ALL
 
 
 def _given(host_ids: Any, members: Sequence[Member]) -> list[str]:
@@ -75,15 +49,6 @@ def _given(host_ids: Any, members: Sequence[Member]) -> list[str]:
             raise e1(422, f"Host with id '{element}' was not found")
         found += named
     return list(dict.fromkeys(found))
-
-
-def _source(job: Job, hosts: list[str] | None) -> tuple[Object | None, Object | None]:
-    """The targeting and the earlier job whose hosts are run again."""
-    if hosts is None:
-        return dict(job.targeting), None
-    if not hosts:
-        return {"hosts": []}, None
-    return {"hosts": hosts}, {"name": job.name, "uid": job.uid, "hosts": "Listed"}
 
 
 def flat(view: View) -> bytes:

@@ -11,8 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from rollcall.names import Kind
-from rollcall_api.access import Access, Reach
+from rollcall_api.access import Access, Reach, Right
 from rollcall_api.foreman import errors
 from rollcall_api.foreman.description import Action
 from rollcall_api.foreman.errors import ForemanError, e1, e5
@@ -95,7 +94,7 @@ class Permission:
     """One of Foreman's permissions, and the rights of Kubernetes that together stand for it (§1.4)."""
 
     name: str
-    rights: tuple[tuple[str, Kind], ...]
+    rights: tuple[Right, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +110,16 @@ class Backend:
     pace: Pace
     hosts: HostSearch
 
-    async def permit(self, user: Identity, permission: Permission) -> None:
-        """Raises E5 when the user lacks the permission, and 503 until there is something to read.
+    async def permit(self, user: Identity, permission: Permission) -> Reach:
+        """For which jobs the user has the permission: those for which they have all of its rights.
 
-        Who has it for their own jobs only has it; `Visible` then shows them no others.
+        Raises E5 where they have it for none, and 503 until there is something to read.
         """
-        for verb, kind in permission.rights:
-            if await self.access.reach(user, verb, kind) is Reach.NONE:
-                raise e5(permission.name)
+        reach = await self.access.narrowest(user, permission.rights)
+        if reach is Reach.NONE:
+            raise e5(permission.name)
         self.jobs.cache.require_sync()
+        return reach
 
     async def admit(self, request: Request, permission: Permission) -> tuple[Identity, Bag]:
         """The user, who has the permission, and the parameters. Raises the contract's errors in their order (§1.4)."""

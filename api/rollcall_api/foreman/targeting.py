@@ -1,8 +1,7 @@
 """Which hosts a create asks for, and when they are chosen (contract §4.4)."""
 
-import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,15 +9,15 @@ from rollcall.query.ast import EVERYTHING, parts
 from rollcall.query.errors import MAX_LENGTH
 from rollcall.query.foreman.tokens import quoted as quoted_word
 from rollcall.query.hostrows import TARGETS
-from rollcall.resources.targeting import MAX_HOSTS, QueryLanguage
+from rollcall.resources.targeting import QueryLanguage, Targeting
+from rollcall_api import targets
 from rollcall_api.cache import Cache
 from rollcall_api.foreman import search
-from rollcall_api.foreman.errors import e1, e4, invalid
-from rollcall_api.foreman.host_fields import Sees
+from rollcall_api.foreman.errors import e1, e4
 from rollcall_api.foreman.requests import boolean, is_blank
 from rollcall_api.foreman.search import HostSearch
 from rollcall_api.foreman.taxonomies import DEFAULT_LOCATION, DEFAULT_ORGANIZATION, Context, Taxonomies, Taxonomy
-from rollcall_api.objects import Object
+from rollcall_api.host_search import Sees
 from rollcall_api.records import Host, Inventory
 
 STATIC: Final = "static_query"
@@ -76,16 +75,16 @@ def read(given: Mapping[str, Any], cache: Cache, scope: Scope, *, may_view_inven
     return Wish(query, hosts, bookmark, type_ == DYNAMIC, randomized, tuple(_problems(query, type_)))
 
 
-async def stored(wish: Wish, scope: Scope) -> Object:
-    """The targeting as the job has it. Raises E4 for a query that is not understood."""
+async def stored(wish: Wish, scope: Scope) -> Targeting:
+    """The targeting as the job has it. Raises BadSearch, E4 for a query that is too long, and TooManyHosts."""
     query = wish.query or ""
     if wish.dynamic:
         return _late(wish, query, scope.context)
     if wish.hosts is not None:
-        return _chosen(wish, [host for host in wish.hosts if not host.resource.spec.unschedulable])
+        return targets.chosen(targets.schedulable(wish.hosts), shuffled=wish.randomized is True)
     _check_length(query)
     found = await scope.search.targets(query, scope.context, scope.sees)
-    return _chosen(wish, found if scope.may_view_hosts else [])
+    return targets.chosen(found if scope.may_view_hosts else [], shuffled=wish.randomized is True)
 
 
 def bookmark_query(bookmark: Inventory) -> str | None:
@@ -94,17 +93,16 @@ def bookmark_query(bookmark: Inventory) -> str | None:
     return query.text if query is not None and query.language is QueryLanguage.FOREMAN else None
 
 
-def _late(wish: Wish, query: str, context: Context) -> Object:
+def _late(wish: Wish, query: str, context: Context) -> Targeting:
     _check_length(query)
-    asked = search.read(query, TARGETS, targeting=True)
-    which: Object = {"query": {"language": QueryLanguage.FOREMAN.value, "text": query}}
+    asked, shuffled = search.read(query, TARGETS, targeting=True), wish.randomized is True
     if context.is_narrow:
-        which["query"]["text"] = _narrowed(query, context)
-    elif wish.bookmark is not None:
-        which = {"inventoryRef": {"name": wish.bookmark.name}}
-    elif EVERYTHING in parts(asked):
-        which = {"selector": {}}
-    return {**which, "resolve": "AtStart", **({"order": "Shuffled"} if wish.randomized else {})}
+        return targets.asked_for(QueryLanguage.FOREMAN, _narrowed(query, context), shuffled=shuffled)
+    if wish.bookmark is not None:
+        return targets.of_inventory(wish.bookmark.name, shuffled=shuffled)
+    if EVERYTHING in parts(asked):
+        return targets.every_host(shuffled=shuffled)
+    return targets.asked_for(QueryLanguage.FOREMAN, query, shuffled=shuffled)
 
 
 def _narrowed(query: str, context: Context) -> str:
@@ -129,15 +127,6 @@ def _check_length(query: str) -> None:
         raise e4(
             f"The query is longer than {MAX_LENGTH} characters; with targeting_type {STATIC}, host_ids may be more"
         )
-
-
-def _chosen(wish: Wish, hosts: Sequence[Host]) -> Object:
-    if len(hosts) > MAX_HOSTS:
-        raise invalid(f"Targeting: {len(hosts)} hosts match, and a job can have at most {MAX_HOSTS}")
-    names = [host.name for host in hosts]
-    if wish.randomized:
-        random.SystemRandom().shuffle(names)
-    return {"hosts": names}
 
 
 def _problems(query: str | None, type_: Any) -> Iterator[str]:

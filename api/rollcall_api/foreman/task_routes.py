@@ -14,12 +14,12 @@ from rollcall_api.foreman import lists, task_render
 from rollcall_api.foreman.description import LISTING, TAXONOMIES, Action, Param, Type
 from rollcall_api.foreman.errors import JsonBytes, e1
 from rollcall_api.foreman.job_fields import TASKS
-from rollcall_api.foreman.job_search import JobSearch
 from rollcall_api.foreman.permissions import CANCEL_JOB
 from rollcall_api.foreman.requests import Bag, Page, is_blank
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
 from rollcall_api.foreman.tasks import host_task_id, job_of_host_task
 from rollcall_api.foreman.visible import Visible
+from rollcall_api.job_search import JobSearch
 from rollcall_api.jobs import Member
 from rollcall_api.pace import through
 from rollcall_api.problems import Conflict, NotFound, Rejected
@@ -65,7 +65,7 @@ class Endpoints:
         """`GET /foreman_tasks/api/tasks`: those of jobs, the newest first. Those of hosts are below them."""
         _, bag = await self._backend.admit(request, _VIEW)
         page, order = Page.parse(bag), TASKS.order(str(bag.get("order") or ""))
-        searcher = await self._visible.searcher(request)
+        searcher = await self._visible.searcher(request, _VIEW)
         found = await self._search.find(str(bag.get("search") or ""), order, searcher)
         total = len(self._search.every(searcher))
         return await lists.paged(self._backend.pace, found, self._encoded, total, page, bag)
@@ -77,7 +77,7 @@ class Endpoints:
     async def show(self, request: Request) -> Response:
         """`GET /foreman_tasks/api/tasks/:id`."""
         await self._backend.admit(request, _VIEW)
-        job, member = await self._target(request.path_params["id"], request, "list")
+        job, member = await self._target(request.path_params["id"], request, _VIEW)
         view = self._jobs.view(job)
         shown = task_render.job_task(view) if member is None else task_render.host_task(view, member)
         return JsonBytes(orjson.dumps(shown))
@@ -86,7 +86,7 @@ class Endpoints:
         """`GET /foreman_tasks/api/tasks/:id/sub_tasks`: the hosts of a job, as far as they are planned."""
         _, bag = await self._backend.admit(request, _VIEW)
         given = request.path_params["id"]
-        job, member = await self._target(given, request, "list")
+        job, member = await self._target(given, request, _VIEW)
         if member is not None:
             raise _missing(given)
         view, members = self._jobs.view(job), await self._planned(job, request)
@@ -124,10 +124,10 @@ class Endpoints:
         """The tasks that are to be cancelled. Raises 400 for none and for too many, 404 for one that is not there."""
         if not is_blank(bag.get("task_ids")) and isinstance(bag["task_ids"], list):
             _check_count(len(bag["task_ids"]))
-            return [await self._target(str(given), request, "patch") for given in bag["task_ids"]]
+            return [await self._target(str(given), request, _CANCEL) for given in bag["task_ids"]]
         if is_blank(bag.get("search")):
             raise e1(400, "Please provide at least one of search or task_ids parameters in the request")
-        searcher = await self._visible.searcher(request, "patch")
+        searcher = await self._visible.searcher(request, _CANCEL)
         ids = await self._search.find(str(bag["search"]), TASKS.order(""), searcher)
         _check_count(len(ids))
         return [(job, None) for id_ in ids if (job := self._jobs.cache.jobs.numbered(id_)) is not None]
@@ -142,9 +142,9 @@ class Endpoints:
             return False  # it ended, or was deleted, in the meantime
         return True
 
-    async def _target(self, given: str, request: Request, verb: str) -> tuple[Job, Member | None]:
+    async def _target(self, given: str, request: Request, permission: Permission) -> tuple[Job, Member | None]:
         """The job whose task has that id, or the job and the host whose task it is. Raises 404."""
-        jobs, searcher = self._jobs.cache.jobs, await self._visible.searcher(request, verb)
+        jobs, searcher = self._jobs.cache.jobs, await self._visible.searcher(request, permission)
         job = jobs.with_uid(given)
         if job is not None and job.id is not None and searcher.sees(job):
             return job, None

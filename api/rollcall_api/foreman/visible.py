@@ -1,80 +1,67 @@
-"""What a requester finds and sees of jobs: what they may not see is not there, never forbidden (contract §1.4)."""
+"""What a requester finds and sees of jobs, in the contract's words (§1.4)."""
 
 from collections.abc import Callable, Iterable, Sequence
 
 from starlette.requests import Request
 
-from rollcall.names import Kind
-from rollcall_api.access import Reach
 from rollcall_api.foreman.errors import ForemanError, e1, e2
-from rollcall_api.foreman.job_search import Searcher
 from rollcall_api.foreman.requests import identifier
-from rollcall_api.foreman.routing import Backend
+from rollcall_api.foreman.routing import Backend, Permission
 from rollcall_api.foreman.taxonomies import CONTEXT, Context
 from rollcall_api.jobs import Member
+from rollcall_api.problems import NotFound
 from rollcall_api.records import Job
 from rollcall_api.users import Identity
+from rollcall_api.visibility import Searcher, Visibility, existing
 
 
 class Visible:
     """Jobs and their hosts, as whoever sent a request may see them."""
 
     def __init__(self, backend: Backend) -> None:
-        self._jobs = backend.jobs
-        self._access = backend.access
-        self._taxonomies = backend.taxonomies
+        self._backend = backend
+        self._visibility = Visibility(backend.jobs, backend.access)
 
-    async def job(
-        self, given: str, request: Request, verb: str = "get", refuse: Callable[[str], ForemanError] | None = None
-    ) -> Job:
-        """The job of that id, if the requester may do this to it. Raises 404, E1 unless another error is given."""
-        return self.job_of(given, await self.searcher(request, verb), refuse)
+    async def permit(self, request: Request, permission: Permission) -> Searcher:
+        """The requester, who has the permission, and sees the jobs for which they have it. Raises E5 and 503."""
+        user: Identity = request.scope["user"]
+        return await self._visibility.within(user, await self._backend.permit(user, permission))
 
-    def job_of(self, given: str, searcher: Searcher, refuse: Callable[[str], ForemanError] | None = None) -> Job:
+    async def searcher(self, request: Request, permission: Permission) -> Searcher:
+        """The requester, who sees the jobs for which they have the permission; no jobs without it."""
+        return await self._visibility.searcher(request.scope["user"], permission.rights)
+
+    def job(self, given: str, searcher: Searcher, refuse: Callable[[str], ForemanError] | None = None) -> Job:
         """The job of that id, if the searcher sees it. Raises 404, E1 unless another error is given."""
-        id_ = identifier(given)
-        job = None if id_ is None else self._jobs.cache.jobs.numbered(id_)
-        if job is None or not searcher.sees(job):
-            raise (refuse or no_job)(given)
-        return job
+        try:
+            return self._visibility.job(identifier(given), searcher)
+        except NotFound:
+            raise (refuse or no_job)(given) from None
 
     async def hosts(self, user: Identity) -> bool:
         """Whether the requester may see hosts."""
-        return await self._access.allows(user, "list", Kind.HOST)
-
-    async def searcher(self, request: Request, verb: str = "list") -> Searcher:
-        """Who searches, and which jobs they may do this to."""
-        user: Identity = request.scope["user"]
-        reach = await self._access.reach(user, verb, Kind.JOB_INVOCATION)
-        return Searcher(user.username, await self.hosts(user), reach)
+        return await self._visibility.hosts(user)
 
     async def cancel(
         self, job: Job, request: Request, *, force: bool = False, hosts: Sequence[str] | None = None
     ) -> None:
-        """Asks for the job to be stopped, or only for these of its hosts, as far as the requester may.
-
-        Who may cancel their own jobs only has no right to write them: there the facade does it in its own name. Raises
-        NotFound, Conflict, Forbidden, Rejected or Unavailable.
-        """
-        user: Identity = request.scope["user"]
-        reach = await self._access.reach(user, "patch", Kind.JOB_INVOCATION)
-        in_own_name = reach is Reach.OWN and job.requested_by == user.username
-        await self._jobs.cancel(job, None if in_own_name else user, force=force, hosts=hosts)
+        """Asks for the job to be stopped, or only for these of its hosts. Raises as `Visibility.cancel` does."""
+        await self._visibility.cancel(job, request.scope["user"], force=force, hosts=hosts)
 
     async def members(self, job: Job, request: Request) -> list[Member]:
         """The job's hosts that exist, that the requester may see, and that are in the request's organization and
         location."""
-        if not await self.hosts(request.scope["user"]):
-            return []
-        return self.among(self._jobs.view(job).members, request)
+        return self._placed(await self._visibility.members(job, request.scope["user"]), request)
 
     def among(self, members: Iterable[Member], request: Request) -> list[Member]:
         """The hosts among these that exist and are in the request's organization and location."""
+        return self._placed(existing(members), request)
+
+    def _placed(self, found: list[Member], request: Request) -> list[Member]:
         context: Context = request.scope[CONTEXT]
-        found = [m for m in members if m.host is not None and m.host.id is not None]
         if not context.is_narrow:
             return found
-        belongs = self._taxonomies.belongs
+        belongs = self._backend.taxonomies.belongs
         return [m for m in found if m.host is not None and belongs(m.host, context.organization, context.location)]
 
 

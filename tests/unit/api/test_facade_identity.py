@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
+from rollcall.resources.targeting import Targeting
 from rollcall_api.access import impersonate
 from rollcall_api.job_manifests import JobRequest, invocation, secrets
 from rollcall_api.problems import Forbidden
@@ -99,7 +100,7 @@ def test_credentials_and_hidden_inputs_are_in_secrets_and_nowhere_else() -> None
     request = JobRequest(
         template=a_template(),
         inputs={},
-        targeting={"hosts": ["a"]},
+        targeting=Targeting(hosts=("a",)),
         credentials={"password": "canary"},
         secret_inputs={"token": "canary"},
     )
@@ -117,7 +118,7 @@ def test_credentials_and_hidden_inputs_are_in_secrets_and_nowhere_else() -> None
 
 
 def test_a_template_name_too_long_for_a_label_is_left_to_the_reference() -> None:
-    request = JobRequest(template=a_template("t" * 80), inputs={"n": 3, "b": True}, targeting={"hosts": []})
+    request = JobRequest(template=a_template("t" * 80), inputs={"n": 3, "b": True}, targeting=Targeting(hosts=()))
     body = invocation(request, 5, Identity("alice"))
     assert body["metadata"]["labels"] == {"rollcall.dev/id": "5"}
     assert body["spec"]["inputs"] == {"n": "3", "b": "true"}

@@ -47,7 +47,7 @@ async def test_ten_thousand_hosts_can_be_named_one_by_one(cache: Cache, by: str)
     given = list(range(1, HOSTS + 1)) if by == "id" else [host_name(number) for number in range(HOSTS)]
     assert len(repr(given)) < MAX_BODY_BYTES
     request = await parsed(cache, {"host_ids": given})
-    assert request.targeting == {"hosts": [host_name(number) for number in range(HOSTS)]}
+    assert request.targeting.hosts == tuple(host_name(number) for number in range(HOSTS))
     # Too long to be kept beside them: it is made of the hosts again.
     assert echo.query(stored(request)) is None
 
@@ -77,14 +77,13 @@ async def test_only_hosts_of_the_organization_are_taken(cache: Cache) -> None:
     cache.hosts.put(moved)
     name = moved["metadata"]["name"]
     try:
-        assert (await parsed(cache, {"search_query": "id > 0"}, "Elsewhere")).targeting == {"hosts": [name]}
+        assert (await parsed(cache, {"search_query": "id > 0"}, "Elsewhere")).targeting.hosts == (name,)
         for asked in ({"host_ids": [name]}, {"host_ids": [HOSTS + 6]}):
             with pytest.raises(ForemanError) as refusal:
                 await parsed(cache, asked, "Default Organization")
             assert refusal.value.status == 422
         everywhere = await parsed(cache, {"search_query": "organization_id = 1"})
-        assert everywhere.targeting is not None
-        assert len(everywhere.targeting["hosts"]) == HOSTS
+        assert len(everywhere.targeting.hosts or ()) == HOSTS
     finally:
         cache.hosts.drop(name, 1_000_000)
 

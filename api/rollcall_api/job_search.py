@@ -1,4 +1,4 @@
-"""Searches and orders of jobs and of their tasks (contract §6.4, §6.6, §6.7).
+"""Searches and orders of jobs, in whatever language a dialect has for them.
 
 A search looks at the jobs one by one, each only as far as the query asks, and lets other requests in between. A query
 that names ids looks at those only. What was found is kept until anything changes that a job is made of.
@@ -8,7 +8,7 @@ import heapq
 import operator
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,37 +19,50 @@ from rollcall.query.evaluate import Steps
 from rollcall.query.predicates import Equals
 from rollcall_api.access import Reach
 from rollcall_api.bounded import WeightedCache
-from rollcall_api.foreman.errors import e4
-from rollcall_api.foreman.job_fields import OF_HOSTS, Order, Searched, Values
-from rollcall_api.foreman.search import read
 from rollcall_api.jobs import Jobs
 from rollcall_api.pace import Pace
+from rollcall_api.problems import BadSearch
 from rollcall_api.records import Job
+from rollcall_api.visibility import Searcher
 
 Matches = Callable[[Job], bool]
+Values = Callable[[Job], Iterable[Any]]
 
 _KEPT_BYTES: Final = 8 * 1024 * 1024
 _SORTED_AT_ONCE: Final = 2_000
 _MOST_TESTS_OF_HOSTS: Final = 16
 """A job may have ten thousand hosts, and each test looks at all of them."""
-_TIMES: Final = frozenset({("started",), ("startAt",), ("ended",)})
-_CURRENT_USER: Final = "current_user"
-_USER: Final[Path] = ("user",)
-_SERIES: Final[Path] = ("schedule", "id")
 
 
 @dataclass(frozen=True, slots=True)
-class Searcher:
-    """Who searches, and what they may see."""
+class Order:
+    """How jobs are sorted; `path` None stands for the id."""
 
-    username: str
-    may_view_hosts: bool
-    reach: Reach = Reach.ALL
-    """Which jobs they see."""
+    path: Path | None
+    descending: bool
 
-    def sees(self, job: Job) -> bool:
-        """Whether they may see the job."""
-        return self.reach is Reach.ALL or (self.reach is Reach.OWN and job.requested_by == self.username)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """What a dialect lets people search: what there is of a job at each path, and which of the paths are special."""
+
+    parse: Callable[[str], Query]
+    """Reads a search, and raises what the dialect answers to one that it does not understand."""
+    values: Mapping[Path, Callable[[Jobs, Job], Iterable[Any]]]
+    id: Path
+    """Where the id of the job is."""
+    uid: Path | None = None
+    """Where the uid of the job is."""
+    series: Path | None = None
+    """Where the id of the job's Schedule is."""
+    user: Path | None = None
+    """Where the name of who asked for the job is."""
+    searcher: str | None = None
+    """The word that stands there for the name of whoever searches."""
+    of_hosts: frozenset[Path] = frozenset()
+    """Who may not see hosts finds nothing by these."""
+    of_time: frozenset[Path] = frozenset()
+    """What is found by these changes as time goes by."""
 
 
 class JobSearch:
@@ -62,7 +75,7 @@ class JobSearch:
         self._found: WeightedCache[tuple[Any, ...], tuple[Any, float, Sequence[int]]] = WeightedCache(_KEPT_BYTES)
 
     async def find(self, text: str, order: Order, searcher: Searcher) -> Sequence[int]:
-        """The ids of the jobs that a search selects, in their order. Raises E4."""
+        """The ids of the jobs that a search selects, in their order. Raises BadSearch."""
         if order.path is None and not text.strip():
             ids = self.every(searcher)
             return Backwards(ids) if order.descending else ids
@@ -70,10 +83,10 @@ class JobSearch:
         kept = self._found.get(key)
         if kept is not None and kept[0] == stamp and time.monotonic() < kept[1]:
             return kept[2]
-        query = read(text, self._searched.subject)
-        _check(query)
+        query = self._searched.parse(text)
+        self._check(query)
         found = array("q", await self._pace.run(self._finding(query, order, searcher)))
-        lasts = time.monotonic() + (1.0 if _asks_for_time(query) else 60.0)
+        lasts = time.monotonic() + (1.0 if self._asks_for_time(query) else 60.0)
         self._found.put(key, (stamp, lasts, found), len(found) * 8 + len(text) + 500)
         return found
 
@@ -111,7 +124,7 @@ class JobSearch:
         return found[::-1] if order.descending else found
 
     def _sorted(self, ids: Sequence[int], order: Order, searcher: Searcher) -> Steps[Sequence[int]]:
-        """Absent values stand last when descending, else first (§6.6)."""
+        """Absent values stand last when descending, else first."""
         assert order.path is not None, "ids are sorted already"
         values, table = self._values(order.path, searcher), self._jobs.cache.jobs
         keyed: list[tuple[bool, Any, int]] = []
@@ -144,7 +157,7 @@ class JobSearch:
             case Has(path, Equals(values)) if path == self._searched.uid:
                 named = (cache.jobs.with_uid(value) for value in values if isinstance(value, str))
                 return {job.id for job in named if job is not None and job.id is not None}
-            case Has(path, Equals(values)) if path == _SERIES:
+            case Has(path, Equals(values)) if path == self._searched.series:
                 series = (cache.schedules.numbered(value) for value in values if type(value) is int)
                 names = [schedule.name for schedule in series if schedule is not None]
                 return {job.id for name in names for job in cache.jobs.of_schedule(name) if job.id}
@@ -171,20 +184,32 @@ class JobSearch:
                 some = [self._matches(part, searcher) for part in parts]
                 return lambda job: any(matches(job) for matches in some)
             case Has(path, predicate):
-                if path == _USER and isinstance(predicate, Equals):
-                    names = (searcher.username if v == _CURRENT_USER else v for v in predicate.values)
+                if path == self._searched.user and isinstance(predicate, Equals):
+                    names = (searcher.username if v == self._searched.searcher else v for v in predicate.values)
                     predicate = Equals(tuple(names))
                 values, accepts = self._values(path, searcher), predicate.accepts
                 return lambda job: any(accepts(value) for value in values(job))
             case _:
-                raise e4("The search is not understood")
+                raise BadSearch("The search is not understood")
 
     def _values(self, path: Path, searcher: Searcher) -> Values:
         """What jobs have at a path of the table of fields."""
-        if path in OF_HOSTS and not searcher.may_view_hosts:
+        if path in self._searched.of_hosts and not searcher.may_view_hosts:
             return lambda _: ()
         values = self._searched.values[path]
         return lambda job: values(self._jobs, job)
+
+    def _check(self, query: Query) -> None:
+        tests = sum(isinstance(part, Has) and part.path in self._searched.of_hosts for part in parts_of(query))
+        try:
+            check_scan(query)
+            if tests > _MOST_TESTS_OF_HOSTS:
+                raise CostError(f"it has {tests} conditions on hosts or words, and may have {_MOST_TESTS_OF_HOSTS}")
+        except CostError as error:
+            raise BadSearch(f"The search asks too much: {error}") from None
+
+    def _asks_for_time(self, query: Query) -> bool:
+        return any(isinstance(part, Has) and part.path in self._searched.of_time for part in parts_of(query))
 
 
 class Backwards(Sequence[int]):
@@ -203,17 +228,3 @@ class Backwards(Sequence[int]):
             first, last, _ = place.indices(count)
             return self._ids[max(count - last, 0) : count - first][::-1] if last > first else []
         return self._ids[~place]
-
-
-def _check(query: Query) -> None:
-    tests = sum(isinstance(part, Has) and part.path in OF_HOSTS for part in parts_of(query))
-    try:
-        check_scan(query)
-        if tests > _MOST_TESTS_OF_HOSTS:
-            raise CostError(f"it has {tests} conditions on hosts or words, and may have {_MOST_TESTS_OF_HOSTS}")
-    except CostError as error:
-        raise e4(f"The search asks too much: {error}") from None
-
-
-def _asks_for_time(query: Query) -> bool:
-    return any(isinstance(part, Has) and part.path in _TIMES for part in parts_of(query))
