@@ -27,3 +27,7 @@ class Expired(Problem):
 
 class Unavailable(Problem):
     """The cluster does not answer; the same request may succeed later."""
+
+
+class Away(Unavailable):
+    """It is the API server itself that does not answer."""
