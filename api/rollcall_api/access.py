@@ -11,7 +11,8 @@ from rollcall_api.problems import Forbidden
 from rollcall_api.users import Identity
 
 REMEMBER_SECONDS: Final = 10.0
-AWAY_SECONDS: Final = 60.0
+AWAY_SECONDS: Final = 300.0
+"""How much longer an answer about a person serves while the API server gives none."""
 OWN: Final = "own"
 """A subresource of `jobinvocations` and `joboutputs` that exists in roles only: those that the user asked for."""
 _OF_OWN: Final = {"get": "get", "list": "list", "patch": "cancel"}

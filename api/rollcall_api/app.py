@@ -105,7 +105,7 @@ class Facade:
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         await self.cluster.open()
         self.cache.start()
-        keepers = [asyncio.create_task(keeper.run()) for keeper in (self.series, self.janitor)]
+        keepers = [asyncio.create_task(keeper.run()) for keeper in (self.cluster, self.series, self.janitor)]
         for keeper in keepers:
             keeper.add_done_callback(report_end)
         async with metrics.serving(self._metrics_address, self.traffic, self.cache):

@@ -18,15 +18,13 @@ from typing import Final
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rollcall_api.access import AWAY_SECONDS, REMEMBER_SECONDS
 from rollcall_api.bounded import AgedCache
 from rollcall_api.cluster import Cluster
 from rollcall_api.problems import Unavailable
 from rollcall_api.throttle import Throttle, origin
 from rollcall_api.users import Busy, Identity, Users
 
-REMEMBER_SECONDS: Final = 10.0
-AWAY_SECONDS: Final = 60.0
-"""How much longer an answer serves while the API server is away."""
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 _MOST_WAITING: Final = 32
 """How many passwords from one address may wait to be verified, half of what may wait at all."""

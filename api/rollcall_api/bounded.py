@@ -1,15 +1,19 @@
 """Memory of a bounded size: a cache by recency and weight, and one with an age limit that asks only once at a time."""
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from rollcall_api.problems import Unavailable
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+_RETRY_SECONDS: Final = 1.0
+"""After a failure, how long an answer that goes on serving is not asked for again."""
 
 
 class WeightedCache(Generic[K, V]):
@@ -51,14 +55,22 @@ class AgedCache(Generic[K, V]):
     """Remembers answers for some seconds; however many ask for a missing one, it is fetched once.
 
     When the fetch fails because the cluster is away, the last answer goes on serving for `grace` more seconds: while
-    nobody can reach the API server, nobody can have changed it through there either.
+    nobody can reach the API server, nobody can have changed it through there either. Until one succeeds nobody else
+    waits for a fetch, unless the failure is longer ago than an answer stays young: it is fetched beside them.
+
+    `away` is the problem that is borne with.
     """
 
-    def __init__(self, seconds: float, grace: float = 0, entries: int = 10_000) -> None:
+    def __init__(
+        self, seconds: float, grace: float = 0, entries: int = 10_000, away: type[Unavailable] = Unavailable
+    ) -> None:
         self._seconds = seconds
         self._grace = grace
         self._most = entries
+        self._away = away
         self._entries: OrderedDict[K, tuple[V, float]] = OrderedDict()
+        self._failed: dict[K, float] = {}
+        """When the last fetch of an answer that goes on serving has failed."""
         self._flights: dict[K, asyncio.Task[V]] = {}
 
     def fresh(self, key: K) -> V | None:
@@ -71,25 +83,46 @@ class AgedCache(Generic[K, V]):
         known = self.fresh(key)
         if known is not None:
             return known
+        now = time.monotonic()
+        since_failure = now - self._failed.get(key, -math.inf)
+        old = self._serving(key, now) if since_failure < self._seconds else None
         flight = self._flights.get(key)
-        if flight is None:
+        if flight is None and (old is None or since_failure >= _RETRY_SECONDS):
             flight = self._flights[key] = asyncio.ensure_future(self._fetch(key, fetch))
+            flight.add_done_callback(_told)
+        if old is not None:
+            return old[0]
+        assert flight is not None
         # A requester that goes away must not take the answer from the others that wait for it.
         return await asyncio.shield(flight)
+
+    def _serving(self, key: K, now: float) -> tuple[V, float] | None:
+        """The answer with its moment, if it may serve while no other can be had."""
+        entry = self._entries.get(key)
+        return entry if entry is not None and now - entry[1] < self._seconds + self._grace else None
 
     async def _fetch(self, key: K, fetch: Callable[[], Awaitable[V]]) -> V:
         asked = time.monotonic()
         try:
             value = await fetch()
-        except Unavailable:
-            entry = self._entries.get(key)
-            if entry is not None and asked - entry[1] < self._seconds + self._grace:
-                return entry[0]
-            raise
+        except self._away:
+            old = self._serving(key, time.monotonic())
+            if old is None:
+                raise
+            self._failed[key] = time.monotonic()
+            return old[0]
         finally:
             del self._flights[key]
+        self._failed.pop(key, None)
         self._entries[key] = (value, asked)
         self._entries.move_to_end(key)
         while self._entries and len(self._entries) > self._most:
-            self._entries.popitem(last=False)
+            evicted, _ = self._entries.popitem(last=False)
+            self._failed.pop(evicted, None)
         return value
+
+
+def _told(flight: asyncio.Task[Any]) -> None:
+    """Whoever wanted to know why a fetch failed has been told; there may have been nobody."""
+    if not flight.cancelled():
+        flight.exception()

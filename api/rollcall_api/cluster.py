@@ -1,9 +1,10 @@
 """The API server: plain JSON over the Kubernetes client's configuration, authentication and transport.
 
 This is the only module that knows the Kubernetes client. Answers that are not a success become the exceptions of
-`problems`; a timeout or a broken connection is `Unavailable`.
+`problems`; a timeout or a broken connection is `Away`, and so is every request while the API server is silent.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +19,8 @@ from multidict import CIMultiDict
 
 from rollcall.names import GROUP, VERSION, Kind
 from rollcall_api.metrics import counted
-from rollcall_api.problems import Conflict, Expired, Forbidden, NotFound, Problem, Rejected, Unavailable
+from rollcall_api.problems import Away, Conflict, Expired, Forbidden, NotFound, Problem, Rejected, Unavailable
+from rollcall_api.pulse import Pulse
 
 Object = dict[str, Any]
 
@@ -26,6 +28,10 @@ CONNECTIONS: Final = 64
 """Connections to the API server that may be open at once; six of them are watches."""
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=5)
 LIST_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, connect=5)
+REVIEWS: Final = 24
+"""How many questions about tokens and rights may be open at once, so that they leave connections to the others."""
+REVIEW_SECONDS: Final = 10.0
+"""How long such a question may wait for its turn and its answer."""
 _ERRORS: Final[Mapping[int, type[Problem]]] = {
     400: Rejected,
     403: Forbidden,
@@ -66,6 +72,8 @@ class Cluster:
 
     def __init__(self) -> None:
         self._client: Any = None
+        self._reviews = asyncio.Semaphore(REVIEWS)
+        self.pulse = Pulse()
 
     async def open(self) -> None:
         """Reads the configuration: `KUBECONFIG`, else the pod's service account, else the user's kubeconfig."""
@@ -77,6 +85,14 @@ class Cluster:
             await load_kube_config(config_file=path, client_configuration=configuration)
         configuration.connection_pool_maxsize = CONNECTIONS
         self._client = ApiClient(configuration)
+
+    async def run(self) -> None:
+        """Looks for ever whether the API server answers."""
+        await self.pulse.run(self._beat)
+
+    async def _beat(self, seconds: float) -> None:
+        async with self._sent("GET", "/version", timeout=aiohttp.ClientTimeout(total=seconds)):
+            pass
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -158,6 +174,7 @@ class Cluster:
             opened()
             rest = b""
             async for data in answer.content.iter_any():
+                self.pulse.heard()
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
                     yield _event(line)
@@ -185,7 +202,10 @@ class Cluster:
 
     async def _review(self, path: str, body: Object) -> Object:
         try:
-            status: Object = (await self.create(path, body)).get("status") or {}
+            async with asyncio.timeout(REVIEW_SECONDS), self._reviews:
+                status: Object = (await self.create(path, body)).get("status") or {}
+        except TimeoutError as error:
+            raise Away("the API server does not say in time who may do what") from error
         except (Forbidden, NotFound, Rejected) as problem:
             # The facade's own fault, and none of the person's who asks.
             raise Unavailable(f"the facade may not ask who may do what: {problem}") from problem
@@ -216,7 +236,31 @@ class Cluster:
         headers: CIMultiDict[str] | None = None,
         timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The open answer to a request. Raises a Problem for anything but a success."""
+        """The open answer to a request. Raises a Problem for anything but a success; Away at once while the API
+        server is silent, and as soon as it falls silent."""
+        if self.pulse.is_silent:
+            raise Away("the API server does not answer")
+        try:
+            async with (
+                self.pulse.waiting(),
+                self._sent(method, path, query=query, body=body, headers=headers, timeout=timeout) as answer,
+            ):
+                yield answer
+        except TimeoutError as error:
+            raise Away("the API server has fallen silent") from error
+
+    @asynccontextmanager
+    async def _sent(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Object | list[Object] | None = None,
+        headers: CIMultiDict[str] | None = None,
+        timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The open answer to a request, whatever is known of the API server."""
         if self._client is None:
             raise Unavailable("there is no connection to the cluster yet")
         configuration = self._client.configuration
@@ -234,12 +278,14 @@ class Cluster:
                     method, url, headers=sent, body=body, _request_timeout=timeout
                 )
                 count.code = response.status
+            if response.status < 500:  # such an answer can come from a proxy that finds no API server
+                self.pulse.heard()
             async with response.response as answer:
                 if answer.status >= 400:
                     raise _problem(answer.status, await answer.read())
                 yield answer
         except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"the API server does not answer ({type(error).__name__})") from error
+            raise Away(f"the API server does not answer ({type(error).__name__})") from error
 
 
 def _problem(status: int, body: bytes) -> Problem:

@@ -78,7 +78,10 @@ class Feed:
                 self._version = ""
             except Problem as problem:
                 logger.warning("watching %s: %s", self._path, problem)
-                self._broken_at = self._broken_at or time.monotonic()
+                self._break()
+                if self._cluster.pulse.is_silent:
+                    delay = _RETRY_SECONDS[0]
+                    await self._cluster.pulse.answering()
                 await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries
                 delay = min(delay * 2, _RETRY_SECONDS[1])
 
@@ -112,6 +115,12 @@ class Feed:
         self._version = version
         self._table.seen = max(self._table.seen, int(version))
         self._works()
+
+    def _break(self) -> None:
+        """From now on news may be missing; and it was since the last sign of life."""
+        if self._broken_at is None:
+            fell_silent = time.monotonic() - self.last_sign > SILENT_SECONDS
+            self._broken_at = self.last_sign if fell_silent else max(self.last_sign, self._cluster.pulse.heard_at)
 
     def _works(self) -> None:
         self.last_sign = time.monotonic()

@@ -27,7 +27,10 @@ ABANDONED_AFTER: Final = timedelta(seconds=60)
 LOOK_SECONDS: Final = 20.0
 _NAME_ATTEMPTS: Final = 100
 _RETRACT_SECONDS: Final = (0.0, 1.0, 4.0, 15.0, 40.0)
-"""When to look for what an unanswered create has stored after all: the API server may be away, or still at it."""
+"""When to look for what an unanswered create has stored after all: the API server may be away, or still at it. While
+it is away, the rest waits until it answers again."""
+_PATIENCE_SECONDS: Final = 5.0
+_SETTLE_SECONDS: Final = 60.0
 _KINDS: Final = (Kind.JOB_INVOCATION, Kind.SCHEDULE)
 _MANAGED_BY: Final = f"/metadata/labels/{LABEL_MANAGED_BY.replace('/', '~1')}"
 
@@ -73,12 +76,16 @@ class Making:
             raise
 
     async def take_back(self, kind: Kind, stored: Object) -> None:
-        """Deletes what could not be finished, also when the request that waits for it is cancelled."""
-        await asyncio.shield(self._chore(self._delete(kind, stored)))
+        """Deletes what could not be finished, also when the request that waits for it is cancelled.
+
+        While the API server is away it returns before that is done.
+        """
+        await asyncio.wait({self._chore(self._delete(kind, stored))}, timeout=_PATIENCE_SECONDS)
 
     async def settled(self) -> None:
-        """Returns when nothing is being taken back any more."""
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        """Returns when nothing is being taken back any more, or after a minute."""
+        if self._chores:
+            await asyncio.wait(self._chores, timeout=_SETTLE_SECONDS)
 
     async def _store(self, kind: Kind, compose: Callable[[int], Object], user: Identity) -> Object:
         headers = impersonate(user)
@@ -147,6 +154,7 @@ class Making:
         name, id_ = body["metadata"]["name"], body["metadata"]["labels"][LABEL_ID]
         for seconds in _RETRACT_SECONDS:
             await asyncio.sleep(seconds)
+            await self._cluster.pulse.answering()
             try:
                 stored = await self._cluster.get(custom(kind, self._namespace, name))
             except NotFound:
@@ -160,12 +168,16 @@ class Making:
 
     async def _delete(self, kind: Kind, stored: Object) -> None:
         name, uid = stored["metadata"]["name"], stored["metadata"]["uid"]
-        try:
-            await self._cluster.delete(custom(kind, self._namespace, name), uid)
-        except (NotFound, Conflict):
-            pass
-        except Problem as problem:
-            logger.error("cannot take back %s now: %s", name, problem)
+        for seconds in _RETRACT_SECONDS:
+            await asyncio.sleep(seconds)
+            await self._cluster.pulse.answering()
+            try:
+                return await self._cluster.delete(custom(kind, self._namespace, name), uid)
+            except (NotFound, Conflict):
+                return None
+            except Problem as problem:
+                logger.error("cannot take back %s now: %s", name, problem)
+        return None
 
     def _chore(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

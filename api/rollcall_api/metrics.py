@@ -68,6 +68,8 @@ def counted(method: str, path: str, query: Mapping[str, str | int]) -> Iterator[
 def _verb_and_resource(method: str, path: str, query: Mapping[str, str | int]) -> tuple[str, str]:
     """What RBAC calls the request."""
     parts = path.split("/")[4 if path.startswith("/apis/") else 3 :]
+    if not parts:
+        return method.lower(), path  # no resource: the version, which tells that the API server is there
     resource, *rest = parts[2:] if parts[0] == "namespaces" and len(parts) > 2 else parts
     verbs = {"GET": "get" if rest else "list", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
     verb = "watch" if "watch" in query else verbs[method]

@@ -6,17 +6,21 @@ What may be seen is decided before, from the cache; here the API server reads, a
 from collections.abc import Callable
 from typing import Any, Final
 
+import orjson
+
 from rollcall.names import API_VERSION, LABEL_ID, Kind
 from rollcall_api.access import impersonate
+from rollcall_api.bounded import WeightedCache
 from rollcall_api.cache import Cache, Table
 from rollcall_api.cluster import Cluster, Object, custom
-from rollcall_api.problems import Conflict, Unavailable
+from rollcall_api.problems import Away, Conflict, Unavailable
 from rollcall_api.sequences import Sequences
 from rollcall_api.users import Identity
 
 __all__ = ["Object", "Objects"]
 
 _ATTEMPTS: Final = 20
+_READ_BYTES: Final = 4 * 1024 * 1024
 
 
 class Objects:
@@ -26,6 +30,7 @@ class Objects:
         self._cluster = cluster
         self._sequences = sequences
         self.namespace = namespace
+        self._read: WeightedCache[tuple[Identity, Kind, str], bytes] = WeightedCache(_READ_BYTES)
         self._tables: dict[Kind, Table[Any]] = {
             Kind.HOST: cache.hosts,
             Kind.JOB_TEMPLATE: cache.templates,
@@ -34,8 +39,20 @@ class Objects:
         }
 
     async def read(self, kind: Kind, name: str, user: Identity) -> Object:
-        """The object as it is stored. Raises NotFound, Forbidden or Unavailable."""
-        return await self._cluster.read_as(custom(kind, self.namespace, name), impersonate(user))
+        """The object as it is stored; while the API server is away as the user has read it before, if that is the
+        version in the cache. Raises NotFound, Forbidden or Unavailable."""
+        key = (user, kind, name)
+        try:
+            raw = await self._cluster.read_as(custom(kind, self.namespace, name), impersonate(user))
+        except Away:
+            known, kept = self._tables[kind].named(name), self._read.get(key)
+            raw = {} if kept is None else orjson.loads(kept)
+            if known is None or not raw or int(raw["metadata"]["resourceVersion"]) != known.version:
+                raise
+            return raw
+        body = orjson.dumps(raw)
+        self._read.put(key, body, len(body))
+        return raw
 
     async def create(self, kind: Kind, names: Callable[[int], str], body: Object, user: Identity) -> Object:
         """Stores a new object with an id; `names` gives its name by that id.

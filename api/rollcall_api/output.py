@@ -16,12 +16,13 @@ from typing import Final
 import orjson
 
 from rollcall.outputs import Event, Record, parse_line, unpack_lines
+from rollcall_api.access import AWAY_SECONDS
 from rollcall_api.bounded import AgedCache, WeightedCache
 from rollcall_api.cluster import Cluster
 from rollcall_api.jobs import Member
 from rollcall_api.output_pieces import Assembly, HostOutput, join, last_bytes, last_lines, later_than, weight
 from rollcall_api.output_store import OutputStore, SliceOutputs, Stored
-from rollcall_api.problems import Unavailable
+from rollcall_api.problems import Away, Unavailable
 from rollcall_api.records import Slice
 from rollcall_api.room import Room
 
@@ -71,7 +72,9 @@ class Outputs:
         self._slices = SliceOutputs(cluster, namespace)
         self._events: WeightedCache[tuple[str, str], tuple[Event, ...]] = WeightedCache(CHUNKS_BYTES)
         self._finished: WeightedCache[tuple[str, str], _Picture] = WeightedCache(4 * 1024 * 1024)
-        self._running: AgedCache[tuple[str, str], _Picture] = AgedCache(LIVE_SECONDS, entries=_LIVE_PICTURES)
+        self._running: AgedCache[tuple[str, str], _Picture] = AgedCache(
+            LIVE_SECONDS, AWAY_SECONDS, _LIVE_PICTURES, Away
+        )
         self._decoding: AgedCache[str, Events] = AgedCache(0, entries=0)
         self._slots = asyncio.Semaphore(_CONCURRENT_READS)
         self._decodes = asyncio.Semaphore(_CONCURRENT_DECODES)

@@ -35,3 +35,7 @@ class TooManyHosts(Problem):
 
 class Unavailable(Problem):
     """The cluster does not answer; the same request may succeed later."""
+
+
+class Away(Unavailable):
+    """It is the API server itself that does not answer."""

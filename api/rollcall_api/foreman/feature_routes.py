@@ -1,5 +1,6 @@
 """The routes of remote execution features: labels that JobTemplates have in `spec.features` (contract §7.4)."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -15,12 +16,14 @@ from rollcall.query.foreman import Subject
 from rollcall_api.changes import TemplateChange, change_template
 from rollcall_api.foreman import lists
 from rollcall_api.foreman.description import LISTING, TAXONOMIES, Action, Param, Type
-from rollcall_api.foreman.errors import JsonBytes, e1, e6
+from rollcall_api.foreman.errors import ForemanError, JsonBytes, e1, e6, of_problem
 from rollcall_api.foreman.lookup import by_reference
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import identifier, is_blank
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
+from rollcall_api.problems import Problem, Unavailable
 from rollcall_api.records import Template
+from rollcall_api.users import Identity
 
 _VIEW: Final = Permission("view_remote_execution_features", (("list", Kind.JOB_TEMPLATE),))
 _EDIT: Final = Permission("edit_remote_execution_features", (("update", Kind.JOB_TEMPLATE),))
@@ -94,13 +97,23 @@ class Endpoints:
             wanted = by_reference(self._templates, str(reference), self._templates.titled)
             if wanted is None:
                 raise e6({"job_template_id": ["can't be found"]}, number_of(f"feature/{label}"))
-        # First the new one: at no moment nobody serves the feature.
-        for template in sorted(self._templates, key=lambda template: template is not wanted):
-            serves = label in template.resource.spec.features
-            if serves != (template is wanted):
-                change = partial(change_template, change=TemplateChange(features={label: template is wanted}))
-                await self._backend.objects.change(Kind.JOB_TEMPLATE, template.name, change, user)
+        await self._remap(label, wanted, user)
         return JsonBytes(orjson.dumps(self._shown(label)))
+
+    async def _remap(self, label: str, wanted: Template | None, user: Identity) -> None:
+        """Lets the template serve the feature, and no other. Raises a Problem, or once something is written an error
+        that tells what; the same request then does the rest."""
+        wrong = [each for each in self._templates if (label in each.resource.spec.features) != (each is wanted)]
+        # First the new one: at no moment nobody serves the feature.
+        wrong.sort(key=lambda template: template is not wanted)
+        for done, template in enumerate(wrong):
+            change = partial(change_template, change=TemplateChange(features={label: template is wanted}))
+            try:
+                await self._backend.objects.change(Kind.JOB_TEMPLATE, template.name, change, user)
+            except Problem as problem:
+                if done:
+                    raise _half_done(label, problem, wanted, wrong[done:]) from None
+                raise
 
     def _labels(self) -> list[str]:
         return sorted({*KNOWN, *(label for template in self._templates for label in template.resource.spec.features)})
@@ -123,3 +136,12 @@ class Endpoints:
             "job_template_name": template.resource.title if template else None,
             "host_action_button": False,
         }
+
+
+def _half_done(label: str, problem: Problem, wanted: Template | None, left: Sequence[Template]) -> ForemanError:
+    served = "" if wanted is None else f"{wanted.resource.title!r} serves the feature now. "
+    others = ", ".join(repr(template.resource.title) for template in left)
+    message = f"{problem}. {served}Not taken away yet: {others}. Send the same request again to do the rest"
+    if isinstance(problem, Unavailable):
+        return of_problem(Unavailable(message))
+    return e6({"base": [message]}, number_of(f"feature/{label}"))

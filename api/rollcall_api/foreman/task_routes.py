@@ -12,7 +12,7 @@ from rollcall.names import Kind
 from rollcall.query.evaluate import Steps
 from rollcall_api.foreman import lists, task_render
 from rollcall_api.foreman.description import LISTING, TAXONOMIES, Action, Param, Type
-from rollcall_api.foreman.errors import JsonBytes, e1
+from rollcall_api.foreman.errors import ForemanError, JsonBytes, e1, of_problem
 from rollcall_api.foreman.job_fields import TASKS
 from rollcall_api.foreman.permissions import CANCEL_JOB
 from rollcall_api.foreman.requests import Bag, Page, is_blank
@@ -22,7 +22,7 @@ from rollcall_api.foreman.visible import Visible
 from rollcall_api.job_search import JobSearch
 from rollcall_api.jobs import Member
 from rollcall_api.pace import through
-from rollcall_api.problems import Conflict, NotFound, Rejected
+from rollcall_api.problems import Conflict, NotFound, Problem, Rejected
 from rollcall_api.records import Job
 
 _VIEW: Final = Permission("view_foreman_tasks", (("list", Kind.JOB_INVOCATION),))
@@ -108,13 +108,17 @@ class Endpoints:
     async def bulk_cancel(self, request: Request) -> Response:
         """`POST /foreman_tasks/api/tasks/bulk_cancel`; what has ended, or can't be cancelled any more, is skipped.
 
-        Nothing is cancelled unless everything is found.
+        Nothing is cancelled unless everything is found. If the cluster does not answer in the middle, the error tells
+        what has been done.
         """
         _, bag = await self._backend.admit(request, _CANCEL)
         done: dict[str, list[Any]] = {"cancelled": [], "skipped": []}
         found = await self._chosen(bag, request)
         for job, member in found:
-            cancelled = await self._cancel(job, member, request)
+            try:
+                cancelled = await self._cancel(job, member, request)
+            except Problem as problem:
+                raise _broken_off(problem, len(found), done) from None
             view = self._jobs.view(self._jobs.cache.jobs.with_uid(job.uid) or job)
             shown = task_render.job_task(view) if member is None else task_render.host_task(view, member)
             done["cancelled" if cancelled else "skipped"].append(shown)
@@ -169,6 +173,13 @@ def _whose(given: str, job: Job, members: Iterable[Member]) -> Steps[Member | No
             return member
         yield
     return None
+
+
+def _broken_off(problem: Problem, total: int, done: dict[str, list[Any]]) -> ForemanError:
+    """The error for a problem, with what has been done before it; the same request can be sent again."""
+    count = sum(map(len, done.values()))
+    error = of_problem(type(problem)(f"{problem}; {count} of {total} tasks were dealt with before"), _CANCEL.name)
+    return ForemanError(error.status, {**error.body, "total": total, **done})
 
 
 def _check_count(count: int) -> None:

@@ -53,7 +53,10 @@ BLIND = [{"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations", "jobout
 
 
 class Relay:
-    """A TCP relay to the API server, which can be cut off and joined again."""
+    """A TCP relay to the API server, which can be cut off or held, and joined again.
+
+    Cut off it refuses; held it takes connections and what is sent, and passes it on when it is joined again.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -61,6 +64,8 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
         self._cut = False
+        self._flows = threading.Event()
+        self._flows.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -68,9 +73,14 @@ class Relay:
         for connection in self._open:
             _shut(connection)
         self._open.clear()
+        self._flows.set()
+
+    def hold(self) -> None:
+        self._flows.clear()
 
     def join(self) -> None:
         self._cut = False
+        self._flows.set()
 
     def close(self) -> None:
         self.cut()
@@ -83,22 +93,25 @@ class Relay:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            self._flows.wait()  # others may connect meanwhile: the kernel says yes to them
             if self._cut:
                 near.close()
                 continue
             far = socket.create_connection(self._target)
             self._open += [near, far]
             for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+                threading.Thread(target=_pump, args=(source, sink, self._flows), daemon=True).start()
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, flows: threading.Event) -> None:
     try:
         while data := source.recv(65536):
+            flows.wait()
             sink.sendall(data)
     except OSError:
         pass
     finally:
+        flows.wait()
         _shut(source)
         _shut(sink)
         source.close()  # the other direction closes the other end
