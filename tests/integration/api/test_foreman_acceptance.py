@@ -257,6 +257,14 @@ def test_31_32_rerun_what_failed(world: World, client: httpx.Client) -> None:
         assert targeting["search_query"] == query
         assert [host["name"] for host in targeting["hosts"]] == hosts
         assert spec_of(world, answer.json()["id"])["targeting"]["hosts"] == hosts
+    for parameters, hosts in (
+        ("host_ids[]=2", ["web2"]),
+        ("host_ids%5B%5D=2&host_ids%5B%5D=1", ["web2", "web1"]),
+        ("host_ids=1&host_ids=2", ["web2"]),
+    ):
+        answer = client.post(f"{ROOT}/{id_}/rerun?{parameters}", json={})
+        assert answer.status_code == 201
+        assert spec_of(world, answer.json()["id"])["targeting"]["hosts"] == hosts, parameters
     well = finished(world, client, "Succeeded", "Succeeded")
     answer = client.post(f"{ROOT}/{well}/rerun", json={"failed_only": True})
     targeting = client.get(f"{ROOT}/{answer.json()['id']}").json()["targeting"]
