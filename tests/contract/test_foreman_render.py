@@ -78,7 +78,7 @@ def shown(view: View, host_status: bool = True, include_hosts: bool = True, may_
             view,
             [m for m in view.members if m.host and may_view_hosts] if include_hosts else None,
             host_status=host_status,
-            may_view_hosts=may_view_hosts,
+            shows_query=may_view_hosts,
         )
     )
 

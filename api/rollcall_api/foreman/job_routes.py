@@ -153,10 +153,9 @@ class Endpoints:
             return kept[1]
         view = self._jobs.view(job)
         members = self._visible.among(view.members, request) if include_hosts and may_view_hosts else []
+        shows_query = may_view_hosts and not (narrow and self._visible.is_hidden_in(render.query(job) or "", request))
         body = compact(
-            render.show(
-                view, members if include_hosts else None, host_status=host_status, may_view_hosts=may_view_hosts
-            )
+            render.show(view, members if include_hosts else None, host_status=host_status, shows_query=shows_query)
         )
         if not narrow:
             self._bodies.put(key, (stamp, body), len(body) + 300)

@@ -1,6 +1,8 @@
 """What a requester finds and sees of jobs: what they may not see is not there, never forbidden (contract §1.4)."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from starlette.requests import Request
 
@@ -14,6 +16,9 @@ from rollcall_api.foreman.taxonomies import CONTEXT, Context
 from rollcall_api.jobs import Member
 from rollcall_api.records import Job
 from rollcall_api.users import Identity
+
+_NAME: Final = re.compile(r"[a-z0-9.-]+")
+"""What can be the name of a host."""
 
 
 class Visible:
@@ -76,6 +81,13 @@ class Visible:
             return found
         belongs = self._taxonomies.belongs
         return [m for m in found if m.host is not None and belongs(m.host, context.organization, context.location)]
+
+    def is_hidden_in(self, query: str, request: Request) -> bool:
+        """Whether a query names a host that is not in the request's organization and location."""
+        context: Context = request.scope[CONTEXT]
+        hosts, belongs = self._jobs.cache.hosts, self._taxonomies.belongs
+        named = (hosts.named(word) for word in set(_NAME.findall(query.lower())))
+        return any(h is not None and not belongs(h, context.organization, context.location) for h in named)
 
 
 def member_of(members: Sequence[Member], given: str) -> Member:
