@@ -1,7 +1,7 @@
 """What a requester finds and sees of jobs: what they may not see is not there, never forbidden (contract §1.4)."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from starlette.requests import Request
@@ -54,7 +54,13 @@ class Visible:
         return Searcher(user.username, await self.hosts(user), reach)
 
     async def cancel(
-        self, job: Job, request: Request, *, force: bool = False, hosts: Sequence[str] | None = None
+        self,
+        job: Job,
+        request: Request,
+        *,
+        force: bool = False,
+        hosts: Sequence[str] | None = None,
+        echo: Mapping[str, str | None] | None = None,
     ) -> None:
         """Asks for the job to be stopped, or only for these of its hosts, as far as the requester may.
 
@@ -64,7 +70,7 @@ class Visible:
         user: Identity = request.scope["user"]
         reach = await self._access.reach(user, "patch", Kind.JOB_INVOCATION)
         in_own_name = reach is Reach.OWN and job.requested_by == user.username
-        await self._jobs.cancel(job, None if in_own_name else user, force=force, hosts=hosts)
+        await self._jobs.cancel(job, None if in_own_name else user, force=force, hosts=hosts, echo=echo)
 
     async def members(self, job: Job, request: Request) -> list[Member]:
         """The job's hosts that exist, that the requester may see, and that are in the request's organization and
