@@ -32,6 +32,7 @@ async def listed(
     render: Render,
     bag: Bag,
     default: tuple[Order, ...] = (),
+    rights: Mapping[str, bool] | None = None,
 ) -> JsonBytes:
     """The answer to a list: of these rows by key, the page that the parameters ask for, rendered by key.
 
@@ -43,7 +44,7 @@ async def listed(
     statement = asked(subject, bag, default)
     check(statement, index)
     keys = await pace.run(selecting(statement, index))
-    return await paged(pace, keys, lambda key: orjson.dumps(render(key)), len(index), page, bag)
+    return await paged(pace, keys, lambda key: orjson.dumps(render(key)), len(index), page, bag, rights)
 
 
 def asked(subject: Subject, bag: Bag, default: tuple[Order, ...] = ()) -> Statement:
@@ -70,6 +71,7 @@ async def paged(
     total: int,
     page: Page,
     bag: Bag,
+    rights: Mapping[str, bool] | None = None,
 ) -> JsonBytes:
     """The answer with a page of what was found, each encoded; `total` counts what there is without the search.
 
@@ -77,7 +79,7 @@ async def paged(
     """
     first, last = page.bounds(len(found))
     items = await pace.run(encoded(found[first:last], encode))
-    return JsonBytes(envelope(items, total, len(found), page, bag))
+    return JsonBytes(envelope(items, total, len(found), page, bag, rights))
 
 
 def encoded(keys: Iterable[T], encode: Callable[[T], bytes | None]) -> Steps[list[bytes]]:

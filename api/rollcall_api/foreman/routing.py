@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from rollcall_api.access import Access, Reach
 from rollcall_api.foreman import errors
 from rollcall_api.foreman.description import Action
 from rollcall_api.foreman.errors import ForemanError, e1, e5
-from rollcall_api.foreman.requests import Bag, read_bag
+from rollcall_api.foreman.requests import Bag, boolean, read_bag
 from rollcall_api.foreman.search import HostSearch
 from rollcall_api.foreman.taxonomies import Taxonomies
 from rollcall_api.jobs import Jobs
@@ -30,6 +30,8 @@ from rollcall_api.users import Identity
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Right = tuple[str, Kind]
+"""A verb of Kubernetes, and what it is done to."""
 
 _PREFIXES: Final = ("/api", "/apidoc", "/foreman_tasks/api")
 _PUBLIC: Final = "/apidoc/"
@@ -95,7 +97,7 @@ class Permission:
     """One of Foreman's permissions, and the rights of Kubernetes that together stand for it (§1.4)."""
 
     name: str
-    rights: tuple[tuple[str, Kind], ...]
+    rights: tuple[Right, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,20 @@ class Backend:
             if await self.access.reach(user, verb, kind) is Reach.NONE:
                 raise e5(permission.name)
         self.jobs.cache.require_sync()
+
+    async def rights(
+        self, user: Identity, bag: Bag, create: Right | None = None, edit: Right | None = None
+    ) -> Mapping[str, bool] | None:
+        """What a list says of making and changing what is in it, by these rights; None unless it is asked for (§1.8).
+
+        What nobody can make or change through the dialect has no right for it.
+        """
+        if not boolean(bag, "include_permissions"):
+            return None
+        return {
+            "can_create": create is not None and await self.access.reach(user, *create) is not Reach.NONE,
+            "can_edit": edit is not None and await self.access.reach(user, *edit) is not Reach.NONE,
+        }
 
     async def admit(self, request: Request, permission: Permission) -> tuple[Identity, Bag]:
         """The user, who has the permission, and the parameters. Raises the contract's errors in their order (§1.4)."""
