@@ -1,7 +1,7 @@
 """Jobs as every dialect sees them: made in the requester's name, and read from the cache."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -190,9 +190,15 @@ class Jobs:
         return self._taken_in(stored)
 
     async def cancel(
-        self, job: Job, user: Identity | None, *, force: bool = False, hosts: Sequence[str] | None = None
+        self,
+        job: Job,
+        user: Identity | None,
+        *,
+        force: bool = False,
+        hosts: Sequence[str] | None = None,
+        echo: Mapping[str, str | None] | None = None,
     ) -> Job:
-        """Asks for a job to be stopped, or only for these of its hosts, at once with `force`.
+        """Asks for a job to be stopped, or only for these of its hosts, at once with `force`; `echo` is kept with it.
 
         It is written in the user's name; in the facade's own for None. A cancellation only grows, whoever else adds to
         it. Raises NotFound, Forbidden, Rejected or Unavailable.
@@ -204,7 +210,8 @@ class Jobs:
             if names is not None and before is not None:
                 names = sorted({*(before.hosts or ()), *names})
             policy = CancelPolicy.FORCE if force or (before and before.force) else CancelPolicy.GRACEFUL
-            return {"spec": {"cancellation": {"policy": policy.value, "hosts": names}}}
+            kept = {"metadata": {"annotations": dict(echo)}} if echo else {}
+            return {**kept, "spec": {"cancellation": {"policy": policy.value, "hosts": names}}}
 
         return await self._change(job, grown, user)
 

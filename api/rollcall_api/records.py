@@ -14,7 +14,16 @@ import orjson
 from pydantic import ValidationError
 
 from rollcall import ids, resources
-from rollcall.names import ANNOTATION_PAUSED, ANNOTATION_PLANNED, API_VERSION, GROUP, ConditionType, HostState, Kind
+from rollcall.names import (
+    ANNOTATION_PAUSED,
+    ANNOTATION_PLANNED,
+    API_VERSION,
+    GROUP,
+    ConditionType,
+    HostState,
+    Kind,
+    Reason,
+)
 from rollcall.plan.units import units
 from rollcall.resources import JobTemplate
 from rollcall.resources.jobinvocation import CancelPolicy
@@ -95,6 +104,8 @@ class Job(Record):
     """Whether its hosts have been dealt into slices."""
     complete: bool
     failed: bool
+    missed_start: bool
+    """Whether it failed because it could not be started before `start_before`."""
     cancelled: bool
     started: bool
     completed: datetime | None
@@ -275,7 +286,7 @@ def _planned(text: str | None) -> datetime | None:
 def parse_job(raw: Mapping[str, Any]) -> Job:
     """The record of a JobInvocation."""
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
-    true = {c["type"] for c in status.get("conditions") or () if c.get("status") == "True"}
+    true = {c["type"]: c.get("reason") for c in status.get("conditions") or () if c.get("status") == "True"}
     targeting, rollout = spec.get("targeting") or {}, spec.get("rollout") or {}
     hosts, counts = targeting.get("hosts"), status.get("hosts")
     annotations: Mapping[str, str] = metadata.get("annotations") or {}
@@ -306,6 +317,7 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
         dealt=bool(status.get("slices")),
         complete=ConditionType.COMPLETE in true,
         failed=ConditionType.FAILED in true,
+        missed_start=true.get(ConditionType.FAILED) == Reason.START_WINDOW_MISSED,
         cancelled=ConditionType.CANCELLED in true,
         started=status.get("startTime") is not None,
         completed=_moment(status.get("completionTime")),

@@ -1,6 +1,6 @@
 """What people see of jobs, and may do to them: what they may not see is not there, never forbidden (docs/adr/0023)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rollcall.names import Kind
@@ -56,16 +56,23 @@ class Visibility:
         return existing(self._jobs.view(job).members) if await self.hosts(user) else []
 
     async def cancel(
-        self, job: Job, user: Identity, *, force: bool = False, hosts: Sequence[str] | None = None
+        self,
+        job: Job,
+        user: Identity,
+        *,
+        force: bool = False,
+        hosts: Sequence[str] | None = None,
+        echo: Mapping[str, str | None] | None = None,
     ) -> None:
-        """Asks for the job to be stopped, or only for these of its hosts, as far as the user may.
+        """Asks for the job to be stopped, or only for these of its hosts, as far as the user may; with what the dialect
+        wants to hear of it again.
 
         Who may cancel their own jobs only has no right to write them: there the facade does it in its own name. Raises
         NotFound, Conflict, Forbidden, Rejected or Unavailable.
         """
         reach = await self._access.reach(user, "patch", Kind.JOB_INVOCATION)
         in_own_name = reach is Reach.OWN and job.requested_by == user.username
-        await self._jobs.cancel(job, None if in_own_name else user, force=force, hosts=hosts)
+        await self._jobs.cancel(job, None if in_own_name else user, force=force, hosts=hosts, echo=echo)
 
 
 def existing(members: Iterable[Member]) -> list[Member]:

@@ -7,7 +7,7 @@ import pytest
 
 from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
-from rollcall_api.foreman import render
+from rollcall_api.foreman import render, task_render
 from rollcall_api.foreman.lists import envelope
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import Page
@@ -78,7 +78,7 @@ def shown(view: View, host_status: bool = True, include_hosts: bool = True, may_
             view,
             [m for m in view.members if m.host and may_view_hosts] if include_hosts else None,
             host_status=host_status,
-            may_view_hosts=may_view_hosts,
+            shows_query=may_view_hosts,
         )
     )
 
@@ -176,6 +176,36 @@ def test_status_and_counts(status: dict[str, Any], expected: tuple[int, str, str
     assert set(body) >= BASE_KEYS
     assert (body["status"], body["status_label"], body["dynflow_task"]["state"]) == expected
     assert [body[key] for key in ("succeeded", "failed", "pending", "total")] == counts
+
+
+WINDOW = {"startAt": "2023-05-04T10:00:00Z", "startBefore": "2023-05-04T11:00:00Z"}
+MISSED = {"type": "Failed", "status": "True", "reason": "StartWindowMissed"}
+
+
+@pytest.mark.parametrize(
+    ("conditions_", "hosts", "counts"),
+    [
+        ([MISSED], {"total": 0}, [N_A, N_A, N_A, 2]),
+        ([*conditions("Resolved"), MISSED], {"total": 2, "cancelled": 2}, [0, 2, 0, 2]),
+    ],
+)
+def test_a_missed_start_is_a_failed_job_whose_task_says_why(
+    conditions_: list[dict[str, str]], hosts: dict[str, int], counts: list[Any]
+) -> None:
+    view = a_view(an_invocation({"conditions": conditions_, "hosts": hosts}, **WINDOW))
+    body = json.loads(render.item(view))
+    assert (body["status"], body["status_label"], body["dynflow_task"]["state"]) == (1, "failed", "stopped")
+    assert [body[key] for key in ("succeeded", "failed", "pending", "total")] == counts
+    task = task_render.job_task(view)
+    assert (task["state"], task["result"]) == ("stopped", "warning")
+    message = "Execution plan could not be started before set time (2023-05-04 11:00:00 UTC)"
+    assert task["humanized"]["errors"] == [message]
+
+
+def test_a_job_that_failed_within_its_window_does_not_say_that_it_missed_it() -> None:
+    status = {"conditions": conditions("Resolved", "Failed"), "hosts": {"total": 2, "failed": 2}}
+    task = task_render.job_task(a_view(an_invocation(status, **WINDOW)))
+    assert task["humanized"]["errors"] == ["A sub task failed"]
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,12 @@ class Endpoints:
 
     async def index(self, request: Request) -> Response:
         """`GET /api/bookmarks`."""
-        _, bag = await self._backend.admit(request, _VIEW)
+        user, bag = await self._backend.admit(request, _VIEW)
+        rights = await self._backend.rights(user, bag, ("create", Kind.INVENTORY), ("update", Kind.INVENTORY))
         known = {f"{shown['name']}/{shown['controller']}/{shown['id']}": shown for shown in self._all()}
-        return await lists.listed(self._backend.pace, known.items(), _FIELDS, lambda key: known[key], bag)
+        return await lists.listed(
+            self._backend.pace, known.items(), _FIELDS, lambda key: known[key], bag, rights=rights
+        )
 
     async def show(self, request: Request) -> Response:
         """`GET /api/bookmarks/:id`, by id or name."""

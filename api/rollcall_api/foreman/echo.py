@@ -17,6 +17,7 @@ _RANDOMIZED: Final = echo_key(DIALECT, "randomized-ordering")
 _TIME_TO_PICKUP: Final = echo_key(DIALECT, "time-to-pickup")
 _FEATURE: Final = echo_key(DIALECT, "feature")
 _CATEGORY: Final = echo_key(DIALECT, "category")
+_ENFORCED: Final = echo_key(DIALECT, "cancel-enforced")
 _LONGEST: Final = 4_096
 """The longest annotation that runs of a schedule can have."""
 _MORE: Final = tuple(f"{_QUERY}-{number}" for number in range(2, MAX_LENGTH // _LONGEST + 1))
@@ -49,6 +50,22 @@ def of_job(job: Job, query: str | None) -> dict[str, str]:
     if query is not None:
         return kept | _split(query)
     return kept | {key: job.echo[key] for key in (_QUERY, *_MORE, _BOOKMARK, _BOOKMARK_NAME) if key in job.echo}
+
+
+def of_cancel(job: Job, *, force: bool, again: bool) -> dict[str, str | None]:
+    """What is kept of an order to stop hosts; a None takes away what is kept already.
+
+    Who asks a second time gets what `force` gives, but Foreman says something else of it (§3.5).
+    """
+    if force:
+        return {_ENFORCED: None}
+    is_forced = job.cancellation is not None and job.cancellation.force
+    return {_ENFORCED: "true"} if again and not is_forced else {}
+
+
+def cancel_enforced(job: Job) -> bool:
+    """Whether the job was cancelled by force because somebody asked a second time."""
+    return _ENFORCED in job.echo
 
 
 def query(job: Job) -> str | None:

@@ -76,10 +76,12 @@ class Endpoints:
 
     async def index(self, request: Request) -> Response:
         """`GET /api/remote_execution_features`; all of them, whatever page is asked for."""
-        _, bag = await self._backend.admit(request, _VIEW)
+        user, bag = await self._backend.admit(request, _VIEW)
+        rights = await self._backend.rights(user, bag, edit=("update", Kind.JOB_TEMPLATE))
         known = {label: self._shown(label) for label in self._labels()}
         whole = {key: value for key, value in bag.items() if key not in ("page", "per_page")} | {"per_page": "all"}
-        return await lists.listed(self._backend.pace, known.items(), _FIELDS, lambda label: known[label], whole)
+        pace = self._backend.pace
+        return await lists.listed(pace, known.items(), _FIELDS, lambda label: known[label], whole, rights=rights)
 
     async def show(self, request: Request) -> Response:
         """`GET /api/remote_execution_features/:id`."""

@@ -82,9 +82,9 @@ class Endpoints:
 
     async def settings(self, request: Request) -> Response:
         """`GET /api/settings`."""
-        _, bag = await self._backend.admit(request, _SETTINGS)
-        known = self._settings()
-        return await lists.listed(self._backend.pace, known.items(), _SETTING_FIELDS, lambda name: known[name], bag)
+        user, bag = await self._backend.admit(request, _SETTINGS)
+        pace, rights, known = self._backend.pace, await self._backend.rights(user, bag), self._settings()
+        return await lists.listed(pace, known.items(), _SETTING_FIELDS, known.__getitem__, bag, rights=rights)
 
     async def setting(self, request: Request) -> Response:
         """`GET /api/settings/:id`, by id or name."""
@@ -104,7 +104,8 @@ class Endpoints:
         """`GET /api/users`: whoever asks sees themself."""
         user, bag = await self._backend.admit(request, ANYBODY)
         pace, rows = self._backend.pace, [(user.username, _user(user))]
-        return await lists.listed(pace, rows, _USER_FIELDS, lambda _: _user(user), bag)
+        rights = await self._backend.rights(user, bag)
+        return await lists.listed(pace, rows, _USER_FIELDS, lambda _: _user(user), bag, rights=rights)
 
     async def user(self, request: Request) -> Response:
         """`GET /api/users/:id`, by id or login; nobody but themself."""

@@ -64,6 +64,7 @@ class Endpoints:
     async def index(self, request: Request) -> Response:
         """`GET /api/hosts`."""
         user, bag = await self._backend.admit(request, _VIEW)
+        rights = await self._backend.rights(user, bag, edit=("update", Kind.HOST))
         page, thin = Page.parse(bag), boolean(bag, "thin")
         reach = await self._backend.access.reach(user, "list", Kind.JOB_INVOCATION)
         sees = Searcher(user.username, True, reach).sees
@@ -73,7 +74,7 @@ class Endpoints:
             host = self._hosts.named(name)
             return None if host is None else orjson.dumps(self._item(host, thin=thin))
 
-        return await lists.paged(self._backend.pace, names, encode, total, page, bag)
+        return await lists.paged(self._backend.pace, names, encode, total, page, bag, rights)
 
     async def show(self, request: Request) -> Response:
         """`GET /api/hosts/:id`, by id or name."""

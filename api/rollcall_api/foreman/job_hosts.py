@@ -52,18 +52,19 @@ class Endpoints:
         if boolean(bag, "awaiting"):
             found = [member for member in found if job_status(member, job) == NOT_AVAILABLE]
         found = await self._backend.hosts.sorted_members(str(bag.get("order") or ""), found, sees)
-        rights = await self._rights(user) if "include_permissions" in bag else None
+        rights = await self._backend.rights(user, bag, edit=("update", Kind.HOST))
+        permissions = None if rights is None else await self._permissions(user)
 
         def encode(member: Member) -> bytes:
-            return orjson.dumps(_host(member, job, rights))
+            return orjson.dumps(_host(member, job, permissions))
 
-        return await lists.paged(self._backend.pace, found, encode, len(every), page, bag)
+        return await lists.paged(self._backend.pace, found, encode, len(every), page, bag, rights)
 
     async def template_invocations(self, request: Request) -> Response:
         """`GET /api/job_invocations/:id/template_invocations`."""
         searcher = await self._visible.permit(request, VIEW_TEMPLATE_INVOCATIONS)
         bag = await read_bag(request)
-        page = Page.parse(bag)
+        page, rights = Page.parse(bag), await self._backend.rights(request.scope["user"], bag)
         job = self._visible.job(request.path_params["id"], searcher)
         view = self._backend.jobs.view(job)
         template_id = view.template.id if view.template else None
@@ -82,17 +83,17 @@ class Endpoints:
                 "host_name": member.name,
             })  # fmt: skip
 
-        return await lists.paged(self._backend.pace, members, encode, len(members), page, bag)
+        return await lists.paged(self._backend.pace, members, encode, len(members), page, bag, rights)
 
-    async def _rights(self, user: Identity) -> dict[str, bool]:
+    async def _permissions(self, user: Identity) -> dict[str, bool]:
         return {
-            "view_foreman_tasks": await self._access.reach(user, "get", Kind.JOB_INVOCATION) is not Reach.NONE,
+            "view_foreman_tasks": await self._access.reach(user, "list", Kind.JOB_INVOCATION) is not Reach.NONE,
             "cancel_job_invocations": await self._access.reach(user, "patch", Kind.JOB_INVOCATION) is not Reach.NONE,
             "execute_jobs": await self._access.allows(user, "create", Kind.JOB_INVOCATION),
         }
 
 
-def _host(member: Member, job: Job, rights: dict[str, bool] | None) -> dict[str, Any]:
+def _host(member: Member, job: Job, permissions: dict[str, bool] | None) -> dict[str, Any]:
     host = member.host
     groups = host.resource.spec.groups if host else ()
     system = host.resource.spec.facts.get("os") if host else None
@@ -108,8 +109,8 @@ def _host(member: Member, job: Job, rights: dict[str, bool] | None) -> dict[str,
         "smart_proxy_id": None,
         "smart_proxy_name": None,
     }
-    if rights is not None:
+    if permissions is not None:
         cancellable = member.state is None or not member.state.ended
         task = {"id": host_task_id(job, member.name), "cancellable": cancellable and not job.finished}
-        shown |= {"task": None if member.slice is None else task, "permissions": rights}
+        shown |= {"task": None if member.slice is None else task, "permissions": permissions}
     return shown

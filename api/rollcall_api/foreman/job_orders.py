@@ -1,12 +1,14 @@
 """The routes that stop a job and run it again (§2.6, §2.7)."""
 
+from collections.abc import Iterable, Sequence
+
 import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from rollcall.names import Kind
-from rollcall_api.foreman import rerun
+from rollcall_api.foreman import echo, rerun
 from rollcall_api.foreman.errors import ForemanError, JsonBytes, e1, e2, e5
 from rollcall_api.foreman.permissions import CANCEL_JOB, CREATE_JOB, LIST_JOBS, VIEW_JOB
 from rollcall_api.foreman.requests import boolean, read_bag
@@ -48,7 +50,7 @@ class Endpoints:
             raise _refused()
         # Who asks again does not want to wait for the hosts any longer.
         again = job.cancellation is not None and job.cancellation.hosts is None
-        await self._stop(job, request, force or again, None)
+        await self._stop(job, request, None, force=force, again=again)
         return JsonBytes(orjson.dumps({"cancelled": True, "id": job.id}))
 
     async def _cancel_some(self, job: Job, text: str, request: Request, force: bool) -> Response:
@@ -62,14 +64,15 @@ class Endpoints:
         open_ = [member for member in found if not job.finished and not _ended(member)]
         names = [member.name for member in open_]
         if names:
-            await self._stop(job, request, force, names)
+            await self._stop(job, request, names, force=force, again=_asked_again(job, names, members))
         tasks = [host_task_id(job, name) for name in names]
         skipped = [host_task_id(job, member.name) if member.slice else None for member in found if _ended(member)]
         return JsonBytes(orjson.dumps({"total": len(found), "cancelled": tasks, "skipped": skipped}))
 
-    async def _stop(self, job: Job, request: Request, force: bool, hosts: list[str] | None) -> None:
+    async def _stop(self, job: Job, request: Request, hosts: list[str] | None, *, force: bool, again: bool) -> None:
+        kept = echo.of_cancel(job, force=force, again=again)
         try:
-            await self._visible.cancel(job, request, force=force, hosts=hosts)
+            await self._visible.cancel(job, request, force=force or again, hosts=hosts, echo=kept)
         except (NotFound, Conflict):
             raise no_job(str(job.id)) from None
         except Rejected:
@@ -96,6 +99,15 @@ class Endpoints:
 
 def _ended(member: Member) -> bool:
     return member.state is not None and member.state.ended
+
+
+def _asked_again(job: Job, names: Sequence[str], members: Iterable[Member]) -> bool:
+    """Whether exactly the hosts that are being stopped are to be stopped: a cancellation is hard for all its hosts."""
+    order = job.cancellation
+    if order is None:
+        return False
+    chosen = None if order.hosts is None else set(order.hosts)
+    return set(names) == {m.name for m in members if not _ended(m) and (chosen is None or m.name in chosen)}
 
 
 def _refused() -> ForemanError:

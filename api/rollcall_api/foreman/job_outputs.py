@@ -47,21 +47,22 @@ class Endpoints:
         self._backend = backend
         self._outputs = backend.outputs
         self._visible = Visible(backend)
-        self._bodies: WeightedCache[tuple[str, str], bytes] = WeightedCache(_BODIES_BYTES)
+        self._bodies: WeightedCache[tuple[str, str, output.Cancelled], bytes] = WeightedCache(_BODIES_BYTES)
 
     async def output(self, request: Request) -> Response:
         """`GET /api/job_invocations/:id/hosts/:host_id` (§2.4)."""
         job, member, moment = await self._asked(request)
         if job.scheduled:
             return JsonBytes(output.delayed(job, []))
-        key = (member.slice.uid if member.slice else "", member.name)
+        cancelled = output.cancelled(job)
+        key = (member.slice.uid if member.slice else "", member.name, cancelled)
         kept = self._bodies.get(key) if moment is None else None
         if kept is not None:
             return JsonBytes(kept)
         whole = await self._outputs.whole(member, job.finished, moment)
         if whole is None:
-            return await begun(output.in_parts(self._outputs.long(member, job.finished, moment), moment))
-        body = output.host_output(whole, moment)
+            return await begun(output.in_parts(self._outputs.long(member, job.finished, moment), moment, cancelled))
+        body = output.host_output(whole, moment, cancelled)
         if moment is None and member.slice is not None and member.slice.done:
             # What a finished host said never changes.
             body = compact(body)
@@ -75,8 +76,10 @@ class Endpoints:
             return JsonBytes(output.delayed(job, None))
         whole = await self._outputs.whole(member, job.finished)
         if whole is None:
-            return await begun(output.in_parts(self._outputs.long(member, job.finished), None, raw=True))
-        return JsonBytes(output.raw_output(whole, begun=member.slice is not None))
+            parts = self._outputs.long(member, job.finished)
+            return await begun(output.in_parts(parts, None, output.cancelled(job), raw=True))
+        body = output.raw_output(whole, begun=member.slice is not None, cancelled=output.cancelled(job))
+        return JsonBytes(body)
 
     async def _asked(self, request: Request) -> tuple[Job, Member, float | None]:
         """The job, its host, and since when (§2.4)."""
@@ -94,26 +97,26 @@ class Endpoints:
         members = await self._visible.members(job, request)
         sees = (await self._visible.searcher(request, LIST_JOBS)).sees
         found = await self._backend.hosts.of_members(str(bag.get("search_query") or ""), members, sees)
-        return await begun(self._output_parts(found, job.finished, since(bag), boolean(bag, "raw")))
+        return await begun(self._output_parts(found, job, since(bag), boolean(bag, "raw")))
 
     async def _output_parts(
-        self, members: Sequence[Member], finished: bool, moment: float | None, raw: bool
+        self, members: Sequence[Member], job: Job, moment: float | None, raw: bool
     ) -> AsyncIterator[bytes]:
         """The body, a few hosts at a time: however many there are, little of what they said is held in memory."""
-        separator = b'{"outputs":['
+        separator, cancelled = b'{"outputs":[', output.cancelled(job)
         for start in range(0, len(members), _OUTPUTS_AT_ONCE):
             some = [member for member in members[start : start + _OUTPUTS_AT_ONCE] if member.host is not None]
             found = await asyncio.gather(
-                *(self._outputs.whole(member, finished, moment, _SHORT_BYTES) for member in some)
+                *(self._outputs.whole(member, job.finished, moment, _SHORT_BYTES) for member in some)
             )
             for member, whole in zip(some, found, strict=True):
                 yield separator
                 separator = b","
                 id_ = member.host.id or 0 if member.host else 0
                 if whole is not None:
-                    yield output.outputs_item(whole, id_, moment, raw)
+                    yield output.outputs_item(whole, id_, moment, raw, cancelled)
                     continue
-                long = self._outputs.long(member, finished, moment)
-                async for part in output.in_parts(long, moment, raw=raw, host_id=id_):
+                long = self._outputs.long(member, job.finished, moment)
+                async for part in output.in_parts(long, moment, cancelled, raw=raw, host_id=id_):
                     yield part
         yield (separator if separator != b"," else b"") + b"]}"

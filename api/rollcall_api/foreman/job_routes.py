@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rollcall.names import Kind
+from rollcall_api.access import Reach
 from rollcall_api.bounded import WeightedCache
 from rollcall_api.foreman import creation, job_hosts, job_orders, job_outputs, lists, render
 from rollcall_api.foreman.errors import JsonBytes, e5
@@ -69,9 +70,10 @@ class Endpoints:
         bag = await read_bag(request)
         page, order = Page.parse(bag), JOBS.order(str(bag.get("order") or ""))
         found = await self._search.find(str(bag.get("search") or ""), order, searcher)
-        items, rights = await self._page(found, page), None
-        if "include_permissions" in bag:
-            rights, permissions = await self._rights(user), await self._permissions(user)
+        items = await self._page(found, page)
+        rights = await self._backend.rights(user, bag, ("create", Kind.JOB_INVOCATION), ("patch", Kind.JOB_INVOCATION))
+        if rights is not None:
+            permissions = await self._permissions(user)
             encode = partial(render.with_permissions, permissions=permissions)
             items = await self._backend.pace.run(encoded(items, encode))
         total = len(self._search.every(searcher))
@@ -85,7 +87,7 @@ class Endpoints:
         job = self._visible.job(request.path_params["id"], searcher)
         include_hosts, hosts = boolean(bag, "include_hosts", True), searcher.may_view_hosts
         body = self._show(job, request, boolean(bag, "host_status"), include_hosts, hosts)
-        if "include_permissions" in bag:
+        if boolean(bag, "include_permissions"):
             body = render.with_permissions(body, await self._permissions(user))
         return JsonBytes(body)
 
@@ -109,14 +111,8 @@ class Endpoints:
     async def _permissions(self, user: Identity) -> Mapping[str, bool]:
         return {
             "edit_job_templates": await self._access.allows(user, "update", Kind.JOB_TEMPLATE),
-            "view_foreman_tasks": await self._access.allows(user, "get", Kind.JOB_INVOCATION),
+            "view_foreman_tasks": await self._access.reach(user, "list", Kind.JOB_INVOCATION) is not Reach.NONE,
             "edit_recurring_logics": await self._access.allows(user, "patch", Kind.SCHEDULE),
-        }
-
-    async def _rights(self, user: Identity) -> Mapping[str, bool]:
-        return {
-            "can_create": await self._access.allows(user, "create", Kind.JOB_INVOCATION),
-            "can_edit": await self._access.allows(user, "patch", Kind.JOB_INVOCATION),
         }
 
     async def _page(self, found: Sequence[int], page: Page) -> Sequence[bytes]:
@@ -152,10 +148,9 @@ class Endpoints:
             return kept[1]
         view = self._jobs.view(job)
         members = self._visible.among(view.members, request) if include_hosts and may_view_hosts else []
+        shows_query = may_view_hosts and not (narrow and self._visible.is_hidden_in(render.query(job) or "", request))
         body = compact(
-            render.show(
-                view, members if include_hosts else None, host_status=host_status, may_view_hosts=may_view_hosts
-            )
+            render.show(view, members if include_hosts else None, host_status=host_status, shows_query=shows_query)
         )
         if not narrow:
             self._bodies.put(key, (stamp, body), len(body) + 300)

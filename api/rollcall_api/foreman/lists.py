@@ -27,6 +27,7 @@ async def listed(
     render: Render,
     bag: Bag,
     default: tuple[Order, ...] = (),
+    rights: Mapping[str, bool] | None = None,
 ) -> JsonBytes:
     """The answer to a list: of these rows by key, the page that the parameters ask for, rendered by key.
 
@@ -35,7 +36,7 @@ async def listed(
     """
     page = Page.parse(bag)
     keys, total = await lists.selected(pace, rows, asked(subject, bag, default))
-    return await paged(pace, keys, lambda key: orjson.dumps(render(key)), total, page, bag)
+    return await paged(pace, keys, lambda key: orjson.dumps(render(key)), total, page, bag, rights)
 
 
 def asked(subject: Subject, bag: Bag, default: tuple[Order, ...] = ()) -> Statement:
@@ -54,10 +55,11 @@ async def paged(
     total: int,
     page: Page,
     bag: Bag,
+    rights: Mapping[str, bool] | None = None,
 ) -> JsonBytes:
     """The answer with a page of what was found, each encoded; `total` counts what there is without the search."""
     items = await lists.items(pace, found, encode, page)
-    return JsonBytes(envelope(items, total, len(found), page, bag))
+    return JsonBytes(envelope(items, total, len(found), page, bag, rights))
 
 
 def envelope(

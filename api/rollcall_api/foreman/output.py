@@ -3,17 +3,27 @@
 import bisect
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 import orjson
 
 from rollcall.names import HostState, Reason
 from rollcall.outputs import Exit, Stream
+from rollcall_api.foreman import echo
 from rollcall_api.output_pieces import HostOutput
 from rollcall_api.records import Job
 
 _BATCH_BYTES: Final = 128 * 1024
 _STREAMS: Final = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
+
+
+class Cancelled(StrEnum):
+    """What Foreman says of a host that was cancelled (§3.5)."""
+
+    PLAIN = "Task cancelled"
+    ENFORCED = "Cancel enforced: the task might be still running on the proxy"
+    ABORTED = "Task aborted: the task might be still running on the proxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,13 @@ class Chunk:
         return {"output_type": self.type, "output": self.text, "timestamp": self.timestamp}
 
 
+def cancelled(job: Job) -> Cancelled:
+    """What is said of hosts of the job that were cancelled at work: how hard its cancellation is tells."""
+    if job.cancellation is None or not job.cancellation.force:
+        return Cancelled.PLAIN
+    return Cancelled.ENFORCED if echo.cancel_enforced(job) else Cancelled.ABORTED
+
+
 class Timeline:
     """Turns an output, part by part, into Foreman's chunks, the exit line last.
 
@@ -41,14 +58,15 @@ class Timeline:
     Each depends only on what comes shortly before it, so that it is the same in every answer.
     """
 
-    def __init__(self, since: float | None = None) -> None:
+    def __init__(self, since: float | None = None, cancelled: Cancelled = Cancelled.PLAIN) -> None:
         self._since = since
+        self._cancelled = cancelled
         self._last = 0
 
     def chunks(self, part: HostOutput) -> list[Chunk]:
         """The chunks of a part that are later than `since`."""
         found: list[Chunk] = []
-        for type_, text, moment in _parts(part):
+        for type_, text, moment in _parts(part, self._cancelled):
             self._last = max(round(moment * 1_000_000), self._last + 1)
             found.append(Chunk(type_, text, self._last))
         if self._since is None:
@@ -56,23 +74,25 @@ class Timeline:
         return found[bisect.bisect_right(found, self._since, key=lambda chunk: chunk.timestamp) :]
 
 
-def _parts(output: HostOutput) -> Iterator[tuple[str, str, float]]:
+def _parts(output: HostOutput, cancelled: Cancelled) -> Iterator[tuple[str, str, float]]:
     for piece in output.pieces:
         yield _STREAMS.get(piece.stream, "debug"), piece.text, piece.time
     if output.end is not None:
         end_time = output.end_time or 0.0
-        if note := _note(output.end):
+        if note := _note(output.end, cancelled):
             yield "debug", note, end_time
         if line := _exit_line(output.end):
             yield "stdout", line, end_time
 
 
-def _note(end: Exit) -> str | None:
+def _note(end: Exit, cancelled: Cancelled) -> str | None:
     """What Foreman's machinery says about an end that is not a success (§3.5, §3.6, §5.2)."""
     if end.state is HostState.SUCCEEDED:
         return None
+    if end.state is HostState.CANCEL_FAILED and cancelled is not Cancelled.PLAIN:
+        return cancelled
     if end.state is HostState.CANCELLED or end.reason is Reason.CANCELLED:
-        return "Task cancelled"
+        return Cancelled.PLAIN if end.start_time is None else cancelled
     if end.reason is Reason.TIMEOUT:
         return "Timeout for execution passed, trying to stop the job"
     if end.exit_code is not None or end.reason is None:
@@ -87,15 +107,15 @@ def _exit_line(end: Exit) -> str | None:
     return "Exit status: EXCEPTION" if end.start_time is not None else None
 
 
-def host_output(output: HostOutput, since: float | None) -> bytes:
+def host_output(output: HostOutput, since: float | None, cancelled: Cancelled = Cancelled.PLAIN) -> bytes:
     """The output of one host (§2.4)."""
-    listed = [chunk.document() for chunk in Timeline(since).chunks(output)]
+    listed = [chunk.document() for chunk in Timeline(since, cancelled).chunks(output)]
     return orjson.dumps({"complete": output.complete, "refresh": not output.complete, "output": listed})
 
 
-def raw_output(output: HostOutput, *, begun: bool) -> bytes:
+def raw_output(output: HostOutput, *, begun: bool, cancelled: Cancelled = Cancelled.PLAIN) -> bytes:
     """The output of one host as one text (§2.5); null where it has not been dealt with yet."""
-    text = "".join(chunk.text for chunk in Timeline().chunks(output)) if begun else None
+    text = "".join(chunk.text for chunk in Timeline(cancelled=cancelled).chunks(output)) if begun else None
     return orjson.dumps({"complete": output.complete, "refresh": not output.complete, "output": text})
 
 
@@ -106,9 +126,11 @@ def delayed(job: Job, nothing: list[Any] | None) -> bytes:
     return orjson.dumps(document)
 
 
-def outputs_item(output: HostOutput, host_id: int, since: float | None, raw: bool) -> bytes:
+def outputs_item(
+    output: HostOutput, host_id: int, since: float | None, raw: bool, cancelled: Cancelled = Cancelled.PLAIN
+) -> bytes:
     """One host's part of the outputs of a job (§2.8)."""
-    found = Timeline(since).chunks(output)
+    found = Timeline(since, cancelled).chunks(output)
     shown = "".join(chunk.text for chunk in found) if raw else [chunk.document() for chunk in found]
     return orjson.dumps(
         {"complete": output.complete, "refresh": not output.complete, "output": shown, "host_id": host_id}
@@ -116,10 +138,15 @@ def outputs_item(output: HostOutput, host_id: int, since: float | None, raw: boo
 
 
 async def in_parts(
-    parts: AsyncIterator[HostOutput], since: float | None, *, raw: bool = False, host_id: int | None = None
+    parts: AsyncIterator[HostOutput],
+    since: float | None,
+    cancelled: Cancelled = Cancelled.PLAIN,
+    *,
+    raw: bool = False,
+    host_id: int | None = None,
 ) -> AsyncIterator[bytes]:
     """The same JSON object a part at a time, for an output that is long; what only the end tells comes last."""
-    timeline = Timeline(since)
+    timeline = Timeline(since, cancelled)
     yield b'{"output":"' if raw else b'{"output":['
     separator, complete = b"", False
     async for part in parts:

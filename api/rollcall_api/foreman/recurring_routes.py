@@ -69,7 +69,8 @@ class Endpoints:
 
     async def index(self, request: Request) -> Response:
         """`GET /foreman_tasks/api/recurring_logics`; the newest first."""
-        _, bag = await self._backend.admit(request, _VIEW)
+        user, bag = await self._backend.admit(request, _VIEW)
+        rights = await self._backend.rights(user, bag, ("create", Kind.SCHEDULE), ("patch", Kind.SCHEDULE))
         known: dict[str, dict[str, Any]] = {}
 
         def rows() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -79,7 +80,7 @@ class Endpoints:
                     yield schedule.name, known[schedule.name]
 
         pace = self._backend.pace
-        return await lists.listed(pace, rows(), _FIELDS, lambda name: known[name], bag, _NEWEST_FIRST)
+        return await lists.listed(pace, rows(), _FIELDS, lambda name: known[name], bag, _NEWEST_FIRST, rights)
 
     async def show(self, request: Request) -> Response:
         """`GET /foreman_tasks/api/recurring_logics/:id`."""

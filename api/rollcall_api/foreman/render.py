@@ -56,10 +56,13 @@ def item(view: View) -> bytes:
     return orjson.dumps(base(view))
 
 
-def show(view: View, members: Sequence[Member] | None, *, host_status: bool, may_view_hosts: bool) -> bytes:
-    """The whole job with those of its hosts that the requester may see; None leaves out all that is about hosts."""
+def show(view: View, members: Sequence[Member] | None, *, host_status: bool, shows_query: bool) -> bytes:
+    """The whole job with those of its hosts that the requester may see; None leaves out all that is about hosts.
+
+    A query may name hosts, and one that was made of them does: `shows_query` says whether it is shown.
+    """
     job = view.job
-    targeting = _targeting(view, may_view_hosts)
+    targeting = _targeting(view, shows_query)
     task = {"id": task_id(job), "state": task_state(job), "cancellable": not job.finished}
     task["started_at"] = None if job.scheduled else time(job.created)
     body = base(view) | {"targeting": targeting, "task": task, **_mode(view)}
@@ -73,22 +76,22 @@ def show(view: View, members: Sequence[Member] | None, *, host_status: bool, may
     return orjson.dumps(body)
 
 
-def _targeting(view: View, may_view_hosts: bool) -> dict[str, Any]:
+def _targeting(view: View, shows_query: bool) -> dict[str, Any]:
     job = view.job
     return {
         "bookmark_id": echo.bookmark_id(job),
         "bookmark_name": echo.bookmark_name(job),
-        # A query may name hosts, and one that was made of them does.
-        "search_query": _query(job) if may_view_hosts else None,
+        "search_query": query(job) if shows_query else None,
         "targeting_type": DYNAMIC if job.late else STATIC,
         "user_id": number_of(job.requested_by),
         "randomized_ordering": echo.randomized(job),
     }
 
 
-def _query(job: Job) -> str | None:
-    query = echo.query(job)
-    return quoted(job.hosts) if query is None and job.hosts is not None else query
+def query(job: Job) -> str | None:
+    """The search query of a job; one that names its hosts where it had none, or a longer one than is kept."""
+    known = echo.query(job)
+    return quoted(job.hosts) if known is None and job.hosts is not None else known
 
 
 def _mode(view: View) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import orjson
 from starlette.requests import Request
 
 from rollcall_api.foreman.errors import e1, malformed_json
+from rollcall_api.foreman.nesting import nested
 from rollcall_api.foreman.taxonomies import CONTEXT, Context
 from rollcall_api.lists import DEFAULT_PER_PAGE
 from rollcall_api.lists import Page as Part
@@ -18,7 +19,10 @@ from rollcall_api.lists import Page as Part
 Bag = dict[str, Any]
 
 MAX_BODY_BYTES: Final = 1024 * 1024
+MAX_PARAMETERS: Final = 4_096
+"""In a query string; a body is bounded by its bytes."""
 _SHORT_BYTES: Final = 500
+_BRACKET: Final = re.compile(rb"\[|%5[Bb]")
 _TRUE: Final = frozenset({"true", "1", "t", "yes", "y", "on"})
 _FALSE: Final = frozenset({"false", "0", "f", "no", "n", "off", ""})
 _LEADING_NUMBER: Final = re.compile(r"\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)")
@@ -32,7 +36,7 @@ async def read_bag(request: Request) -> Bag:
     """
     scope = request.scope
     text: bytes = scope["query_string"]
-    query: Bag = {} if not text else dict((_known_pairs if len(text) <= _SHORT_BYTES else _pairs)(text))
+    query: Bag = {} if not text else parse_query(text)
     context: Context = scope[CONTEXT]
     context.choose(query)
     content_type, has_body = "", False
@@ -55,8 +59,21 @@ async def read_bag(request: Request) -> Bag:
     return bag
 
 
+def parse_query(text: bytes) -> Bag:
+    """The parameters in a query string, nested as Rails nests them; of a repeated name the last counts.
+
+    Raises 400 for too many parameters, and for names that contradict each other or are nested too deeply.
+    """
+    pairs = (_known_pairs if len(text) <= _SHORT_BYTES else _pairs)(text)
+    return nested(pairs) if _BRACKET.search(text) else dict(pairs)
+
+
 def _pairs(query: bytes) -> Sequence[tuple[str, str]]:
-    return parse_qsl(query.decode("latin-1"), True)
+    try:
+        return parse_qsl(query.decode("utf-8", "replace"), True, max_num_fields=MAX_PARAMETERS)
+    except ValueError:
+        message = f"The query string has more than {MAX_PARAMETERS} parameters; a JSON body may have more"
+        raise e1(400, message) from None
 
 
 # Who polls asks the same again and again.

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from rollcall_api.access import Access, Reach, Right
 from rollcall_api.foreman import errors
 from rollcall_api.foreman.description import Action
 from rollcall_api.foreman.errors import ForemanError, e1, e5
-from rollcall_api.foreman.requests import Bag, read_bag
+from rollcall_api.foreman.requests import Bag, boolean, read_bag
 from rollcall_api.foreman.search import HostSearch
 from rollcall_api.foreman.taxonomies import Taxonomies
 from rollcall_api.jobs import Jobs
@@ -120,6 +120,20 @@ class Backend:
             raise e5(permission.name)
         self.jobs.cache.require_sync()
         return reach
+
+    async def rights(
+        self, user: Identity, bag: Bag, create: Right | None = None, edit: Right | None = None
+    ) -> Mapping[str, bool] | None:
+        """What a list says of making and changing what is in it, by these rights; None unless it is asked for (§1.8).
+
+        What nobody can make or change through the dialect has no right for it.
+        """
+        if not boolean(bag, "include_permissions"):
+            return None
+        return {
+            "can_create": create is not None and await self.access.reach(user, *create) is not Reach.NONE,
+            "can_edit": edit is not None and await self.access.reach(user, *edit) is not Reach.NONE,
+        }
 
     async def admit(self, request: Request, permission: Permission) -> tuple[Identity, Bag]:
         """The user, who has the permission, and the parameters. Raises the contract's errors in their order (§1.4)."""

@@ -5,11 +5,12 @@ from typing import Any, Final
 
 from rollcall.names import HostState
 from rollcall_api.foreman.numbers import number_of
+from rollcall_api.foreman.output import Cancelled, cancelled
 from rollcall_api.foreman.render import time
 from rollcall_api.foreman.status import task_result, task_state
 from rollcall_api.foreman.tasks import host_task_id, task_id
 from rollcall_api.jobs import Member, View, awaits_outcome
-from rollcall_api.records import Job
+from rollcall_api.records import HostEnd, Job
 
 JOB_LABEL: Final = "Actions::RemoteExecution::RunHostsJob"
 JOB_ACTION: Final = "Run hosts job:"
@@ -64,7 +65,7 @@ def job_task(view: View) -> dict[str, Any]:
     if counts:
         output = f"{total} task(s), {counts.succeeded} success, {counts.failed + counts.cancelled} fail"
     action = f"{JOB_ACTION} {view.description}" if view.description else row["action"]
-    problems = ["A sub task failed"] if row["result"] == "warning" else []
+    problems = [_job_problem(job)] if row["result"] == "warning" else []
     return _task(
         row,
         job,
@@ -74,6 +75,12 @@ def job_task(view: View) -> dict[str, Any]:
         output={"total_count": total, "success_count": counts.succeeded} if counts else {},
         humanized={"action": JOB_ACTION, "input": view.description or "", "output": output, "errors": problems},
     )
+
+
+def _job_problem(job: Job) -> str:
+    if job.missed_start and job.start_before is not None:
+        return f"Execution plan could not be started before set time ({time(job.start_before)})"
+    return "A sub task failed"
 
 
 def host_row(job: Job, member: Member) -> dict[str, Any]:
@@ -99,7 +106,7 @@ def host_task(view: View, member: Member) -> dict[str, Any]:
     """The task of one host."""
     row = host_row(view.job, member)
     end = member.end
-    problems = [end.message or end.reason or "The job failed"] if end is not None else []
+    problems = [_host_problem(view.job, member.state, end)] if end is not None else []
     exit_code = 0 if member.state is HostState.SUCCEEDED else (end.exit_code if end is not None else None)
     return _task(
         row,
@@ -110,6 +117,12 @@ def host_task(view: View, member: Member) -> dict[str, Any]:
         output={} if exit_code is None else {"exit_status": exit_code},
         humanized={"action": row["action"], "input": member.name, "output": "", "errors": problems},
     )
+
+
+def _host_problem(job: Job, state: HostState | None, end: HostEnd) -> str:
+    if state is HostState.CANCELLED:
+        return cancelled(job) if end.started else Cancelled.PLAIN
+    return end.message or end.reason or "The job failed"
 
 
 def _host(member: Member) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from rollcall_api.records import Job
 
 _VIEW: Final = Permission("view_foreman_tasks", (("list", Kind.JOB_INVOCATION),))
 _CANCEL: Final = Permission("edit_foreman_tasks", CANCEL_JOB.rights)
+_EDITS: Final = ("patch", Kind.JOB_INVOCATION)
 _ROOT: Final = "/foreman_tasks/api/tasks"
 _ID: Final = Param("id", "UUID of the task", required=True)
 _BULK: Final = (
@@ -63,12 +64,13 @@ class Endpoints:
 
     async def index(self, request: Request) -> Response:
         """`GET /foreman_tasks/api/tasks`: those of jobs, the newest first. Those of hosts are below them."""
-        _, bag = await self._backend.admit(request, _VIEW)
+        user, bag = await self._backend.admit(request, _VIEW)
+        rights = await self._backend.rights(user, bag, edit=_EDITS)
         page, order = Page.parse(bag), TASKS.order(str(bag.get("order") or ""))
         searcher = await self._visible.searcher(request, _VIEW)
         found = await self._search.find(str(bag.get("search") or ""), order, searcher)
         total = len(self._search.every(searcher))
-        return await lists.paged(self._backend.pace, found, self._encoded, total, page, bag)
+        return await lists.paged(self._backend.pace, found, self._encoded, total, page, bag, rights)
 
     def _encoded(self, id_: int) -> bytes | None:
         job = self._jobs.cache.jobs.numbered(id_)
@@ -84,7 +86,8 @@ class Endpoints:
 
     async def sub_tasks(self, request: Request) -> Response:
         """`GET /foreman_tasks/api/tasks/:id/sub_tasks`: the hosts of a job, as far as they are planned."""
-        _, bag = await self._backend.admit(request, _VIEW)
+        user, bag = await self._backend.admit(request, _VIEW)
+        rights = await self._backend.rights(user, bag, edit=_EDITS)
         given = request.path_params["id"]
         job, member = await self._target(given, request, _VIEW)
         if member is not None:
@@ -103,6 +106,7 @@ class Endpoints:
             TASKS.subject,
             lambda id_: task_render.host_task(view, rows[id_][0]),
             bag,
+            rights=rights,
         )
 
     async def bulk_cancel(self, request: Request) -> Response:

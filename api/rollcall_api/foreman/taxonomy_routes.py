@@ -58,9 +58,10 @@ class Endpoints:
 
     async def index(self, request: Request) -> Response:
         """`GET /api/organizations`, or `/api/locations`."""
-        _, bag = await self._backend.admit(request, self._view)
+        user, bag = await self._backend.admit(request, self._view)
+        pace, rights = self._backend.pace, await self._backend.rights(user, bag)
         known = {name: _shown(taxonomy) for name, taxonomy in self._every().items()}
-        return await lists.listed(self._backend.pace, known.items(), _FIELDS, lambda name: known[name], bag)
+        return await lists.listed(pace, known.items(), _FIELDS, lambda name: known[name], bag, rights=rights)
 
     async def show(self, request: Request) -> Response:
         """`GET /api/organizations/:id`, or `/api/locations/:id`; by id or name."""

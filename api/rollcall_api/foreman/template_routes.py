@@ -163,11 +163,12 @@ class TemplateEndpoints(_Templates):
 
     async def index(self, request: Request) -> Response:
         """`GET /api/job_templates`."""
-        _, bag = await self._backend.admit(request, _VIEW)
+        user, bag = await self._backend.admit(request, _VIEW)
+        rights = await self._backend.rights(user, bag, ("create", Kind.JOB_TEMPLATE), ("update", Kind.JOB_TEMPLATE))
         known = {template.name: template for template in self._table if template.id is not None}
         rows = ((name, row(template)) for name, template in known.items())
-        pace = self._backend.pace
-        return await lists.listed(pace, rows, _FIELDS, lambda name: job_templates.item(known[name]), bag, _BY_TITLE)
+        pace, render = self._backend.pace, lambda name: job_templates.item(known[name])
+        return await lists.listed(pace, rows, _FIELDS, render, bag, _BY_TITLE, rights)
 
     async def show(self, request: Request) -> Response:
         """`GET /api/job_templates/:id`."""
@@ -218,9 +219,12 @@ class InputEndpoints(_Templates):
 
     async def index(self, request: Request) -> Response:
         """`GET /api/templates/:template_id/template_inputs`."""
-        _, bag = await self._backend.admit(request, _VIEW)
+        user, bag = await self._backend.admit(request, _VIEW)
+        writes = ("update", Kind.JOB_TEMPLATE)
+        rights = await self._backend.rights(user, bag, writes, writes)
         shown = self._inputs(self._find(request.path_params["template_id"]))
-        return await lists.listed(self._backend.pace, shown.items(), _INPUT_FIELDS, lambda name: shown[name], bag)
+        pace = self._backend.pace
+        return await lists.listed(pace, shown.items(), _INPUT_FIELDS, lambda name: shown[name], bag, rights=rights)
 
     async def show(self, request: Request) -> Response:
         """`GET /api/templates/:template_id/template_inputs/:id`."""

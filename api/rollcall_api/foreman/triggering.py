@@ -9,6 +9,7 @@ from typing import Any, Final
 from rollcall.schedule.cronlines import CronLine
 from rollcall.schedule.zones import zone
 from rollcall_api.cache import Cache
+from rollcall_api.foreman import times
 from rollcall_api.foreman.cron import is_cron_line
 from rollcall_api.foreman.errors import ForemanError, invalid
 from rollcall_api.foreman.requests import filled
@@ -20,8 +21,6 @@ _LAST_DAY: Final = re.compile(r"^(\S+ \S+ )(?:last|l|-1)( )", re.IGNORECASE)
 _LAST_WEEKDAY: Final = re.compile(r"#(?:last|l)\b", re.IGNORECASE)
 _LONGEST_LINE: Final = 256
 """Characters of a cron line; the schema of Schedules has the same bound."""
-_LONGEST_TIME: Final = 64
-"""Characters of a time."""
 MAX_ITERATIONS: Final = 1_000_000
 
 
@@ -38,13 +37,13 @@ class Timing:
 def read(given: Mapping[str, Any], cache: Cache, now: datetime) -> Timing:
     """The parameters. Raises 500 with what is wrong, as every validation does."""
     scheduling, repeating = filled(given.get("scheduling")), filled(given.get("recurrence"))
-    start_at = _time(scheduling, "start_at")
+    start_at = _time(scheduling, "start_at", now)
     if repeating:
         recurrence = _recurrence(repeating, cache, start_at, now)
         return Timing(recurrence=recurrence, echo={QUEUES_NEXT: "true"})
     if not scheduling:
         return Timing()
-    start_before = _time(scheduling, "start_before")
+    start_before = _time(scheduling, "start_before", now)
     if start_at is None:
         raise invalid("Triggering: Start at must be set")
     if start_at < now:
@@ -60,7 +59,7 @@ def _recurrence(given: Mapping[str, Any], cache: Cache, start_at: datetime | Non
     most = given.get("max_iteration")
     if most is not None and (isinstance(most, bool) or not re.fullmatch(r"0*[1-9][0-9]{0,6}", str(most))):
         raise invalid(_NO_TASK)
-    end_at = _time(given, "end_time")
+    end_at = _time(given, "end_time", now)
     if end_at is not None and end_at <= max(now, start_at or now):
         raise invalid(_NO_TASK)
     purpose = None if given.get("purpose") is None else str(given["purpose"])
@@ -101,21 +100,16 @@ def _purposes(cache: Cache) -> set[str | None]:
     return {schedule.resource.spec.purpose for schedule in cache.schedules if not has_ended(schedule)}
 
 
-def _time(given: Mapping[str, Any], key: str) -> datetime | None:
+def _time(given: Mapping[str, Any], key: str, now: datetime) -> datetime | None:
     """A time, in UTC where it names no zone."""
     value = given.get(key)
     if value is None:
         return None
-    text = str(value)[: _LONGEST_TIME + 1]
     try:
-        if len(text) > _LONGEST_TIME:
-            raise ValueError
-        text = re.sub(r"\s*(?:UTC|GMT|Z)$", "+00:00", text.strip(), flags=re.IGNORECASE)
-        text = re.sub(r"\s+([+-]\d\d:?\d\d)$", r"\1", text)
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        return times.parse(str(value), now)
     except (ValueError, OverflowError):
-        raise invalid(f"Triggering: {key.capitalize().replace('_', ' ')} is not a time") from None
+        title = key.capitalize().replace("_", " ")
+        raise invalid(f"Triggering: {title} is not a time, as 2030-11-23 10:00:00 UTC is") from None
 
 
 def _seconds(moment: datetime) -> datetime:

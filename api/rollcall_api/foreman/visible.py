@@ -1,6 +1,8 @@
 """What a requester finds and sees of jobs, in the contract's words (§1.4)."""
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 from starlette.requests import Request
 
@@ -13,6 +15,9 @@ from rollcall_api.problems import NotFound
 from rollcall_api.records import Job
 from rollcall_api.users import Identity
 from rollcall_api.visibility import Searcher, Visibility, existing
+
+_NAME: Final = re.compile(r"[a-z0-9.-]+")
+"""What can be the name of a host."""
 
 
 class Visible:
@@ -43,10 +48,16 @@ class Visible:
         return await self._visibility.hosts(user)
 
     async def cancel(
-        self, job: Job, request: Request, *, force: bool = False, hosts: Sequence[str] | None = None
+        self,
+        job: Job,
+        request: Request,
+        *,
+        force: bool = False,
+        hosts: Sequence[str] | None = None,
+        echo: Mapping[str, str | None] | None = None,
     ) -> None:
         """Asks for the job to be stopped, or only for these of its hosts. Raises as `Visibility.cancel` does."""
-        await self._visibility.cancel(job, request.scope["user"], force=force, hosts=hosts)
+        await self._visibility.cancel(job, request.scope["user"], force=force, hosts=hosts, echo=echo)
 
     async def members(self, job: Job, request: Request) -> list[Member]:
         """The job's hosts that exist, that the requester may see, and that are in the request's organization and
@@ -63,6 +74,13 @@ class Visible:
             return found
         belongs = self._backend.taxonomies.belongs
         return [m for m in found if m.host is not None and belongs(m.host, context.organization, context.location)]
+
+    def is_hidden_in(self, query: str, request: Request) -> bool:
+        """Whether a query names a host that is not in the request's organization and location."""
+        context: Context = request.scope[CONTEXT]
+        hosts, belongs = self._backend.jobs.cache.hosts, self._backend.taxonomies.belongs
+        named = (hosts.named(word) for word in set(_NAME.findall(query.lower())))
+        return any(h is not None and not belongs(h, context.organization, context.location) for h in named)
 
 
 def member_of(members: Sequence[Member], given: str) -> Member:

@@ -93,6 +93,16 @@ def test_a_body_that_never_ends_is_not_waited_for(facade: FacadeProcess) -> None
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
+def test_what_is_not_ascii_in_an_address_is_refused_and_never_misread(
+    client: httpx.Client, facade: FacadeProcess
+) -> None:
+    head = f"GET {ROOT}?search=Zürich HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {facade.tokens['runner']}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(facade.url.rpartition(":")[2])), timeout=10) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert client.get(f"{ROOT}?search=Z%C3%BCrich").json()["search"] == "Zürich"
+
+
 @pytest.mark.parametrize("path", READS)
 def test_a_read_is_the_same_however_it_is_written(client: httpx.Client, path: str) -> None:
     sent = as_sent(path)

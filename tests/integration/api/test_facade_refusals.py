@@ -77,7 +77,7 @@ CREATES: list[tuple[str, dict[str, Any], int, Any]] = [
         "a start that is no time",
         {"scheduling": {"start_at": "soon"}},
         500,
-        validation("Triggering: Start at is not a time"),
+        validation("Triggering: Start at is not a time, as 2030-11-23 10:00:00 UTC is"),
     ),
     (
         "the end of a window only",

@@ -221,6 +221,55 @@ def test_cancel_only_some_hosts(world: World, client: httpx.Client) -> None:
     assert (bad.status_code, bad.json()) == (422, {"error": {"message": message}})
 
 
+@pytest.mark.parametrize(
+    ("orders", "policy", "said"),
+    [
+        ([{}], "Graceful", "Task cancelled"),
+        ([{}, {}], "Force", "Cancel enforced: the task might be still running on the proxy"),
+        ([{"force": True}], "Force", "Task aborted: the task might be still running on the proxy"),
+        ([{}, {"force": True}, {}], "Force", "Task aborted: the task might be still running on the proxy"),
+        ([{}, {}, {"force": 1}], "Force", "Task aborted: the task might be still running on the proxy"),
+    ],
+    ids=["plain", "twice", "force", "then force", "twice, then force"],
+)
+@pytest.mark.parametrize("search", [None, "name = web1"])
+def test_28_a_cancelled_host_says_how_hard_it_was_cancelled(
+    world: World, client: httpx.Client, orders: list[dict[str, Any]], policy: str, said: str, search: str | None
+) -> None:
+    id_ = world.create()["id"]
+    world.deal(id_, {"web1": {"state": "Running"}, "web2": {"state": "Pending"}})
+    path = f"{ROOT}/{id_}"
+    world.wait(client, f"{path}/template_invocations", "the slice", lambda body: body["total"] == 2)
+    for order in orders:
+        wish = order if search is None else {**order, "search": search}
+        answer = client.post(f"{path}/cancel", json=wish).raise_for_status().json()
+        assert answer == {"cancelled": True, "id": id_} or len(answer["cancelled"]) == 1
+    hosts = {} if search is None else {"hosts": ["web1"]}
+    assert spec_of(world, id_)["cancellation"] == {"policy": policy, **hosts}
+    began = {"startTime": "2024-05-04T10:00:00Z", "completionTime": "2024-05-04T10:00:05Z"}
+    ended = {"state": "Cancelled", "reason": "Cancelled"}
+    world.deal(id_, {"web1": {**ended, **began}, "web2": ended}, state="Done")
+    world.settle(id_, "Cancelled", total=2, cancelled=2)
+    body = world.wait(client, f"{path}/hosts/1", "the end", lambda shown: shown["complete"])
+    assert (body["output"][0]["output_type"], body["output"][0]["output"]) == ("debug", said)
+    assert client.get(f"{path}/hosts/1/raw").json()["output"] == f"{said}Exit status: EXCEPTION"
+    listed = client.get(f"{path}/outputs").json()["outputs"]
+    assert [next(chunk["output"] for chunk in host["output"]) for host in listed] == [said, "Task cancelled"]
+    task = client.get(path).json()["task"]["id"]
+    tasks = client.get(f"/foreman_tasks/api/tasks/{task}/sub_tasks").json()["results"]
+    errors = {task["input"]["host"]["name"]: task["humanized"]["errors"] for task in tasks}
+    assert errors == {"web1": [said], "web2": ["Task cancelled"]}
+
+
+def test_a_second_cancel_of_one_of_several_hosts_does_not_hasten_the_others(world: World, client: httpx.Client) -> None:
+    id_ = world.create()["id"]
+    for search in ("name ~ web", "name = web1", "name = web1"):
+        assert client.post(f"{ROOT}/{id_}/cancel", json={"search": search}).status_code == 200
+        assert spec_of(world, id_)["cancellation"]["policy"] == "Graceful"
+    assert client.post(f"{ROOT}/{id_}/cancel", json={"search": "name ^ (web1, web2)"}).status_code == 200
+    assert spec_of(world, id_)["cancellation"]["policy"] == "Force"
+
+
 def test_29_a_finished_job_cannot_be_cancelled(world: World, client: httpx.Client) -> None:
     id_ = finished(world, client, "Succeeded", "Succeeded")
     answer = client.post(f"{ROOT}/{id_}/cancel", json={})
@@ -257,6 +306,14 @@ def test_31_32_rerun_what_failed(world: World, client: httpx.Client) -> None:
         assert targeting["search_query"] == query
         assert [host["name"] for host in targeting["hosts"]] == hosts
         assert spec_of(world, answer.json()["id"])["targeting"]["hosts"] == hosts
+    for parameters, hosts in (
+        ("host_ids[]=2", ["web2"]),
+        ("host_ids%5B%5D=2&host_ids%5B%5D=1", ["web2", "web1"]),
+        ("host_ids=1&host_ids=2", ["web2"]),
+    ):
+        answer = client.post(f"{ROOT}/{id_}/rerun?{parameters}", json={})
+        assert answer.status_code == 201
+        assert spec_of(world, answer.json()["id"])["targeting"]["hosts"] == hosts, parameters
     well = finished(world, client, "Succeeded", "Succeeded")
     answer = client.post(f"{ROOT}/{well}/rerun", json={"failed_only": True})
     targeting = client.get(f"{ROOT}/{answer.json()['id']}").json()["targeting"]

@@ -227,6 +227,38 @@ def test_no_host_of_another_organization_is_there(people: World, of_another: Obj
             assert f"{CANARY}-host" in client.get(path, params={"organization_id": "Theirs"}).text, path
 
 
+def test_no_query_names_a_host_of_another_organization(people: World, of_another: Objects) -> None:
+    wishes = (
+        {"search_query": "", "host_ids": [7_001, 1]},
+        {"search_query": f"name = web1 or name = {CANARY}-host"},
+        {"search_query": f"name={CANARY.upper()}-HOST", "targeting_type": "dynamic_query"},
+    )
+    with people.facade.client("editor") as client:
+        ids = [client.post(ROOT, json=people.order(**wish)).raise_for_status().json()["id"] for wish in wishes]
+        # Its hosts are ours, and its query is that of the first.
+        again = client.post(f"{ROOT}/{ids[0]}/rerun", params={"organization_id": 1}, json={})
+        ids.append(again.raise_for_status().json()["id"])
+        for id_ in ids:
+            for query in ({"organization_id": "Ours"}, {"location_id": "Here"}, {"organization_id": "1"}):
+                answer = client.get(f"{ROOT}/{id_}", params=query).raise_for_status()
+                assert answer.json()["targeting"]["search_query"] is None
+                assert CANARY not in answer.text.lower()
+            assert f"{CANARY}-host" in client.get(f"{ROOT}/{id_}").json()["targeting"]["search_query"].lower()
+        ours = client.post(ROOT, json=people.order(search_query="", host_ids=[7_002])).raise_for_status().json()
+        shown = client.get(f"{ROOT}/{ours['id']}", params={"organization_id": "Ours"}).json()
+        assert shown["targeting"]["search_query"] == "name ^ (ours)"
+
+
+def test_a_host_of_another_organization_is_not_changed(people: World, of_another: Objects) -> None:
+    path, before = f"/api/hosts/{of_another.host}", people.kube.get("hosts", people.namespace, f"{CANARY}-host")
+    with people.facade.client("editor") as client:
+        for query in ({"organization_id": "Ours"}, {"location_id": "Here"}):
+            answer = client.put(path, params=query, json={"host": {"ip": "192.0.2.1", "enabled": False}})
+            message = f"Resource host not found by id '{of_another.host}'"
+            assert (answer.status_code, answer.json()) == (404, {"error": {"message": message}})
+    assert people.kube.get("hosts", people.namespace, f"{CANARY}-host") == before
+
+
 def test_a_dynamic_job_stays_in_the_organization_that_it_was_made_in(people: World, of_another: Objects) -> None:
     order = people.order(search_query="name ~ o or name ~ a", targeting_type="dynamic_query")
     with people.facade.client("editor") as client:

@@ -14,11 +14,11 @@ from rollcall.names import HostState, Reason, StepState
 from rollcall.outputs import Event, Exit, StepNews, Stream
 from rollcall.resources.jobslice import SliceState
 from rollcall_api.bounded import AgedCache, WeightedCache
-from rollcall_api.foreman.output import Timeline, in_parts, outputs_item
+from rollcall_api.foreman.output import Timeline, cancelled, in_parts, outputs_item
 from rollcall_api.jobs import Member
 from rollcall_api.output_pieces import Assembly, HostOutput, Piece, assemble, last_bytes, last_lines
 from rollcall_api.problems import Unavailable
-from rollcall_api.records import HostEnd, Slice
+from rollcall_api.records import HostEnd, Slice, parse_job
 
 
 def member(state: HostState = HostState.RUNNING, end: HostEnd | None = None) -> Member:
@@ -104,6 +104,37 @@ def test_a_host_is_complete_once_its_exit_is_read() -> None:
 )
 def test_the_end_is_said_as_foreman_says_it(end: Exit, lines: list[str]) -> None:
     assert [chunk.text for chunk in Timeline().chunks(HostOutput((), end, 5.0, complete=True))] == lines
+
+
+PLAIN, ENFORCED, ABORTED = (
+    "Task cancelled",
+    *(f"{text}: the task might be still running on the proxy" for text in ("Cancel enforced", "Task aborted")),
+)
+
+
+@pytest.mark.parametrize(
+    ("cancellation", "echo", "word"),
+    [
+        (None, {}, PLAIN),
+        ({"policy": "Graceful"}, {}, PLAIN),
+        ({"policy": "Force", "hosts": ["a"]}, {}, ABORTED),
+        ({"policy": "Force"}, {"foreman.rollcall.dev/cancel-enforced": "true"}, ENFORCED),
+    ],
+)
+def test_a_cancelled_host_says_how_hard_it_was_cancelled(
+    cancellation: dict[str, Any] | None, echo: dict[str, str], word: str
+) -> None:
+    metadata = {"name": "job-1", "uid": "u", "resourceVersion": "1", "creationTimestamp": "2024-05-04T10:00:00Z"}
+    how = cancelled(parse_job({"metadata": {**metadata, "annotations": echo}, "spec": {"cancellation": cancellation}}))
+    unproven = Exit(HostState.CANCEL_FAILED, None, Reason.CANCEL_FAILED, "nothing proves it", 1.0)
+    for end, line in (
+        (Exit(HostState.CANCELLED, None, Reason.CANCELLED, None, 1.0), word),
+        (Exit(HostState.CANCELLED, None, Reason.CANCELLED), PLAIN),  # it never began
+        (unproven, "CancelFailed: nothing proves it" if word == PLAIN else word),
+        (Exit(HostState.FAILED, 7, Reason.EXIT_CODE, None, 1.0), "StandardError: Job execution failed"),
+    ):
+        said = Timeline(cancelled=how).chunks(HostOutput((), end, 5.0, complete=True))
+        assert (said[0].type, said[0].text) == ("debug", line)
 
 
 TIMES = st.lists(st.floats(min_value=0, max_value=4e9), max_size=60)

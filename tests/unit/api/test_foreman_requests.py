@@ -110,3 +110,62 @@ def test_cron_lines(line: str) -> None:
 )  # fmt: skip
 def test_no_cron_lines(line: str) -> None:
     assert not is_cron_line(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "bag"),
+    [
+        ("host_ids[]=2&host_ids[]=3", {"host_ids": ["2", "3"]}),
+        ("host_ids%5B%5D=2&host_ids%5b%5d=3", {"host_ids": ["2", "3"]}),
+        ("host_ids=2&host_ids=3", {"host_ids": "3"}),
+        ("a[b]=1&a[c]=2", {"a": {"b": "1", "c": "2"}}),
+        ("a[b]=1&a[b]=2", {"a": {"b": "2"}}),
+        (
+            "job_invocation[ssh][effective_user]=x&job_invocation[feature]=y",
+            {"job_invocation": {"ssh": {"effective_user": "x"}, "feature": "y"}},
+        ),
+        ("a[][b]=1&a[][c]=2&a[][b]=3", {"a": [{"b": "1", "c": "2"}, {"b": "3"}]}),
+        ("a[b][]=1&a[b][]=2", {"a": {"b": ["1", "2"]}}),
+        ("a[][b][c]=1&a[][b][d]=2&a[][b][c]=3", {"a": [{"b": {"c": "1", "d": "2"}}, {"b": {"c": "3"}}]}),
+        ("a[]=&b[]=1", {"a": [""], "b": ["1"]}),
+        ("a[]=1&a=2", {"a": "2"}),
+        ("a[b=1&b]=2&[]=3", {"a[b": "1", "b]": "2", "[]": "3"}),
+        ("search=name+^+(a,+b)&since", {"search": "name ^ (a, b)", "since": ""}),
+        ("search=name+%7E+%5Bx%5D", {"search": "name ~ [x]"}),
+        ("description=Z%C3%BCrich", {"description": "Zürich"}),
+        ("description=Zürich", {"description": "Zürich"}),
+    ],
+)
+def test_a_query_string_is_read_as_rails_reads_it(text: str, bag: dict[str, Any]) -> None:
+    assert requests.parse_query(text.encode()) == bag
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    assert requests.parse_query(b"search=\xff%ff!") == {"search": "\ufffd\ufffd!"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a=1&a[]=2", "a[] is a list, and was a single value before"),
+        ("a[b]=1&a[]=2", "a[] is a list, and was a hash before"),
+        ("a[]=1&a[b]=2", "a[b] is a hash, and was a list before"),
+        ("a[][]=1", "a[][] is a list in a list"),
+        ("a" + "[b]" * 9 + "=1", "is nested too deeply"),
+        ("a" + "[b]" * 30_000 + "=1", "is nested too deeply"),
+        ("a[]=1&" * 4_096 + "a[]=1", "more than 4096 parameters"),
+    ],
+)
+def test_a_query_string_that_contradicts_itself_or_is_too_much(text: str, said: str) -> None:
+    with pytest.raises(ForemanError) as refusal:
+        requests.parse_query(text.encode())
+    assert refusal.value.status == 400
+    message = refusal.value.body["error"]["message"]
+    assert said in message
+    assert len(message) < 300
+
+
+def test_what_is_done_to_parameters_reaches_no_other_request() -> None:
+    text = b"host_ids[]=2"
+    requests.parse_query(text)["host_ids"].append("3")
+    assert requests.parse_query(text) == {"host_ids": ["2"]}

@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
-from rollcall_api.foreman import triggering
+from rollcall_api.foreman import times, triggering
 from rollcall_api.foreman.errors import ForemanError
 from rollcall_api.records import parse_job, parse_schedule
 from rollcall_api.recurring import next_slot
@@ -38,6 +40,92 @@ def test_nothing_said_is_at_once(given: dict[str, Any]) -> None:
 )
 def test_times_are_in_utc_unless_they_say_otherwise(text: str, moment: datetime) -> None:
     assert read(scheduling={"start_at": text}).start_at == moment
+
+
+TEN = "2030-11-23T10:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2030/11/23 10:00", TEN),
+        ("2030-11-23 10:00:00.000", TEN),
+        ("2030-11-23 1:00", "2030-11-23T01:00:00+00:00"),
+        ("2030-1-2 03:04:05.678", "2030-01-02T03:04:05.678000+00:00"),
+        ("2030.11.23 10:00", TEN),
+        ("23.11.2030 10:00", TEN),
+        ("23/11/2030 10:00", TEN),
+        ("2/1/2030 10:00", "2030-01-02T10:00:00+00:00"),  # the day first
+        ("30-11-23 10:00", TEN),
+        ("20301123", "2030-11-23T00:00:00+00:00"),
+        ("20301123100000", TEN),
+        ("20301123T100000Z", TEN),
+        ("23 Nov 2030 10:00", TEN),
+        ("23rd november 2030, 10:00", TEN),
+        ("23-Nov-2030 10:00", TEN),
+        ("2030-Nov-23 10:00", TEN),
+        ("Nov 23, 2030 10:00 AM", TEN),
+        ("November 23 2030 at 10am", TEN),
+        ("10:00 23 Nov 2030", TEN),
+        ("Sat, 23 Nov 2030 10:00:00 +0000", TEN),
+        ("Sat, 23 Nov 2030 05:00:00 EST", TEN),
+        ("Saturday, 23 November 2030 11:00:00 +0100 (CET)", TEN),
+        ("Sat Nov 23 10:00:00 2030", TEN),
+        ("Sat Nov 23 10:00:00 UTC 2030", TEN),
+        ("23/Nov/2030:10:00:00 +0000", TEN),
+        ("2030-11-23 11:00 CET", TEN),
+        ("2030-11-23 11:00:00 cet", TEN),
+        ("2030-11-23 11:00 Europe/Berlin", TEN),
+        ("2030-11-23 13:00 UTC+3", TEN),
+        ("2030-11-23 06:00 -4", TEN),
+        ("2030-11-23T10:00:00 Z", TEN),
+        ("2030-11-23 12:30 am", "2030-11-23T00:30:00+00:00"),
+        ("2030-11-23 12:30 p.m.", "2030-11-23T12:30:00+00:00"),
+        ("2030-11-23 24:00", "2030-11-24T00:00:00+00:00"),
+        ("23:30", "2024-05-04T23:30:00+00:00"),  # today
+        ("23 Nov 10:00", "2024-11-23T10:00:00+00:00"),  # this year
+        ("2030-06-01 12:00 Europe/Berlin", "2030-06-01T10:00:00+00:00"),
+    ],
+)
+def test_times_are_read_in_whatever_form_upstream_reads(text: str, moment: str) -> None:
+    assert times.parse(text, NOW) == datetime.fromisoformat(moment)
+    if "Europe" not in text:
+        assert times.parse(f"  {text.upper()}  ", NOW) == datetime.fromisoformat(moment)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "tomorrow", "10", "1700000000", "11/23/2030 10:00", "2030-13-01", "2030-02-30 10:00",
+        "2030-11-23 25:00",
+        "2030-11-23 24:01", "2030-11-23 10:60", "2030-11-23 13:00 pm", "2030-11-23 0:30 am", "2030-11-23 10:00 XYZ",
+        "2030-11-23 10:00 Nowhere/City", "2030-11-23 10:00 +99:00", "2030-11-23 2030-11-24", "23 Nov 2030 10:00 11:00",
+        "0000-01-01", "0001-01-01 00:00 +0500", "Nov 2030", "{'a': 1}", "2030-11-23 10:00; reboot", "9" * 64,
+    ],
+)  # fmt: skip
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ForemanError) as refusal:
+        read(scheduling={"start_at": text, "start_before": "2031-01-01"})
+    message = "Triggering: Start at must be set" if not text.strip() else "is not a time, as 2030-11-23 10:00:00 UTC is"
+    assert message in refusal.value.body["error"]["message"]
+
+
+@given(st.text(alphabet="0123456789:-/.,+ TZaApPmMnovecsut()_", max_size=80))
+def test_any_text_is_a_time_or_is_none(text: str) -> None:
+    try:
+        moment = times.parse(text, NOW)
+    except (ValueError, OverflowError):
+        return
+    assert moment.utcoffset() == timedelta()
+
+
+@given(st.datetimes(min_value=datetime(1000, 1, 1), max_value=datetime(9998, 1, 1)), st.sampled_from([
+    "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S UTC", "%d.%m.%Y %H:%M:%S", "%a, %d %b %Y %H:%M:%S GMT", "%c",
+    "%H:%M:%S %d %B %Y",
+    "%B %d, %Y %I:%M:%S %p", "%d/%b/%Y:%H:%M:%S +0000", "%Y%m%d%H%M%S",
+]))  # fmt: skip
+def test_every_moment_is_read_as_it_was_written(moment: datetime, form: str) -> None:
+    assert times.parse(moment.strftime(form), NOW) == moment.replace(microsecond=0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
