@@ -12,13 +12,14 @@ from typing import Any
 import httpx
 import pytest
 
-from integration.api.facade_world import VIEW, Relay, World, service_account
+from integration.api.facade_world import VIEW, FacadeProcess, Relay, World, free_port, is_ready, launch, service_account
 from integration.api.route_table import GUARDED, READS, filled
 from rollcall.names import HostState
 from rollcall.outputs import Event, Exit, Stream
 from rollcall_api.access import REMEMBER_SECONDS
 from rollcall_api.pulse import SILENT_SECONDS
 from support.kube import Kube, Object
+from support.proxy import Answer, Call, Faults, Proxy
 
 ROOT = "/api/job_invocations"
 AWAY_SECONDS = 30
@@ -48,7 +49,12 @@ BODIES: dict[tuple[str, str], Object] = {
     ("POST", f"{ROOT}/{{id}}/rerun"): {},
 }
 """What is sent to the routes that write; that of a few is made of what there is."""
-LATE = [("DELETE", "/api/job_templates/{id}"), ("DELETE", "/api/bookmarks/{id}"), ("POST", f"{ROOT}/{{id}}/cancel")]
+LATE = [
+    ("DELETE", "/api/job_templates/{id}"),
+    ("DELETE", "/api/bookmarks/{id}"),
+    ("POST", f"{ROOT}/{{id}}/cancel"),
+    ("POST", "/foreman_tasks/api/tasks/bulk_cancel"),
+]
 """One request to the API server each, which can carry it out when it comes back. They are sent once that is known."""
 
 
@@ -245,3 +251,89 @@ def test_an_api_server_that_refuses_holds_up_nobody(scene: Scene) -> None:
             relay.join()
         scene.world.kube.wait("the facade to follow again", lambda: client.get(ROOT).headers["age"] == "0")
         assert scene.specs() == before
+
+
+@dataclass
+class Gone(Faults):
+    """The API server takes a number of writes of templates and jobs, and no more."""
+
+    left: int
+
+    async def before(self, call: Call) -> Answer | None:
+        if not call.writes or not call.path.endswith(("/jobtemplates/NAME", "/jobinvocations/NAME")):
+            return None
+        self.left -= 1
+        return Answer(503) if self.left < 0 else None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A second facade, whose way to the API server can be disturbed."""
+
+    proxy: Proxy
+    facade: FacadeProcess
+
+
+@pytest.fixture(scope="module")
+def stage(kube: Kube, scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    world, folder, port = scene.world, tmp_path_factory.mktemp("stage"), free_port()
+    with Proxy(kube) as proxy:
+        process = launch(world.namespace, proxy.kubeconfig(folder / "kubeconfig"), folder, folder / "log", port)
+        facade = FacadeProcess(f"http://127.0.0.1:{port}", folder / "log", None, process, world.facade.tokens)
+        try:
+            kube.wait("readiness", lambda: is_ready(facade), timeout=120)
+            yield Stage(proxy, facade)
+        finally:
+            process.kill()
+            process.wait(30)
+
+
+def test_a_feature_that_is_half_moved_says_so_and_the_same_request_moves_the_rest(scene: Scene, stage: Stage) -> None:
+    world, path = scene.world, "/api/remote_execution_features/moving"
+    for number, features in ((41, []), (42, ["moving"]), (43, ["moving"])):
+        spec = {"displayName": f"Moving {number}", "features": features, "ssh": {"script": "true"}}
+        world.template(f"moving-{number}", number, spec)
+
+    def serving() -> list[str]:
+        found = world.kube.list("jobtemplates", world.namespace)
+        return sorted(each["metadata"]["name"] for each in found if "moving" in each["spec"].get("features", ()))
+
+    with stage.facade.client("editor") as client:
+        for number in (41, 42, 43):
+            shown = f"/api/job_templates/{number}"
+            world.wait(client, shown, "the template", lambda body: "template" in body)
+        wish = {"remote_execution_feature": {"job_template_id": 41}}
+        stage.proxy.faults = Gone(2)
+        answer = client.put(path, json=wish)
+        stage.proxy.faults = Faults()
+        assert answer.status_code == 503
+        message = answer.json()["message"]
+        (left,) = [name for name in serving() if name != "moving-41"]
+        assert f"'Moving 41' serves the feature now. Not taken away yet: 'Moving {left[-2:]}'." in message
+        assert client.put(path, json=wish).json()["job_template_id"] == 41
+    assert serving() == ["moving-41"]
+
+
+def test_a_bulk_cancel_that_breaks_off_says_what_it_did_and_can_be_sent_again(scene: Scene, stage: Stage) -> None:
+    world = scene.world
+    jobs = [world.create(user="editor")["id"] for _ in range(3)]
+    tasks = {"task_ids": [world.invocation(id_)["metadata"]["uid"] for id_ in jobs]}
+
+    def orders() -> list[str]:
+        return [world.invocation(id_)["spec"].get("cancellation", {}).get("policy", "") for id_ in jobs]
+
+    path = "/foreman_tasks/api/tasks/bulk_cancel"
+    with stage.facade.client("editor") as client:
+        for id_ in jobs:
+            world.wait(client, f"{ROOT}/{id_}", "the job", lambda body: "id" in body)
+        stage.proxy.faults = Gone(2)
+        answer = client.post(path, json=tasks)
+        stage.proxy.faults = Faults()
+        body = answer.json()
+        assert (answer.status_code, body["total"], body["skipped"]) == (503, 3, [])
+        assert [each["id"] for each in body["cancelled"]] == tasks["task_ids"][:2]
+        assert "2 of 3 tasks were dealt with before" in body["message"]
+        assert orders() == ["Graceful", "Graceful", ""]
+        body = client.post(path, json=tasks).json()
+        assert [each["id"] for each in body["cancelled"]] == tasks["task_ids"]
+    assert orders() == ["Graceful"] * 3
