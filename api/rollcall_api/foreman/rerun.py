@@ -45,16 +45,20 @@ def parse(bag: Mapping[str, Any], job: Job, template: Template | None, members: 
 
 def _chosen(bag: Mapping[str, Any], job: Job, members: Sequence[Member]) -> tuple[list[str] | None, str | None]:
     """The hosts, None for those that a query finds anew; and the query, None for that of the job."""
-    if not is_blank(bag.get("host_ids")):
-        names = _given(bag["host_ids"], members)
-    elif boolean(bag, "failed_only"):
+    given = None if is_blank(bag.get("host_ids")) else _given(bag["host_ids"], members)
+    if boolean(bag, "failed_only"):
         names = [member.name for member in members if _failed(member, job)]
     elif boolean(bag, "succeeded_only"):
         names = [member.name for member in members if member.state is HostState.SUCCEEDED]
+    elif given is not None:
+        return given, quoted(given)
     elif job.hosts is None and job.late:
         return None, None
     else:
         return [member.name for member in members], None
+    if given is not None:
+        wanted = frozenset(given)
+        names = [name for name in names if name in wanted]
     return names, quoted(names)
 
 
