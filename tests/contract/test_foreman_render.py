@@ -7,7 +7,8 @@ import pytest
 
 from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
-from rollcall_api.foreman import render, task_render
+from rollcall_api.foreman import render, rerun, task_render
+from rollcall_api.foreman.host_routes import described
 from rollcall_api.foreman.lists import envelope
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import Page
@@ -221,6 +222,52 @@ def test_the_word_for_each_host(states: list[str] | None, words: list[str]) -> N
     body = shown(a_view(an_invocation(), states))
     assert [host["job_status"] for host in body["targeting"]["hosts"]] == words
     assert len(body["template_invocations"]) == (0 if states is None else 2)
+
+
+@pytest.mark.parametrize(
+    ("facts", "system"),
+    [
+        ({"os": {"name": "Debian", "distro": {"description": "Debian 12"}}}, "Debian 12"),
+        ({"os": {"name": "Debian"}}, "Debian"),
+        ({"os": "Debian"}, None),
+        ({}, None),
+    ],
+)
+def test_a_host_has_an_operating_system_and_a_group_with_their_ids(facts: dict[str, Any], system: str | None) -> None:
+    cache = Cache(Cluster(), "ns")
+    spec = {"facts": facts, "groups": ["web", "all"]}
+    host = cache.hosts.put({"metadata": {"name": "web1", "uid": "u", "resourceVersion": "1"}, "spec": spec})
+    assert host is not None
+    assert described(host) == {
+        "operatingsystem_id": None if system is None else number_of(system),
+        "operatingsystem_name": system,
+        "hostgroup_id": number_of("web"),
+        "hostgroup_name": "web",
+    }
+
+
+def test_a_job_belongs_to_no_organization_and_no_location() -> None:
+    body = shown(a_view(an_invocation()))
+    assert (body["job_organization"], body["job_location"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("wish", "names"),
+    [
+        ({"host_ids": [9], "failed_only": True}, []),
+        ({"host_ids": ["9", "web2"], "failed_only": "true"}, ["web2"]),
+        ({"host_ids": [12], "succeeded_only": True}, []),
+        ({"host_ids": [12], "failed_only": False}, ["web2"]),
+        ({"failed_only": True}, ["web2"]),
+    ],
+)
+def test_a_rerun_of_some_hosts_that_failed_is_of_those_that_are_both(wish: dict[str, Any], names: list[str]) -> None:
+    status = {"conditions": conditions("Resolved", "Failed"), "hosts": {"total": 2, "succeeded": 1, "failed": 1}}
+    view = a_view(an_invocation(status, descriptionFormat="mine"), ["Succeeded", "Failed"])
+    request = rerun.parse(wish, view.job, view.template, view.members)
+    assert request.targeting == {"hosts": names}
+    # An override of the description is for one run only (§4.8).
+    assert (view.job.description_format, request.description_format) == ("mine", None)
 
 
 def test_deleted_hosts_are_missing_once_resolved() -> None:

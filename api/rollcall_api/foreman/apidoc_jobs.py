@@ -5,7 +5,7 @@ Which of them are served, `job_routes` says; `/apidoc` shows those that are both
 
 from typing import Final
 
-from rollcall_api.foreman.description import LISTING, PAGING, SEARCHING, TAXONOMIES, Action, Param, Type
+from rollcall_api.foreman.description import LISTING, PERMISSIONS, TAXONOMIES, Action, Param, Type
 
 _RESOURCE: Final = "job_invocations"
 _ROOT: Final = "/api/job_invocations"
@@ -84,6 +84,7 @@ _JOB: Final = Param(
     params=(
         Param("job_template_id", "The job template to use, parameter is required unless feature was specified"),
         Param("feature", "Remote execution feature label that should be triggered, job template is assigned to it"),
+        Param("remote_execution_feature_id", "The same feature by its id", Type.NUMERIC),
         *_TARGETING,
         Param("inputs", "Inputs to use", Type.HASH),
         _SSH,
@@ -120,11 +121,13 @@ _RERUN: Final = (
     Param("succeeded_only", "Whether only hosts that succeeded are run again", Type.BOOLEAN),
     Param("host_ids", "Which of the job's hosts are run again, by id", Type.ARRAY),
 )
+_INCLUDE_HOSTS: Final = Param("include_hosts", "Whether the hosts are shown; true when absent", Type.BOOLEAN)
 _SHOW: Final = (
     *TAXONOMIES,
     _ID,
     Param("host_status", "Show Job status for the hosts", Type.BOOLEAN),
-    Param("include_hosts", "Whether the hosts are shown; true when absent", Type.BOOLEAN),
+    _INCLUDE_HOSTS,
+    PERMISSIONS,
 )
 
 
@@ -135,7 +138,7 @@ def _action(name: str, method: str, path: str, summary: str, *params: Param, doc
 _ALL: Final = (
     _action("index", "GET", "", "List job invocations", *LISTING),
     _action("show", "GET", "/{id}", "Show job invocation", *_SHOW),
-    _action("create", "POST", "", "Create a job invocation", *TAXONOMIES, _JOB),
+    _action("create", "POST", "", "Create a job invocation", *TAXONOMIES, _INCLUDE_HOSTS, _JOB),
     _action("output", "GET", "/{id}/hosts/{host_id}", "Get output for a host", *TAXONOMIES, _ID, _HOST_ID, _SINCE),
     _action(
         "raw_output", "GET", "/{id}/hosts/{host_id}/raw", "Get raw output for a host", *TAXONOMIES, _ID, _HOST_ID
@@ -144,8 +147,8 @@ _ALL: Final = (
     _action("rerun", "POST", "/{id}/rerun", "Rerun job on failed hosts", *_RERUN),
     _action("outputs", "GET", "/{id}/outputs", "Get outputs of hosts in a job", *_OUTPUTS),
     _action("outputs", "POST", "/{id}/outputs", "Get outputs of hosts in a job", *_OUTPUTS, documented=False),
-    _action("hosts", "GET", "/{id}/hosts", "List hosts belonging to job invocation", *TAXONOMIES, _ID, *SEARCHING,
-            *PAGING, Param("awaiting", "Whether only hosts that wait for their turn are shown", Type.BOOLEAN)),
+    _action("hosts", "GET", "/{id}/hosts", "List hosts belonging to job invocation", *LISTING, _ID,
+            Param("awaiting", "Whether only hosts that wait for their turn are shown", Type.BOOLEAN)),
     Action(
         "template_invocations",
         "index",

@@ -16,6 +16,7 @@ from rollcall.resources.meta import USER_NAME
 from rollcall_api.cache import Cache
 from rollcall_api.foreman import echo, targeting, triggering
 from rollcall_api.foreman.errors import e1, invalid
+from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import filled, is_blank
 from rollcall_api.job_manifests import JobRequest
 from rollcall_api.records import Template
@@ -45,7 +46,7 @@ async def parse(
     bag: Mapping[str, Any], cache: Cache, sight: Sight, scope: targeting.Scope, now: datetime
 ) -> JobRequest:
     """The job that the parameters ask for. Raises the contract's errors."""
-    given = _given(bag)
+    given = _with_feature(_given(bag), cache)
     template = _template(given, cache, sight.templates)
     inputs = given.get("inputs") or {}
     _check_known_inputs(template, inputs)
@@ -58,7 +59,13 @@ async def parse(
     bound, secret_inputs, input_problems = _bind(template, inputs)
     # Where the template does not let it, an effective user is ignored (§4.3).
     effective_user = _text(given, "effective_user") if template.overridable else None
-    problems = [*wish.problems, *_attributes(given), *_effective_user(effective_user), *input_problems]
+    problems = [
+        *wish.problems,
+        *_attributes(given),
+        *_of_provider(given),
+        *_effective_user(effective_user),
+        *input_problems,
+    ]
     if problems:
         raise invalid(*problems)
     control = given.get("concurrency_control") or {}
@@ -90,6 +97,23 @@ def _given(bag: Mapping[str, Any]) -> dict[str, Any]:
         if not is_blank(given.get(key)) and not isinstance(given[key], dict):
             raise invalid(f"{_sentence(key)} must be a hash")
     return {**given, **{key: value for key, value in filled(given.get("ssh")).items() if key in _OF_SSH}}
+
+
+def _with_feature(given: dict[str, Any], cache: Cache) -> dict[str, Any]:
+    """The attributes with the label of a feature that is given by its id (§2.3)."""
+    id_ = given.get("remote_execution_feature_id")
+    if is_blank(id_) or not is_blank(given.get("feature")) or not is_blank(given.get("job_template_id")):
+        return given
+    labels = {label for template in cache.templates for label in template.resource.spec.features}
+    found = next((label for label in sorted(labels) if str(number_of(f"feature/{label}")) == str(id_)), None)
+    return given if found is None else {**given, "feature": found}
+
+
+def _of_provider(given: Mapping[str, Any]) -> Iterator[str]:
+    """What is given to a provider (§2.3): nothing that changes what is run may be ignored."""
+    for key, value in filled(given.get("ansible") if isinstance(given.get("ansible"), dict) else {}).items():
+        if key in ("tags", "skip_tags"):
+            yield f"Ansible: {_sentence(key)} cannot be given to a job: they are in the template ({value!s:.100})"
 
 
 def _text(given: Mapping[str, Any], key: str) -> str | None:

@@ -172,6 +172,7 @@ PAGING: Final = (
     Param("page", "Page number, starting at 1", Type.NUMERIC),
     Param("per_page", "Number of results per page to return, 'all' to return all results"),
 )
-LISTING: Final = (*TAXONOMIES, *SEARCHING, *PAGING)
+PERMISSIONS: Final = Param("include_permissions", "Whether it is told what the user may do", Type.BOOLEAN)
+LISTING: Final = (*TAXONOMIES, *SEARCHING, *PAGING, PERMISSIONS)
 """What every list takes."""
 IDENTIFIER: Final = Param("id", "identifier or name", required=True)

@@ -13,7 +13,7 @@ from rollcall.query.fields import Field
 from rollcall.query.fields import Kind as Values
 from rollcall.query.foreman import Subject
 from rollcall_api.foreman import lists
-from rollcall_api.foreman.description import IDENTIFIER, PAGING, SEARCHING, Action, Param
+from rollcall_api.foreman.description import IDENTIFIER, PAGING, PERMISSIONS, SEARCHING, Action, Param
 from rollcall_api.foreman.errors import FOREMAN_VERSION, JsonBytes, e1
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
@@ -35,7 +35,7 @@ def router(backend: Backend) -> APIRouter:
     def action(resource: str, name: str, path: str, summary: str, *params: Param) -> Action:
         return Action(resource, name, "GET", path, summary, params)
 
-    listing = (*SEARCHING, *PAGING)
+    listing = (*SEARCHING, *PAGING, PERMISSIONS)
     add(routes, action("home", "index", "/api", "Show available API links"), endpoints.links)
     add(routes, action("home", "status", "/api/status", "Show status"), endpoints.status)
     add(routes, action("ping", "index", "/api/ping", "Show whether services answer"), endpoints.ping)

@@ -12,10 +12,11 @@ from rollcall.query.ast import EACH, EVERYTHING, NAME, NOTHING, And, Has, Not, O
 from rollcall.query.evaluate import Steps
 from rollcall.query.fields import Field
 from rollcall.query.fields import Kind as Values
-from rollcall.query.foreman import Subject
+from rollcall.query.foreman import HOSTS, Subject
 from rollcall.query.hostrows import TARGETS
 from rollcall.query.predicates import Equals, Predicate
 from rollcall_api.cache import Cache
+from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.taxonomies import Taxonomies, Taxonomy
 from rollcall_api.host_search import Sees
 from rollcall_api.problems import BadSearch
@@ -31,12 +32,17 @@ _CONSTANT: Final[dict[Path, bool]] = {("managed",): True, ("build",): False}
 """Every host is managed, and none is being installed."""
 _ORGANIZATION: Final[Path] = ("organization",)
 _LOCATION: Final[Path] = ("location",)
+_GROUP_ID: Final[Path] = ("groupId",)
+_GROUPS: Final[Path] = ("groups", EACH)
 _TAXONOMY_IDS: Final[dict[Path, Path]] = {("organizationId",): _ORGANIZATION, ("locationId",): _LOCATION}
 FIELDS: Final = Subject(
     {
         **TARGETS.fields,
+        # Hosts have none, and searches may ask.
+        "comment": HOSTS.fields["comment"],
         "managed": Field(("managed",), Values.BOOLEAN),
         "build": Field(("build",), Values.BOOLEAN),
+        "hostgroup_id": Field(_GROUP_ID, Values.INTEGER),
         "organization_id": Field(("organizationId",), Values.INTEGER),
         "location_id": Field(("locationId",), Values.INTEGER),
         "job_invocation.id": Field(_JOB_ID, Values.INTEGER),
@@ -86,6 +92,9 @@ class Lookup:
                 return And((*others, (yield from self._run_in(of_jobs)))) if of_jobs else And(others)
             case Has(path, predicate) if path in _CONSTANT:
                 return EVERYTHING if predicate.accepts(_CONSTANT[path]) else NOTHING
+            case Has(path, predicate) if path == _GROUP_ID:
+                groups = {str(group) for group in self._cache.hosts.index.values(_GROUPS) if group}
+                return _having(_GROUPS, tuple(name for name in sorted(groups) if predicate.accepts(number_of(name))))
             case Has(path, predicate) if path in _TAXONOMY_IDS:
                 return _belonging(_TAXONOMY_IDS[path], self._ids(_TAXONOMY_IDS[path], predicate), self._known(path))
             case Has(path, predicate) if path in (_ORGANIZATION, _LOCATION):

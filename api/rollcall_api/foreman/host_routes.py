@@ -14,6 +14,7 @@ from rollcall_api.foreman import lists
 from rollcall_api.foreman.description import IDENTIFIER, LISTING, TAXONOMIES, Action, Param, Type
 from rollcall_api.foreman.errors import JsonBytes, e1, e6
 from rollcall_api.foreman.lookup import by_reference
+from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.render import time
 from rollcall_api.foreman.requests import Page, boolean, is_blank
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
@@ -118,11 +119,8 @@ class Endpoints:
             "display_name": host.name,
             "ip": resource.address,
             "mac": _fact(facts, "networking", "mac"),
-            "operatingsystem_id": None,
-            "operatingsystem_name": _fact(facts, "os", "distro", "description") or _fact(facts, "os", "name"),
+            **described(host),
             "architecture_name": _fact(facts, "os", "architecture"),
-            "hostgroup_id": None,
-            "hostgroup_name": resource.spec.groups[0] if resource.spec.groups else None,
             "hostgroup_title": resource.spec.groups[0] if resource.spec.groups else None,
             "organization_id": organization.id,
             "organization_name": organization.name,
@@ -130,7 +128,7 @@ class Endpoints:
             "location_name": location.name,
             "uuid": host.uid,
             "enabled": not resource.spec.unschedulable,
-            "managed": False,
+            "managed": True,
             "build": False,
             "last_report": None if contact is None else time(contact),
             "created_at": None if created is None else time(created),
@@ -141,6 +139,18 @@ def _fact(facts: Any, *path: str) -> Any:
     for name in path:
         facts = facts.get(name) if isinstance(facts, dict) else None
     return facts if isinstance(facts, str | int | float) else None
+
+
+def described(host: Host) -> dict[str, Any]:
+    """The operating system and the first group of a host, with checksums of their names as ids."""
+    facts, groups = host.resource.spec.facts, host.resource.spec.groups
+    system = _fact(facts, "os", "distro", "description") or _fact(facts, "os", "name")
+    return {
+        "operatingsystem_id": None if system is None else number_of(str(system)),
+        "operatingsystem_name": system,
+        "hostgroup_id": number_of(groups[0]) if groups else None,
+        "hostgroup_name": groups[0] if groups else None,
+    }
 
 
 def _wanted(given: dict[str, Any], organization: Taxonomy | None, location: Taxonomy | None) -> HostChange:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from rollcall.names import Kind
 from rollcall_api.access import Reach
 from rollcall_api.foreman import lists
+from rollcall_api.foreman.host_routes import described
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.permissions import LIST_JOBS, VIEW_JOB, VIEW_TEMPLATE_INVOCATIONS
 from rollcall_api.foreman.requests import Page, boolean, read_bag
@@ -95,15 +96,9 @@ class Endpoints:
 
 def _host(member: Member, job: Job, permissions: dict[str, bool] | None) -> dict[str, Any]:
     host = member.host
-    groups = host.resource.spec.groups if host else ()
-    system = host.resource.spec.facts.get("os") if host else None
-    system_name = system.get("name") if isinstance(system, dict) else None
     shown: dict[str, Any] = {
         "name": member.name,
-        "operatingsystem_id": number_of(str(system_name)) if system_name else None,
-        "operatingsystem_name": str(system_name) if system_name else None,
-        "hostgroup_id": number_of(groups[0]) if groups else None,
-        "hostgroup_name": groups[0] if groups else None,
+        **(described(host) if host else {}),
         "id": host.id if host else None,
         "job_status": job_status(member, job),
         "smart_proxy_id": None,

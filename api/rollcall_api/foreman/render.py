@@ -72,6 +72,8 @@ def show(view: View, members: Sequence[Member] | None, *, host_status: bool, sho
         body["template_invocations"] = [
             _template_invocation(view, values, member) for member in members if member.slice is not None
         ]
+    # Jobs belong to no organization and no location.
+    body["job_organization"] = body["job_location"] = None
     body["pattern_template_invocations"] = [_template_invocation(view, values, None)]
     return orjson.dumps(body)
 

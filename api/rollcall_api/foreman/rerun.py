@@ -26,9 +26,12 @@ def parse(bag: Mapping[str, Any], job: Job, template: Template | None, members: 
         text = f"Could not rerun job {job.id} because its template could not be found"
         raise ForemanError(404, {"error": text})
     which = chosen(bag)
-    given = not is_blank(bag.get("host_ids"))
-    hosts = _given(bag["host_ids"], members) if given else hosts_again(which, job, members)
-    query = None if hosts is None or (which is Again.ALL and not given) else quoted(hosts)
+    given = None if is_blank(bag.get("host_ids")) else _given(bag["host_ids"], members)
+    hosts = hosts_again(which, job, members)
+    if given is not None:
+        among = frozenset(given if hosts is None else hosts)
+        hosts = [name for name in given if name in among]
+    query = None if hosts is None or (which is Again.ALL and given is None) else quoted(hosts)
     return rerun(job, template, hosts, echo.of_job(job, query))
 
 

@@ -13,7 +13,7 @@ from rollcall.query.fields import Field
 from rollcall.query.fields import Kind as Values
 from rollcall.query.foreman import Subject
 from rollcall_api.foreman import lists
-from rollcall_api.foreman.description import IDENTIFIER, PAGING, SEARCHING, Action, Param
+from rollcall_api.foreman.description import IDENTIFIER, PAGING, PERMISSIONS, SEARCHING, Action, Param
 from rollcall_api.foreman.errors import JsonBytes, e1
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
 from rollcall_api.foreman.taxonomies import Taxonomy
@@ -41,7 +41,7 @@ def router(backend: Backend) -> APIRouter:
         def action(called: str, path: str, summary: str, *params: Param, plural: str = f"{name}s") -> Action:
             return Action(plural, called, "GET", f"/api/{plural}{path}", summary, params)
 
-        listing = action("index", "", f"List all {name}s", *SEARCHING, *PAGING)
+        listing = action("index", "", f"List all {name}s", *SEARCHING, *PAGING, PERMISSIONS)
         add(routes, listing, endpoints.index)
         add(routes, action("show", "/{id}", f"Show the {name}", IDENTIFIER), endpoints.show)
     return routes

@@ -15,7 +15,17 @@ from rollcall.query.fields import Kind as Values
 from rollcall.query.foreman import Subject
 from rollcall_api.changes import KEEP, InputChange, Keep, TemplateChange, change_template, new_script
 from rollcall_api.foreman import job_templates, lists
-from rollcall_api.foreman.description import IDENTIFIER, LISTING, PAGING, SEARCHING, TAXONOMIES, Action, Param, Type
+from rollcall_api.foreman.description import (
+    IDENTIFIER,
+    LISTING,
+    PAGING,
+    PERMISSIONS,
+    SEARCHING,
+    TAXONOMIES,
+    Action,
+    Param,
+    Type,
+)
 from rollcall_api.foreman.errors import JsonBytes, e1, e6
 from rollcall_api.foreman.lookup import by_reference
 from rollcall_api.foreman.requests import Bag, identifier
@@ -111,7 +121,7 @@ def router(backend: Backend) -> APIRouter:
     add(routes, action("create", "POST", "", "Create a job template", _JOB_TEMPLATE, status=201), templates.create)
     add(routes, action("update", "PUT", "/{id}", "Update a job template", IDENTIFIER, _JOB_TEMPLATE), templates.update)
     add(routes, action("destroy", "DELETE", "/{id}", "Delete a job template", IDENTIFIER), templates.destroy)
-    add(routes, of_input("index", "GET", "", "List template inputs", *SEARCHING, *PAGING), inputs.index)
+    add(routes, of_input("index", "GET", "", "List template inputs", *SEARCHING, *PAGING, PERMISSIONS), inputs.index)
     add(routes, of_input("show", "GET", "/{id}", "Show template input details", IDENTIFIER), inputs.show)
     add(routes, of_input("create", "POST", "", "Create a template input", _TEMPLATE_INPUT, status=201), inputs.create)
     add(

@@ -277,6 +277,18 @@ def test_output_is_shown_while_it_grows_and_after(world: World) -> None:
         assert client.get(f"{path}/raw").json() == {"complete": True, "refresh": False, "output": text}
         times = [chunk["timestamp"] for chunk in whole["output"]]
         assert times == sorted(set(times))
+        since, later = {"since": repr(times[1])}, whole["output"][2:]
+        assert client.get(path, params=since).json()["output"] == later
+        assert client.get(f"{path}/raw", params=since).json()["output"] == text  # it takes no `since`
+        for raw, shown in (("false", later), ("true", "".join(chunk["output"] for chunk in later))):
+            wish = {"search_query": "id = 1", "raw": raw}
+            for answer in (
+                client.get(f"{ROOT}/{id_}/outputs", params={**wish, **since}),
+                client.post(f"{ROOT}/{id_}/outputs", params=since, json={**wish, "since": "0", "id": 1}),
+            ):
+                assert answer.json()["outputs"][0]["output"] == shown
+        # What the path says counts, whatever else is said.
+        assert client.get(path, params={"id": "1", "host_id": "2"}).json() == whole
         assert client.get(path, params={"since": repr(times[-1])}).json() == {
             "complete": True,
             "refresh": False,

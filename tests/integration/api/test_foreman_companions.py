@@ -91,6 +91,66 @@ def test_every_list_has_the_envelope(client: httpx.Client, path: str) -> None:
         assert (beyond.status_code, beyond.json()["results"], beyond.json()["subtotal"]) == (200, [], 0)
 
 
+@pytest.mark.parametrize("path", [*LISTS, "/api/job_invocations"])
+def test_a_list_tells_what_may_be_made_and_changed(world: World, client: httpx.Client, path: str) -> None:
+    asked = client.get(path, params={"include_permissions": "true"}).json()
+    assert {type(asked[key]) for key in ("can_create", "can_edit")} == {bool}
+    for value in ("false", "0", ""):
+        assert client.get(path, params={"include_permissions": value}).json().keys() & {"can_create"} == set()
+    assert client.get(path, params={"include_permissions": "maybe"}).status_code == 400
+    with world.facade.client("viewer") as viewer:
+        shown = viewer.get(path, params={"include_permissions": "true"}).json()
+        assert (shown["can_create"], shown["can_edit"]) == (False, False)
+
+
+def test_jobs_tell_who_may_do_what(world: World) -> None:
+    id_ = world.create()["id"]
+    asked = {"include_permissions": "1", "search": f"id = {id_}"}
+    for user, may in (("runner", (True, True)), ("executor", (True, False)), ("viewer", (False, False))):
+        with world.facade.client(user) as client:
+            listed = client.get("/api/job_invocations", params=asked).json()
+            assert (listed["can_create"], listed["can_edit"]) == may
+            wanted = {"edit_job_templates": False, "view_foreman_tasks": True, "edit_recurring_logics": False}
+            path = f"/api/job_invocations/{id_}"
+            assert listed["results"][0]["permissions"] == wanted
+            assert client.get(path, params={"include_permissions": "yes"}).json()["permissions"] == wanted
+            assert "permissions" not in client.get(path, params={"include_permissions": "no"}).json()
+            host = client.get(f"{path}/hosts", params={"include_permissions": "true"}).json()["results"][0]
+            assert host["permissions"] == {
+                "view_foreman_tasks": True, "cancel_job_invocations": may[1], "execute_jobs": may[0],
+            }  # fmt: skip
+
+
+def test_hosts_that_wait_for_their_turn(world: World, client: httpx.Client) -> None:
+    id_ = world.create()["id"]
+    path = f"/api/job_invocations/{id_}/hosts"
+    waiting = client.get(path, params={"awaiting": "true", "per_page": 1, "page": 2}).json()
+    assert ([host["name"] for host in waiting["results"]], waiting["subtotal"]) == (["web2"], 2)
+    world.deal(id_, {"web1": {"state": "Running"}})
+    names = lambda **params: [host["name"] for host in client.get(path, params=params).json()["results"]]  # noqa: E731
+    world.kube.wait("the slice", lambda: names(awaiting="1") == ["web2"])
+    assert names(awaiting="false") == names() == ["web1", "web2"]
+
+
+def test_tasks_are_cancelled_by_a_search_and_what_has_ended_is_skipped(world: World, client: httpx.Client) -> None:
+    path = "/foreman_tasks/api/tasks/bulk_cancel"
+    ids = [world.create()["id"] for _ in range(2)]
+    world.settle(ids[0], "Complete", total=2, succeeded=2)
+    world.wait(client, f"/api/job_invocations/{ids[0]}", "the end", lambda body: body["status"] == 0)
+    uids = [world.invocation(id_)["metadata"]["uid"] for id_ in ids]
+    with world.facade.client("runner") as runner:
+        search = f"resource_type = JobInvocation and resource_id ^ ({ids[0]}, {ids[1]})"
+        answer = runner.post(path, json={"search": search}).raise_for_status().json()
+        assert answer["total"] == 2
+        assert [[task["id"] for task in answer[key]] for key in ("cancelled", "skipped")] == [[uids[1]], [uids[0]]]
+        for nothing in ({}, {"task_ids": [], "search": ""}, {"task_ids": None}):
+            refused = runner.post(path, json=nothing)
+            message = "Please provide at least one of search or task_ids parameters in the request"
+            assert (refused.status_code, refused.json()) == (400, e1(message))
+    assert world.invocation(ids[1])["spec"]["cancellation"] == {"policy": "Graceful"}
+    assert "cancellation" not in world.invocation(ids[0])["spec"]
+
+
 @pytest.mark.parametrize("path", LISTS)
 def test_what_a_list_refuses(client: httpx.Client, path: str) -> None:
     unknown = client.get(path, params={"search": "colour = red"})
@@ -169,7 +229,13 @@ def test_hosts_are_found_and_shown(kube: Kube, world: World, client: httpx.Clien
     shown = client.get("/api/hosts/shop.example.com").json()
     assert client.get("/api/hosts/77").json() == shown
     assert client.get("/api/hosts/77-shop.json").json() == shown
-    wanted = {"id": 77, "name": "shop.example.com", "ip": "192.0.2.9", "operatingsystem_name": "Debian 12"}
+    wanted = {
+        "id": 77,
+        "name": "shop.example.com",
+        "ip": "192.0.2.9",
+        "operatingsystem_name": "Debian 12",
+        "managed": True,
+    }
     assert wanted.items() <= shown.items()
     assert shown["hostgroup_name"] == "web"
     for search in (

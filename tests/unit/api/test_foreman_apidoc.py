@@ -1,5 +1,6 @@
 """The description of the dialect, and what guards all that it describes: asked of the facade, without a cluster."""
 
+import ast
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from rollcall_api import foreman
 from rollcall_api.app import Facade, Settings
 from rollcall_api.foreman import apidoc
 from rollcall_api.foreman.description import Action, Param
@@ -119,6 +121,80 @@ def test_every_parameter_has_what_clients_need(described: dict[str, Any]) -> Non
                 assert param["expected_type"] in {"string", "numeric", "boolean", "hash", "array", "any_type"}
             names = [param["full_name"] for param in every_param(method["params"])]
             assert len(names) == len(set(names)), (resource["name"], method["name"])
+
+
+LISTED = {"search", "order", "page", "per_page", "location_id", "organization_id"}
+JOB = {
+    "job_template_id", "targeting_type", "randomized_ordering", "inputs", "ssh", "ssh[effective_user]",
+    "ssh[effective_user_password]", "ssh_user", "password", "key_passphrase", "recurrence", "recurrence[cron_line]",
+    "recurrence[max_iteration]", "recurrence[end_time]", "recurrence[purpose]", "scheduling", "scheduling[start_at]",
+    "scheduling[start_before]", "concurrency_control", "concurrency_control[time_span]",
+    "concurrency_control[concurrency_level]", "bookmark_id", "search_query", "description_format",
+    "execution_timeout_interval", "feature", "time_to_pickup",
+}  # fmt: skip
+CONTEXT = {"location_id", "organization_id"}
+PUBLISHED = {
+    "index": LISTED,
+    "show": {*CONTEXT, "id", "host_status"},
+    "create": {
+        *CONTEXT,
+        "job_invocation",
+        *(f"job_invocation[{head}]{bracket}{rest}" for head, bracket, rest in (name.partition("[") for name in JOB)),
+    },
+    "output": {*CONTEXT, "id", "host_id", "since"},
+    "raw_output": {*CONTEXT, "id", "host_id"},
+    "cancel": {*CONTEXT, "id", "force"},
+    "rerun": {*CONTEXT, "id", "failed_only"},
+    "outputs": {*CONTEXT, "id", "since", "raw", "search_query"},
+}
+"""The parameters of job invocations in the published documentation of Foreman (contract §2)."""
+UNDOCUMENTED = {
+    "root_name": "the name of the list in its answer; apypie and the collection rely on the one that there is",
+    "recurring_logic": "documented where it is read, by its entries",
+}
+
+
+@pytest.mark.parametrize("action", PUBLISHED)
+def test_jobs_take_what_the_published_documentation_says(described: dict[str, Any], action: str) -> None:
+    methods = described["docs"]["resources"]["job_invocations"]["methods"]
+    method = next(method for method in methods if method["name"] == action)
+    assert {param["full_name"] for param in every_param(method["params"])} >= PUBLISHED[action]
+
+
+def test_every_list_and_the_create_name_what_they_read_beside(described: dict[str, Any]) -> None:
+    def names(resource: str, action: str) -> set[str]:
+        methods = described["docs"]["resources"][resource]["methods"]
+        method = next(method for method in methods if method["name"] == action)
+        return {param["name"] for param in method["params"]}
+
+    for resource, actions in ACTIONS.items():
+        if "index" in actions and resource != "home":
+            assert names(resource, "index") >= {"search", "order", "page", "per_page", "include_permissions"}, resource
+    assert "include_hosts" in names("job_invocations", "create") & names("job_invocations", "show")
+    assert "include_permissions" in names("job_invocations", "show") & names("job_invocations", "hosts")
+
+
+def keys_read(source: str) -> set[str]:
+    """The parameters that a module reads: what is written as `bag.get("x")`, `bag["x"]` or `boolean(bag, "x")`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="bag"), attr="get"), args=[ast.Constant(str(key)), *_]):
+                found.add(key)
+            case ast.Subscript(value=ast.Name(id="bag"), slice=ast.Constant(str(key))):
+                found.add(key)
+            case ast.Call(args=[ast.Name(id="bag"), ast.Constant(str(key)), *_]):
+                found.add(key)
+    return found
+
+
+def test_what_handlers_read_is_documented(described: dict[str, Any]) -> None:
+    methods = [method for resource in described["docs"]["resources"].values() for method in resource["methods"]]
+    documented = {param["name"] for method in methods for param in every_param(method["params"])}
+    read = {path.name: keys_read(path.read_text()) for path in Path(foreman.__path__[0]).glob("*.py")}
+    assert read["job_routes.py"] >= {"include_hosts", "include_permissions", "host_status"}
+    unknown = {name: keys - documented - set(UNDOCUMENTED) for name, keys in read.items()}
+    assert {name: keys for name, keys in unknown.items() if keys} == {}
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED, ids=[" ".join(pair) for pair in GUARDED])

@@ -169,3 +169,18 @@ def test_what_is_done_to_parameters_reaches_no_other_request() -> None:
     text = b"host_ids[]=2"
     requests.parse_query(text)["host_ids"].append("3")
     assert requests.parse_query(text) == {"host_ids": ["2"]}
+
+
+@pytest.mark.parametrize(
+    ("page", "count", "bounds"),
+    [
+        (Page(1, 4_294_967_296), 50_000, (0, 10_000)),
+        (Page(3, 4_294_967_296), 50_000, (20_000, 30_000)),
+        (Page(1, None), 50_000, (0, 10_000)),
+        (Page(1, None), 3, (0, 3)),
+        (Page(2, 20), 50_000, (20, 40)),
+        (Page(10**17, 10**17), 50_000, ((10**17 - 1) * 10_000, 10**17 * 10_000)),
+    ],
+)
+def test_no_page_has_more_than_ten_thousand_entries(page: Page, count: int, bounds: tuple[int, int]) -> None:
+    assert page.bounds(count) == bounds

@@ -14,6 +14,7 @@ from rollcall_api.foreman import search
 from rollcall_api.foreman.errors import ForemanError, of_problem
 from rollcall_api.foreman.job_fields import JOBS, TASKS
 from rollcall_api.foreman.lists import envelope
+from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import Page
 from rollcall_api.foreman.search import HostSearch
 from rollcall_api.foreman.tasks import host_task_id, job_of_host_task
@@ -86,6 +87,11 @@ async def targets(cache: Cache, query: str, sees: Any = lambda _: True) -> list[
         ("hostgroup = web and not name = web1", ["web2"]),
         ("params.tier > 1", ["db.example.com", "web1"]),
         ("managed = true and name = web1", ["web1"]),
+        (f"hostgroup_id = {number_of('web')}", ["web1", "web2"]),
+        (f"hostgroup_id ^ ({number_of('db')}, 7)", ["db.example.com"]),
+        ("hostgroup_id = 7", []),
+        ("comment ~ x", []),
+        ("null? comment and name = web1", ["web1"]),
         ("build = true", []),
         ("job_invocation.id = 1", ["web1"]),
         ("job_invocation.id = 1 and job_invocation.result = success", ["web1"]),

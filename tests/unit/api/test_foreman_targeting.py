@@ -8,6 +8,7 @@ import pytest
 from rollcall_api.cache import Cache
 from rollcall_api.foreman import creation, echo
 from rollcall_api.foreman.errors import ForemanError
+from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import MAX_BODY_BYTES
 from rollcall_api.foreman.search import HostSearch, quoted
 from rollcall_api.foreman.targeting import Scope
@@ -16,7 +17,7 @@ from rollcall_api.job_manifests import JobRequest, invocation
 from rollcall_api.pace import Pace
 from rollcall_api.records import Job, parse_job
 from rollcall_api.users import Identity
-from support.crowded import crowded_cache, host, host_name
+from support.crowded import crowded_cache, host, host_name, template
 
 NOW = datetime(2024, 5, 4, 10, tzinfo=UTC)
 HOSTS = 10_000
@@ -55,6 +56,27 @@ async def test_ten_thousand_hosts_can_be_named_one_by_one(cache: Cache, by: str)
 async def test_a_few_hosts_come_back_as_a_query(cache: Cache) -> None:
     request = await parsed(cache, {"host_ids": [2, host_name(0), 2]})
     assert echo.query(stored(request)) == quoted([host_name(0), host_name(1)])
+
+
+async def test_a_feature_may_be_given_by_its_id(cache: Cache) -> None:
+    body = template()
+    body["metadata"]["resourceVersion"] = "1000001"
+    cache.templates.put({**body, "spec": {**body["spec"], "features": ["run_script"]}})
+    for id_ in (number_of("feature/run_script"), str(number_of("feature/run_script"))):
+        given = {"job_template_id": None, "remote_execution_feature_id": id_, "host_ids": [1]}
+        job = stored(await parsed(cache, given))
+        assert (echo.feature(job), job.late) == ("run_script", False)
+    with pytest.raises(ForemanError) as refusal:
+        await parsed(cache, {"job_template_id": None, "remote_execution_feature_id": 7, "host_ids": [1]})
+    assert refusal.value.status == 404
+
+
+@pytest.mark.parametrize("key", ["tags", "skip_tags"])
+async def test_what_would_change_what_is_run_is_not_ignored(cache: Cache, key: str) -> None:
+    assert await parsed(cache, {"ansible": {key: ""}, "host_ids": [1]})
+    with pytest.raises(ForemanError) as refusal:
+        await parsed(cache, {"ansible": {key: "deploy"}, "host_ids": [1]})
+    assert "they are in the template (deploy)" in refusal.value.body["error"]["message"]
 
 
 @pytest.mark.parametrize("length", [10, 4_096, 4_097, 16_384])
