@@ -13,38 +13,13 @@ from fastapi.routing import APIRoute
 from rollcall_api.app import Facade, Settings
 from rollcall_api.foreman import apidoc
 from rollcall_api.foreman.description import Action, Param
+from support.foreman_actions import ACTIONS
 
 FACADE = Facade(Settings(namespace="default", ids_namespace="default"))
 ROUTES = [route for route in FACADE.dialect.router.routes if isinstance(route, APIRoute)]
 GUARDED = [
     (method, route.path) for route in ROUTES for method in sorted(route.methods) if not route.path.startswith("/apidoc")
 ]
-ACTIONS: dict[str, set[str]] = {
-    "home": {"index", "status"},
-    "hosts": {"index", "show", "update"},
-    "job_templates": {"index", "show", "create", "update", "destroy"},
-    "template_inputs": {"index", "show", "create", "update", "destroy"},
-    "job_invocations": {
-        "index",
-        "show",
-        "create",
-        "output",
-        "raw_output",
-        "outputs",
-        "cancel",
-        "rerun",
-        "hosts",
-    },
-    "template_invocations": {"index"},
-    "bookmarks": {"index", "show", "create", "update", "destroy"},
-    "remote_execution_features": {"index", "show", "update"},
-    "organizations": {"index", "show"},
-    "locations": {"index", "show"},
-    "settings": {"index", "show"},
-    "users": {"index", "show", "current"},
-    "foreman_tasks": {"index", "show", "sub_tasks", "bulk_cancel"},
-    "recurring_logics": {"index", "show", "update", "cancel"},
-}
 
 
 @pytest.fixture
