@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from rollcall_api import documentation
 from rollcall_api.app import Facade, Settings
 from rollcall_api.foreman import apidoc
 from rollcall_api.foreman.description import Action, Param
@@ -111,3 +112,23 @@ async def test_no_route_answers_without_a_login(client: httpx.AsyncClient, metho
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/api", "/api/", "/", "/apidocs", "/apidocx/v2"])
 async def test_nothing_else_is_public(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED, ids=[" ".join(pair) for pair in GUARDED])
+def test_every_route_says_what_it_answers(method: str, path: str) -> None:
+    document = FACADE.api.openapi()
+    answers = document["paths"][path][method.lower()]["responses"]
+    assert len([status for status in answers if status.startswith("2")]) == 1
+    for status, answer in answers.items():
+        schema = answer["content"]["application/json"]["schema"]
+        assert schema
+        if not status.startswith("2"):
+            for option in schema.get("anyOf", [schema]):
+                assert option["$ref"].removeprefix("#/components/schemas/") in document["components"]["schemas"]
+
+
+def test_the_page_shows_answers_and_errors() -> None:
+    page = documentation.page(FACADE.api.openapi())
+    assert "<td><code>422</code><td>What is there, or what is given, does not allow it<td>" in page
+    assert "outputs: [{complete: boolean, refresh: boolean, output: [{output_type: stdout | stderr | debug" in page
+    assert "<td><code>Message</code><td><code>{message: string}</code>" in page
