@@ -21,6 +21,7 @@ from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
 from rollcall_api.dispatch import Dispatch
 from rollcall_api.feed import report_end
+from rollcall_api.foreman import answers as foreman_answers
 from rollcall_api.foreman import errors as foreman_errors
 from rollcall_api.foreman import routes as foreman_routes
 from rollcall_api.foreman import routing as foreman_routing
@@ -126,6 +127,7 @@ class Facade:
         api.add_route("/readyz", self._readyz, include_in_schema=False)
         api.add_route("/docs", self._docs, include_in_schema=False)
         api.add_exception_handler(HTTPException, self._not_routed)
+        api.openapi()["components"] = {"schemas": foreman_answers.ERRORS}
         return api
 
     async def _healthz(self, _: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The chart, installed by Helm, with three hosts to run jobs on and two people to run them."""
+"""The chart, installed by Helm, with three hosts to run jobs on and three people to run them."""
 
 import json
 import os
@@ -38,8 +38,14 @@ def dora() -> Person:
 
 
 @pytest.fixture(scope="session")
+def erin() -> Person:
+    """Logs in by password, and may run jobs and see her own."""
+    return Person("erin@example.com", login="erin", password=secrets.token_urlsafe(18))
+
+
+@pytest.fixture(scope="session")
 def release(
-    kube: Kube, crds: None, make_namespace: Callable[..., str], alice: Person, dora: Person
+    kube: Kube, crds: None, make_namespace: Callable[..., str], alice: Person, dora: Person, erin: Person
 ) -> Iterator[Release]:
     """The chart; the operator serves one namespace only, so that nobody else's jobs are touched.
 
@@ -49,7 +55,7 @@ def release(
     made = Release(f"e2e-{secrets.token_hex(3)}", system, jobs)
     users = {
         f"{person.login}.json": json.dumps({"passwordHash": HASHER.hash(person.password), "username": person.username})
-        for person in (alice, dora)
+        for person in (alice, dora, erin)
     }
     kube.create({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "people", "namespace": system},
@@ -64,7 +70,7 @@ def release(
         f"runner.outputLimitBytes={OUTPUT_LIMIT_BYTES}",
         f"api.namespace={jobs}",
         "api.users=people",
-        f"api.impersonation.users={{{alice.username},{dora.username}}}",
+        f"api.impersonation.users={{{alice.username},{dora.username},{erin.username}}}",
         "api.service.type=NodePort",
     )
     try:
@@ -119,18 +125,31 @@ def carol(kube: Kube, release: Release, alice: Person) -> Person:
     return Person(f"system:serviceaccount:{release.jobs}:carol", token=token)
 
 
+def bind(kube: Kube, release: Release, role: str, person: Person) -> None:
+    """Gives a person one of the chart's roles in the jobs' namespace."""
+    kube.create({
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": f"{person.login}-{role}", "namespace": release.jobs},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": f"{release.name}-rollcall-{role}"},
+        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": person.username}],
+    })  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def as_dora(kube: Kube, release: Release, dora: Person) -> Iterator[httpx.Client]:
     """The facade, with the login of somebody who may run jobs, and write what they need."""
     for role in ("runner", "author", "inventory-admin"):
-        kube.create({
-            "apiVersion": f"{RBAC}/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": f"dora-{role}", "namespace": release.jobs},
-            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": f"{release.name}-rollcall-{role}"},
-            "subjects": [{"apiGroup": RBAC, "kind": "User", "name": dora.username}],
-        })  # fmt: skip
+        bind(kube, release, role, dora)
     with dora.client(release.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def as_erin(kube: Kube, release: Release, erin: Person) -> Iterator[httpx.Client]:
+    """The facade, with the login of somebody who sees their own jobs only."""
+    bind(kube, release, "requester", erin)
+    with erin.client(release.url) as client:
         yield client
 
 

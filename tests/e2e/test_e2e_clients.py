@@ -12,6 +12,8 @@ import pytest
 import requests
 
 from e2e.release import ROOT, Person, Release
+from support.foreman_actions import ACTIONS
+from support.jobs import API_VERSION, template
 from support.kube import Kube
 
 CLIENTS = ROOT / ".venv-clients" / "bin"
@@ -42,11 +44,16 @@ def task_of(kube: Kube, api: apypie.ForemanApi, job: dict[str, Any]) -> dict[str
     return kube.wait(f"the end of job {job['id']}", show, 90, interval=0.5)
 
 
+def test_apypie_finds_every_resource_and_action(api: apypie.ForemanApi) -> None:
+    found = {name: set(api.resource(name).actions) for name in ACTIONS}
+    assert {name: found[name] & actions for name, actions in ACTIONS.items()} == ACTIONS
+
+
 def test_a_job_by_apypie(kube: Kube, api: apypie.ForemanApi) -> None:
     assert api.resource_action("home", "status", {})["result"] == "ok"
-    template = api.list("job_templates", search='name="Run Command - Script Default"')[0]
+    found = api.list("job_templates", search='name="Run Command - Script Default"')[0]
     wish = {
-        "job_template_id": template["id"],
+        "job_template_id": found["id"],
         "targeting_type": "static_query",
         "search_query": "name ^ (web1, web2)",
         "inputs": {"command": "echo hello from $(hostname)"},
@@ -106,8 +113,28 @@ def test_what_apypie_is_told_when_something_is_wrong(api: apypie.ForemanApi) -> 
         api.list("hosts", search="colour = red")
 
 
+@pytest.fixture
+def furniture(kube: Kube, api: apypie.ForemanApi, namespace: str) -> Iterator[None]:
+    """A host whose name has a dot, as the collection demands of hosts that it changes; no job is run on it. And a
+    template that lets jobs choose who runs it."""
+    host = {
+        "apiVersion": API_VERSION,
+        "kind": "Host",
+        "metadata": {"name": "app.example.com", "namespace": namespace},
+        "spec": {"address": "192.0.2.1"},
+    }
+    ssh = {"script": "{{ inputs.command | raw }}\n", "effectiveUser": {"overridable": True}}
+    kube.create(host)
+    kube.create(template(namespace, "as-anybody", displayName="Run as anybody", features=[], ssh=ssh))
+    kube.wait("the host in the facade", lambda: api.list("hosts", search="name = app.example.com and id > 0"))
+    title = 'name = "Run as anybody" and id > 0'
+    kube.wait("the template in the facade", lambda: api.list("job_templates", search=title))
+    yield
+    kube.delete("hosts", namespace, "app.example.com")
+
+
 def test_a_playbook_with_the_collection_of_foreman(
-    release: Release, dora: Person, as_dora: httpx.Client, namespace: str, tmp_path: Path
+    release: Release, dora: Person, as_dora: httpx.Client, furniture: None, tmp_path: Path
 ) -> None:
     playbook(Path(__file__).parent / "foreman.yml", release, dora, tmp_path)
 

@@ -132,7 +132,8 @@ _SHOW: Final = (
 
 
 def _action(name: str, method: str, path: str, summary: str, *params: Param, documented: bool = True) -> Action:
-    return Action(_RESOURCE, name, method, _ROOT + path, summary, params, 200, documented)
+    status = 201 if name in ("create", "rerun") else 200
+    return Action(_RESOURCE, name, method, _ROOT + path, summary, params, status, documented)
 
 
 _ALL: Final = (

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from rollcall_api.foreman import answers
+
 
 class Type(StrEnum):
     """The types of Apipie."""
@@ -138,8 +140,10 @@ class Action:
         }
 
     def openapi(self) -> dict[str, Any]:
-        """The parameters as OpenAPI describes them: in the query where there is no body, else in the body."""
+        """The parameters as OpenAPI describes them, in the query where there is no body, else in the body; and the
+        answers."""
         described: dict[str, Any] = {"parameters": list(self._openapi_parameters())}
+        described["responses"] = answers.responses(self.resource, self.name, self.method, self.status)
         body = [param for param in self.params if param.name not in self.in_path]
         if self.method in ("POST", "PUT") and body:
             described["requestBody"] = {"content": {"application/json": {"schema": _object(body)}}}

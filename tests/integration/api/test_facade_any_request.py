@@ -1,4 +1,4 @@
-"""Whatever is sent to a route that the OpenAPI document describes, the answer is one of the contract's.
+"""Whatever is sent to a route that the OpenAPI document describes, the answer is one that is described there.
 
 schemathesis makes the requests, right ones and wrong ones, always the same; a facade of the test's own answers them,
 with some of everything in its namespace.
@@ -14,6 +14,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
 from integration.api.facade_process import running_facade
 from integration.api.facade_world import RUN, FacadeProcess, World, service_account
@@ -117,6 +118,7 @@ def test_a_route_answers_whatever_is_sent_as_the_contract_says(
     def send(case: schemathesis.Case) -> None:
         answer = case.call(base_url=facade.url, headers=token)
         examine(method, path, answer.status_code, answer.headers["content-type"][0], answer.content)
+        case.validate_response(answer, checks=[status_code_conformance, response_schema_conformance])
 
     for mode in modes(document["paths"][path][method.lower()]):
         cases = given(case=operation.as_strategy(generation_mode=mode))

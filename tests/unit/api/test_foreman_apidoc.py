@@ -11,42 +11,17 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from rollcall_api import foreman
+from rollcall_api import documentation, foreman
 from rollcall_api.app import Facade, Settings
 from rollcall_api.foreman import apidoc
 from rollcall_api.foreman.description import Action, Param
+from support.foreman_actions import ACTIONS
 
 FACADE = Facade(Settings(namespace="default", ids_namespace="default"))
 ROUTES = [route for route in FACADE.dialect.router.routes if isinstance(route, APIRoute)]
 GUARDED = [
     (method, route.path) for route in ROUTES for method in sorted(route.methods) if not route.path.startswith("/apidoc")
 ]
-ACTIONS: dict[str, set[str]] = {
-    "home": {"index", "status"},
-    "hosts": {"index", "show", "update"},
-    "job_templates": {"index", "show", "create", "update", "destroy"},
-    "template_inputs": {"index", "show", "create", "update", "destroy"},
-    "job_invocations": {
-        "index",
-        "show",
-        "create",
-        "output",
-        "raw_output",
-        "outputs",
-        "cancel",
-        "rerun",
-        "hosts",
-    },
-    "template_invocations": {"index"},
-    "bookmarks": {"index", "show", "create", "update", "destroy"},
-    "remote_execution_features": {"index", "show", "update"},
-    "organizations": {"index", "show"},
-    "locations": {"index", "show"},
-    "settings": {"index", "show"},
-    "users": {"index", "show", "current"},
-    "foreman_tasks": {"index", "show", "sub_tasks", "bulk_cancel"},
-    "recurring_logics": {"index", "show", "update", "cancel"},
-}
 
 
 @pytest.fixture
@@ -212,3 +187,23 @@ async def test_no_route_answers_without_a_login(client: httpx.AsyncClient, metho
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/api", "/api/", "/", "/apidocs", "/apidocx/v2"])
 async def test_nothing_else_is_public(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED, ids=[" ".join(pair) for pair in GUARDED])
+def test_every_route_says_what_it_answers(method: str, path: str) -> None:
+    document = FACADE.api.openapi()
+    answers = document["paths"][path][method.lower()]["responses"]
+    assert len([status for status in answers if status.startswith("2")]) == 1
+    for status, answer in answers.items():
+        schema = answer["content"]["application/json"]["schema"]
+        assert schema
+        if not status.startswith("2"):
+            for option in schema.get("anyOf", [schema]):
+                assert option["$ref"].removeprefix("#/components/schemas/") in document["components"]["schemas"]
+
+
+def test_the_page_shows_answers_and_errors() -> None:
+    page = documentation.page(FACADE.api.openapi())
+    assert "<td><code>422</code><td>What is there, or what is given, does not allow it<td>" in page
+    assert "outputs: [{complete: boolean, refresh: boolean, output: [{output_type: stdout | stderr | debug" in page
+    assert "<td><code>Message</code><td><code>{message: string}</code>" in page
