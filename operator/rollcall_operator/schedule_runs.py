@@ -114,8 +114,12 @@ class ScheduleRuns:
             found = self._book.read(key)
         except UnreadableError as error:
             await self._refuse(key, error)
+            self.forget(error.document["metadata"]["uid"])
             return None
-        if found is None or found[0].metadata.deletion_timestamp is not None:
+        if found is None:
+            return None
+        if found[0].metadata.deletion_timestamp is not None:
+            self.forget(found[0].metadata.uid)
             return None
         schedule, document = found
         if await self._mark_request(schedule):

@@ -17,7 +17,7 @@ from rollcall.names import ANNOTATION_PLANNED, Kind
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall_operator.cluster import Cluster, ClusterError, Document
 from rollcall_operator.lineup import Lineup, Rank
-from rollcall_operator.schedule_book import ScheduleBook, settled_until, told_until
+from rollcall_operator.schedule_book import ScheduleBook, may_be_untold, settled_until
 from rollcall_operator.schedule_ids import RunIds
 from rollcall_operator.schedule_runs import ScheduleRuns
 from rollcall_operator.store import Key, Store
@@ -60,19 +60,27 @@ class Schedules:
         """Take in all schedules as of a resource version, and forget those that are gone."""
         listed = {(document["metadata"]["namespace"], document["metadata"]["name"]) for document in documents}
         for key in self._book.vanished(namespace, listed, int(version)):
-            self._book.forget(key, int(version))
-            self._times.pop(key, None)
+            self._lose(key, int(version))
         for document in documents:
             if self._book.put(document):
                 self._settle(document)
 
+    def _lose(self, key: Key, as_of: int = 0) -> None:
+        """Forget a schedule that is gone, though nothing told of that."""
+        for uid in self._book.uid(key):
+            self._runs.forget(uid)
+        self._book.forget(key, as_of)
+        self._times.pop(key, None)
+
     def _remember(self, document: Document) -> None:
         """Take in which invocations the status of a schedule that is looked at soon does not tell of: some may be
         going at this moment."""
-        uid, until = document["metadata"]["uid"], told_until(document)
+        uid = document["metadata"]["uid"]
         for key in self._children.get(uid, ()):
             invocation = self._store.invocations.get(key)
-            if invocation is not None and invocation.metadata.annotations.get(ANNOTATION_PLANNED, "") > until:
+            if invocation is not None and may_be_untold(
+                document, invocation.metadata.annotations.get(ANNOTATION_PLANNED, "")
+            ):
                 self._runs.remember(uid, invocation)
 
     async def until_told(self, key: Key, exiting: Callable[[], bool]) -> None:
@@ -86,9 +94,8 @@ class Schedules:
         metadata = document["metadata"]
         key = (metadata["namespace"], metadata["name"])
         until = settled_until(document)
-        moment = datetime.fromisoformat(until).timestamp() if until else 0.0
-        if moment > datetime.now(UTC).timestamp():
-            self._look_at(key, moment)
+        if until is not None and until > datetime.now(UTC):
+            self._look_at(key, until.timestamp())
         else:
             self._remember(document)
             self._lineup.add(key, Rank.DUE if until else Rank.SETTLE)
@@ -118,8 +125,7 @@ class Schedules:
         await asyncio.sleep(settle_seconds)
         listed = await list_versions()
         for key in gone & self._book.vanished(None, listed):
-            self._book.forget(key)
-            self._times.pop(key, None)
+            self._lose(key)
         return not any(key in listed for key in self._book.untold(untold))
 
     def restore(self) -> None:

@@ -192,6 +192,30 @@ def test_a_run_that_is_deleted_before_its_status_is_written_is_not_made_again(
     assert runs(kube, place, "s") == []
 
 
+def test_a_run_goes_with_a_schedule_that_cannot_tell_of_it(
+    kube: Kube, place: str, proxied: tuple[Operator, Proxy]
+) -> None:
+    """Of two schedules that have made a run, and not yet told of it, one is edited so that nobody can read it, and one
+    is deleted in the foreground, which goes only after its run."""
+    _, proxy = proxied
+    moment = soon(5)
+    for name in ("unreadable", "deleted"):
+        kube.create(schedule(place, name, at=moment, invocationTemplate=unrunnable()))
+    kube.wait("schedules that wait", lambda: all_states(kube, place) == ["Active"] * 2)
+    proxy.faults = Silence()
+    kube.wait("both runs", lambda: len(kube.list("jobinvocations", place)) == 2)
+    kube.patch("schedules", place, "unreadable", {"spec": {"at": "0000-01-01T00:00:00Z"}})
+    kube.delete("jobinvocations", place, runs(kube, place, "unreadable")[0]["metadata"]["name"])
+    kube.delete("schedules", place, "deleted", propagationPolicy="Foreground")
+    proxy.faults = Faults()
+    kube.wait("the runs to go", lambda: not kube.list("jobinvocations", place), 30)
+    kube.wait("the deleted one to go", lambda: kube.find("schedules", place, "deleted") is None, 30)
+    assert status(kube, place, "unreadable")["state"] == "Invalid"
+    kube.patch("schedules", place, "unreadable", {"spec": {"at": moment}})
+    kube.wait("the repair", lambda: status(kube, place, "unreadable")["state"] == "Finished")
+    assert runs(kube, place, "unreadable") == [], "what was over while it could not be read is not made up for"
+
+
 def unrunnable() -> Object:
     """Invocations that wait for ever: these tests are about how many there are."""
     return {"spec": {"templateRef": {"name": "none"}, "targeting": {"hosts": ["none"]}, "suspend": True}}

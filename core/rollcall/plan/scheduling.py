@@ -229,7 +229,7 @@ def _decided_until(schedule: Schedule, decision: Decision, now: datetime) -> dat
     """The moment up to which all is settled; nothing is written down before anything was, or has to be forgotten."""
     unchanged = schedule.status.timing in (None, timing(schedule.spec))
     idle = schedule.status.state in (ScheduleState.SUSPENDED, ScheduleState.INVALID)
-    resumed = idle and not schedule.spec.suspend and decision.next_times
+    resumed = idle and not schedule.spec.suspend and (decision.next_times or decision.finished)
     if unchanged and not resumed:
         return decision.decided_until or schedule.status.decided_until
     begun = progress(schedule, now).decided_until

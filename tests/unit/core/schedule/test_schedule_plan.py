@@ -107,6 +107,18 @@ def test_what_was_due_while_suspended_is_not_made_up_for() -> None:
     assert step(awake, at(4))[1] == [run_name(awake, at(4))]
 
 
+IDLE = [{"suspend": True}, {"at": None, "cron": ["0 25 * * *"]}]
+
+
+@pytest.mark.parametrize("idle", IDLE, ids=["suspended", "invalid"])
+def test_a_moment_that_passed_meanwhile_never_comes(idle: dict[str, Any]) -> None:
+    once: dict[str, Any] = {"every": None, "at": at(1).isoformat()}
+    asleep, _ = step(schedule(**once | idle), at(0.5))
+    awake, made = step(schedule(asleep.status, **once), at(1.5))
+    assert (made, awake.status.state, awake.status.iteration) == ([], ScheduleState.FINISHED, 0)
+    assert step(awake, at(1.6))[1] == [], "nor at any later look"
+
+
 def test_a_suspended_schedule_is_finished_when_its_end_has_come() -> None:
     end = at(2.5).isoformat()
     asleep, _ = step(schedule(suspend=True, endAt=end, purpose="nightly"), at(1.5))
