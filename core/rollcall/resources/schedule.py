@@ -170,8 +170,10 @@ class ScheduleStatus(Model):
     outage at most a thousand are counted."""
     decided_until: Time | None = None
     """Everything planned up to this moment is settled; nothing of it is run again, whatever the clock says."""
+    made_until: Time | None = None
+    """The latest planned time for which a run was made. No edit goes back behind it, whatever the clock says."""
     timing: str | None = None
-    """A digest of what says when to run: another one begins anew with the time at which it is seen."""
+    """Digests of what says when to run: others begin anew with the time at which they are seen."""
     conditions: Annotated[
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
