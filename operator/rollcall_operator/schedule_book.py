@@ -114,14 +114,18 @@ class ScheduleBook:
 
     def read(self, key: Key) -> tuple[Schedule, Document] | None:
         """A schedule, and its JSON; None when there is none. Raises UnreadableError when it cannot be read."""
-        entry = self._entries.get(key)
-        if entry is None:
+        document = self.document(key)
+        if document is None:
             return None
-        document: Document = orjson.loads(entry.packed)
         try:
             return Schedule.model_validate(document), document
         except ValidationError as error:
             raise UnreadableError(document, first_problem(error)) from error
+
+    def document(self, key: Key) -> Document | None:
+        """The JSON of a schedule; None when there is none."""
+        entry = self._entries.get(key)
+        return orjson.loads(entry.packed) if entry is not None else None
 
     def uid(self, key: Key) -> Sequence[str]:
         """The uid of a schedule, if it is there."""

@@ -268,6 +268,7 @@ def test_what_cannot_be_read_is_told(kube: Kube, permitted: str) -> None:
     found = condition(kube.get("schedules", permitted, "ancient"), "Valid") or {}
     assert (found["status"], found["reason"]) == ("False", "InvalidSpec")
     assert "spec.at" in found["message"]
+    kube.wait("an Event", lambda: "InvalidSpec" in events_of(kube, permitted, "ancient"))
     kube.patch("schedules", permitted, "ancient", {"spec": {"at": "2099-01-01T00:00:00Z"}})
     until_state(kube, permitted, "ancient", "Active")
 

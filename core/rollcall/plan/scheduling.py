@@ -279,6 +279,7 @@ def _with_conditions(
 
 def unfit(status: ScheduleStatus, generation: int, problem: Note, now: datetime) -> ScheduleStatus:
     """The status of a schedule that cannot be carried out."""
+    status = status.model_copy(update={"next_times": ()})
     return _in_state(status, ScheduleState.INVALID, generation, {}, (problem.reason, problem.message), now)
 
 
