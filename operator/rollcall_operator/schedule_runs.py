@@ -269,7 +269,17 @@ class ScheduleRuns:
             logger.warning("no event about %s/%s: %s", regarding["namespace"], regarding["name"], error)
 
 
-_MAY_VANISH = ("lastRun", "nextTimes", "active", "decidedUntil", "madeUntil", "summary", "timing")
+_MAY_VANISH = (
+    "lastRun",
+    "nextTimes",
+    "active",
+    "decidedUntil",
+    "madeUntil",
+    "summary",
+    "template",
+    "problem",
+    "timing",
+)
 _MAY_VANISH_OF_LAST_RUN = ("name", "error", "reason")
 
 

@@ -84,6 +84,7 @@ def test_the_table_tells_what_runs_next_and_when(kube: Kube, permitted: str) -> 
     assert row["State"] == "Active"
     assert row["Times"] == "30 2 * * * | @noon (Europe/Berlin)"
     assert row["Template"] == "run-command"
+    assert row["Problem"] in (None, "")
     assert row["Next"] == told["nextTimes"][0]
 
 

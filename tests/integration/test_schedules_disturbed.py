@@ -236,12 +236,20 @@ def test_an_outage_over_three_runs(kube: Kube, outage: Outage) -> None:
         assert found == times[3 - made : 3]
 
 
+def reasons(kube: Kube, namespace: str, name: str) -> set[str]:
+    """The reasons of the Events about a schedule."""
+    found = kube.list("events", namespace, fieldSelector=f"involvedObject.name={name}")
+    return {event["reason"] for event in found}
+
+
 def wait_for_outcome(kube: Kube, namespace: str, name: str, made: int, missed: int) -> None:
     """Wait until a schedule tells of so many runs, and of so many that were missed."""
 
     def told() -> bool:
         now = status(kube, namespace, name)
-        return (now["iteration"], now["missed"], len(runs(kube, namespace, name))) == (made, missed, made)
+        warned = "RunsMissed" in reasons(kube, namespace, name)
+        counts = (now["iteration"], now["missed"], len(runs(kube, namespace, name)))
+        return (counts, warned) == ((made, missed, made), missed > 0)
 
     kube.wait(f"the outage to be told by {name}", told, 30)
 

@@ -122,6 +122,14 @@ def summary(spec: ScheduleSpec) -> str:
     return f"once at {spec.at:%Y-%m-%d %H:%M:%S}" if spec.at else ""
 
 
+def template_of(spec: ScheduleSpec) -> str | None:
+    """What the runs are made of, in one line."""
+    given = spec.invocation_template.spec
+    if given.template_ref is not None:
+        return given.template_ref.name
+    return f"feature: {given.feature}" if given.feature else None
+
+
 def run_name(schedule: Schedule, planned: datetime | str) -> str:
     """The name of the run of a slot, or of a request by hand: always the same, so that no run is made twice."""
     stamp = planned if isinstance(planned, str) else str(int(planned.timestamp()))

@@ -8,7 +8,18 @@ from typing import Final
 from rollcall.names import ANNOTATION_PLANNED, ANNOTATION_RUN_NOW, ConditionType, Reason
 from rollcall.plan.conditions import with_condition
 from rollcall.plan.observed import Note
-from rollcall.plan.schedule import created, delay, due, is_edited, progress, run_name, summary, terms, timing
+from rollcall.plan.schedule import (
+    created,
+    delay,
+    due,
+    is_edited,
+    progress,
+    run_name,
+    summary,
+    template_of,
+    terms,
+    timing,
+)
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.meta import Condition, ConditionStatus
 from rollcall.resources.schedule import ConcurrencyPolicy, LastRun, Schedule, ScheduleState, ScheduleStatus
@@ -209,6 +220,7 @@ def conclude(
         update={
             "observed_generation": schedule.metadata.generation,
             "summary": summary(schedule.spec),
+            "template": template_of(schedule.spec),
             "timing": timing(schedule.spec),
             "iteration": before.iteration + len(made),
             "missed": before.missed + decision.missed + left_out,
@@ -319,7 +331,9 @@ def _in_state(
             message=message[:32768],
         )
         conditions = with_condition(conditions, condition)
-    return status.model_copy(update={"state": state, "conditions": conditions, "observed_generation": generation})
+    problem = why[0].value if state is ScheduleState.INVALID else None
+    told = {"state": state, "problem": problem, "conditions": conditions, "observed_generation": generation}
+    return status.model_copy(update=told)
 
 
 def _notes(

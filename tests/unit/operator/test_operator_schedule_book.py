@@ -198,6 +198,7 @@ REFUSED = LastRun(time=MOMENT, error="eve may not", reason="PermissionDenied")
         (ScheduleStatus(last_run=REFUSED), ScheduleStatus(last_run=LastRun(time=MOMENT, name="a-1"))),
         (ScheduleStatus(last_run=LastRun(time=MOMENT, name="a-1")), ScheduleStatus(last_run=REFUSED)),
         (ScheduleStatus(last_run=REFUSED, summary="every 5 s", timing="x", decided_until=MOMENT, made_until=MOMENT,
+                        template="t", problem="x",
                         next_times=(MOMENT,), active=("a-1",), active_count=1), ScheduleStatus()),
     ],
     ids=["made after a refusal", "refused after one that was made", "nothing of it left"],

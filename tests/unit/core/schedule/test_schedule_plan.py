@@ -81,6 +81,19 @@ def test_the_status_tells_of_a_run_and_what_comes() -> None:
     assert ran.status.summary == "every 3600 s"
 
 
+def test_the_table_tells_of_a_template_or_a_feature_and_of_a_problem_only_where_there_is_one() -> None:
+    told, _ = step(schedule(), at(0.5))
+    assert (told.status.template, told.status.problem) == ("t", None)
+    asleep, _ = step(schedule(suspend=True, invocationTemplate={"spec": {"feature": "patch"}}), at(0.5))
+    assert (asleep.status.template, asleep.status.problem) == ("feature: patch", None)
+    wrong, _ = step(schedule(every=None, cron=["0 25 * * *"]), at(0.5))
+    assert wrong.status.problem == "InvalidSpec"
+    mended, _ = step(schedule(wrong.status), at(0.6))
+    assert (mended.status.problem, mended.status.state) == (None, ScheduleState.ACTIVE)
+    refused, _ = step(schedule(), at(1), problem=DENIED)
+    assert refused.status.problem is None, "its error is told beside that"
+
+
 def test_an_edit_of_the_times_is_not_retroactive() -> None:
     ran, _ = step(schedule(), at(1))
     edited = schedule(ran.status, every={"seconds": 600})
