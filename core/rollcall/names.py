@@ -200,6 +200,8 @@ class Reason(StrEnum):
     """Another unfinished schedule of the namespace has the same purpose, and came first."""
     NAME_TAKEN = "NameTaken"
     """A run was not made, because another object has its name."""
+    INTERNAL_ERROR = "InternalError"
+    """The operator met a fault of its own with the schedule, and leaves it alone."""
     RUNS_FOLLOW = "RunsFollow"
     """The schedule makes runs at its times."""
     FINISHED = "Finished"

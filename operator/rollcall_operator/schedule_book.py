@@ -4,13 +4,14 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
 
 from rollcall.names import ANNOTATION_RUN_NOW
+from rollcall.plan.scheduling import MANUAL
 from rollcall.resources.schedule import Schedule, ScheduleState
 from rollcall_operator.store import MAX_GONE, Key, first_problem
 
@@ -113,14 +114,18 @@ class ScheduleBook:
 
     def read(self, key: Key) -> tuple[Schedule, Document] | None:
         """A schedule, and its JSON; None when there is none. Raises UnreadableError when it cannot be read."""
-        entry = self._entries.get(key)
-        if entry is None:
+        document = self.document(key)
+        if document is None:
             return None
-        document: Document = orjson.loads(entry.packed)
         try:
             return Schedule.model_validate(document), document
         except ValidationError as error:
             raise UnreadableError(document, first_problem(error)) from error
+
+    def document(self, key: Key) -> Document | None:
+        """The JSON of a schedule; None when there is none."""
+        entry = self._entries.get(key)
+        return orjson.loads(entry.packed) if entry is not None else None
 
     def uid(self, key: Key) -> Sequence[str]:
         """The uid of a schedule, if it is there."""
@@ -179,13 +184,28 @@ def _rank(entry: Entry) -> tuple[bool, str, str]:
     return entry.state not in (ScheduleState.ACTIVE, ScheduleState.SUSPENDED), entry.created, entry.uid
 
 
-def told_until(document: Document) -> str:
-    """The last planned time that a schedule's status tells of, as the annotations of runs name theirs."""
-    until = (document.get("status") or {}).get("decidedUntil") or document["metadata"]["creationTimestamp"]
-    return datetime.fromisoformat(until).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def may_be_untold(document: Document, planned: str) -> bool:
+    """Whether there may be a run, with that annotation of what it was planned for, that a schedule's status does not
+    tell of."""
+    metadata = document["metadata"]
+    if planned == MANUAL:
+        # The request is taken away only after the status that tells of it was written.
+        return ANNOTATION_RUN_NOW in (metadata.get("annotations") or {})
+    moment = _moment(planned)
+    until = _moment((document.get("status") or {}).get("decidedUntil")) or _moment(metadata["creationTimestamp"])
+    return moment is not None and (until is None or moment > until)
 
 
-def settled_until(document: Document) -> str | None:
+def _moment(text: str | None) -> datetime | None:
+    """A time, if it is one: annotations say anything, and the API server takes the year 0."""
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
+
+
+def settled_until(document: Document) -> datetime | None:
     """When to look at a schedule first after a start, if its status says and nothing has happened to it since."""
     metadata, status = document["metadata"], document.get("status") or {}
     untouched = (
@@ -196,4 +216,4 @@ def settled_until(document: Document) -> str | None:
         and ANNOTATION_RUN_NOW not in (metadata.get("annotations") or {})
     )
     times = status.get("nextTimes") or ()
-    return times[0] if untouched and times else None
+    return _moment(times[0]) if untouched and times else None

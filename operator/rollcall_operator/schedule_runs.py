@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -36,7 +36,8 @@ from rollcall.plan.scheduling import (
     without_details,
 )
 from rollcall.resources.jobinvocation import JobInvocation
-from rollcall.resources.schedule import Schedule, ScheduleStatus
+from rollcall.resources.meta import Metadata, Resource
+from rollcall.resources.schedule import Schedule, ScheduleState, ScheduleStatus
 from rollcall_operator import manifests
 from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, Document, NotFoundError, RefusedError
 from rollcall_operator.permissions import Permissions
@@ -50,6 +51,14 @@ _SCHEDULES = Kind.SCHEDULE.plural
 _INVOCATIONS = Kind.JOB_INVOCATION.plural
 
 
+class _Named(Resource):
+    """A schedule of which nothing but its metadata has to be readable."""
+
+    @classmethod
+    def kind(cls) -> str:
+        return Kind.SCHEDULE.value
+
+
 class ScheduleRuns:
     """Does what there is to do for a schedule."""
 
@@ -61,6 +70,7 @@ class ScheduleRuns:
         identity: str,
         ids: RunIds,
         told: Callable[[Key], object],
+        clock: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
         self._ids = ids
@@ -68,6 +78,7 @@ class ScheduleRuns:
         self._book = book
         self._identity = identity
         self._told = told
+        self._clock = clock
         self._permissions = Permissions(cluster)
         self._untold: defaultdict[str, dict[str, JobInvocation]] = defaultdict(dict)
         """Runs that no status tells of yet, by their schedule's uid: they were made, even if they have gone since."""
@@ -86,7 +97,7 @@ class ScheduleRuns:
             return
         schedule, document = found
         known = self._with_untold(schedule, children)
-        for run in plan(schedule, known, self._book.holder(key), datetime.now(UTC)).runs:
+        for run in plan(schedule, known, self._book.holder(key), self._clock()).runs:
             child = self._made(key, await self._make(schedule, document, run))
             if child is not None:
                 self.remember(schedule.metadata.uid, child)
@@ -113,14 +124,18 @@ class ScheduleRuns:
         try:
             found = self._book.read(key)
         except UnreadableError as error:
-            await self._refuse(key, error)
+            note = Note(Reason.INVALID_SPEC, f"the schedule cannot be read: {error}", warning=True)
+            await self._refuse(key, error.document, note)
             return None
-        if found is None or found[0].metadata.deletion_timestamp is not None:
+        if found is None:
+            return None
+        if found[0].metadata.deletion_timestamp is not None:
+            self.forget(found[0].metadata.uid)
             return None
         schedule, document = found
         if await self._mark_request(schedule):
-            return datetime.now(UTC)
-        now = datetime.now(UTC)
+            return self._clock()
+        now = self._clock()
         planned = plan(schedule, self._with_untold(schedule, children), self._book.holder(key), now)
         outcomes = [await self._make(schedule, document, run) for run in planned.runs]
         for name in to_cancel(planned, outcomes):
@@ -138,7 +153,7 @@ class ScheduleRuns:
 
     async def _mark_request(self, schedule: Schedule) -> bool:
         """Give a request to run now a mark of its own, from which its run's name follows. True when one was given."""
-        value, now = schedule.metadata.annotations.get(ANNOTATION_RUN_NOW), datetime.now(UTC)
+        value, now = schedule.metadata.annotations.get(ANNOTATION_RUN_NOW), self._clock()
         if value is None or marked_at(schedule, value, now) is not None:
             return False
         await self._annotate(schedule, mark(now))
@@ -150,14 +165,24 @@ class ScheduleRuns:
         patch = {"metadata": {"resourceVersion": metadata.resource_version, "annotations": {ANNOTATION_RUN_NOW: value}}}
         await self._keep((metadata.namespace, metadata.name), patch, status=False)
 
-    async def _refuse(self, key: Key, problem: UnreadableError) -> None:
-        """Say that a schedule cannot be read, on itself."""
-        before = last_status(problem.document)
-        note = Note(Reason.INVALID_SPEC, f"the schedule cannot be read: {problem}", warning=True)
-        metadata = problem.document["metadata"]
-        status = unfit(before or ScheduleStatus(), metadata["generation"], note, datetime.now(UTC))
+    async def give_up(self, key: Key, error: Exception) -> None:
+        """Say on a schedule that it met a fault of the operator, and let its runs go. Raises ClusterError."""
+        document = self._book.document(key)
+        if document is None:
+            return
+        said = f"a fault of the operator ({type(error).__name__}, explained in its log): no run is made until the"
+        said += " schedule is changed, or the operator started anew"
+        await self._refuse(key, document, Note(Reason.INTERNAL_ERROR, said, warning=True))
+
+    async def _refuse(self, key: Key, document: Document, problem: Note) -> None:
+        """Say on a schedule why it cannot be carried out, and let its runs go: nothing else will be told of them."""
+        before, metadata = last_status(document), document["metadata"]
+        status = unfit(before or ScheduleStatus(), metadata["generation"], problem, self._clock())
         if status != before:
             await self._keep(key, status_patch(metadata["resourceVersion"], status), status=True)
+        if before is None or before.state is not ScheduleState.INVALID:
+            self._tell(_Named(metadata=Metadata.model_validate(metadata)), problem)
+        self.forget(metadata["uid"])
 
     async def _keep(self, key: Key, patch: Document, *, status: bool) -> None:
         """Write to a schedule, and take in what it is then. Raises ConflictError when it was changed since."""
@@ -230,9 +255,9 @@ class ScheduleRuns:
             self._tell(schedule, note)
         return status
 
-    def _tell(self, schedule: Schedule, note: Note) -> None:
+    def _tell(self, schedule: Resource, note: Note) -> None:
         """Emit an Event; nothing waits for it."""
-        emission = asyncio.create_task(self._emit(manifests.event(schedule, note, self._identity, datetime.now(UTC))))
+        emission = asyncio.create_task(self._emit(manifests.event(schedule, note, self._identity, self._clock())))
         self._emissions.add(emission)
         emission.add_done_callback(self._emissions.discard)
 
@@ -244,7 +269,17 @@ class ScheduleRuns:
             logger.warning("no event about %s/%s: %s", regarding["namespace"], regarding["name"], error)
 
 
-_MAY_VANISH = ("lastRun", "nextTimes", "active", "decidedUntil", "summary", "timing")
+_MAY_VANISH = (
+    "lastRun",
+    "nextTimes",
+    "active",
+    "decidedUntil",
+    "madeUntil",
+    "summary",
+    "template",
+    "problem",
+    "timing",
+)
 _MAY_VANISH_OF_LAST_RUN = ("name", "error", "reason")
 
 

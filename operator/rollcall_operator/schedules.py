@@ -1,4 +1,4 @@
-"""Schedules: one heap of when to look at which, one task that waits for its head, and a few that look.
+"""Schedules: one timetable of when to look at which, one task that waits for its head, and a few that look.
 
 No schedule has a task or a timer of its own, and none is looked at before its time, unless it or one of its invocations
 changes. When many are due at once, the runs of all are made first, and what is to be said of them is written later.
@@ -6,21 +6,21 @@ The wait is cut into short pieces, because a clock that is set forward wakes nob
 """
 
 import asyncio
-import heapq
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from rollcall.names import ANNOTATION_PLANNED, Kind
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall_operator.cluster import Cluster, ClusterError, Document
 from rollcall_operator.lineup import Lineup, Rank
-from rollcall_operator.schedule_book import ScheduleBook, settled_until, told_until
+from rollcall_operator.schedule_book import ScheduleBook, may_be_untold, settled_until
 from rollcall_operator.schedule_ids import RunIds
 from rollcall_operator.schedule_runs import ScheduleRuns
 from rollcall_operator.store import Key, Store
+from rollcall_operator.timetable import Timetable
 
 logger = logging.getLogger(__name__)
 
@@ -34,21 +34,32 @@ RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 5)
 """How long to wait after the first, second, ... failure in a row."""
 
 
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
 class Schedules:
     """Looks at each schedule when something is to be done for it."""
 
     def __init__(
-        self, cluster: Cluster, store: Store, identity: str, take_ids: Callable[[int], Awaitable[range]]
+        self,
+        cluster: Cluster,
+        store: Store,
+        identity: str,
+        take_ids: Callable[[int], Awaitable[range]],
+        clock: Callable[[], datetime] = _clock,
+        longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
     ) -> None:
         """`take_ids` takes so many from the sequence of JobInvocations. Raises ClusterError."""
         self._store = store
+        self._clock = clock
+        self._longest_wait_seconds = longest_wait_seconds
         self._book = ScheduleBook(self._look_now)
         self._lineup = Lineup()
         ids = RunIds(take_ids, lambda: self._lineup.due)
-        self._runs = ScheduleRuns(cluster, store, self._book, identity, ids, self._know)
-        self._heap: list[tuple[float, Key]] = []
-        self._times: dict[Key, float] = {}
-        """When each is to be looked at; what the heap says beside that is outdated."""
+        self._runs = ScheduleRuns(cluster, store, self._book, identity, ids, self._know, clock)
+        self._timetable = Timetable()
+        """When each is to be looked at."""
         self._moved = asyncio.Event()
         self._failures: dict[Key, int] = {}
         self._children: defaultdict[str, dict[Key, bool]] = defaultdict(dict)
@@ -60,19 +71,27 @@ class Schedules:
         """Take in all schedules as of a resource version, and forget those that are gone."""
         listed = {(document["metadata"]["namespace"], document["metadata"]["name"]) for document in documents}
         for key in self._book.vanished(namespace, listed, int(version)):
-            self._book.forget(key, int(version))
-            self._times.pop(key, None)
+            self._lose(key, int(version))
         for document in documents:
             if self._book.put(document):
                 self._settle(document)
 
+    def _lose(self, key: Key, as_of: int = 0) -> None:
+        """Forget a schedule that is gone, though nothing told of that."""
+        for uid in self._book.uid(key):
+            self._runs.forget(uid)
+        self._book.forget(key, as_of)
+        self._timetable.put(key, None)
+
     def _remember(self, document: Document) -> None:
         """Take in which invocations the status of a schedule that is looked at soon does not tell of: some may be
         going at this moment."""
-        uid, until = document["metadata"]["uid"], told_until(document)
+        uid = document["metadata"]["uid"]
         for key in self._children.get(uid, ()):
             invocation = self._store.invocations.get(key)
-            if invocation is not None and invocation.metadata.annotations.get(ANNOTATION_PLANNED, "") > until:
+            if invocation is not None and may_be_untold(
+                document, invocation.metadata.annotations.get(ANNOTATION_PLANNED, "")
+            ):
                 self._runs.remember(uid, invocation)
 
     async def until_told(self, key: Key, exiting: Callable[[], bool]) -> None:
@@ -86,9 +105,8 @@ class Schedules:
         metadata = document["metadata"]
         key = (metadata["namespace"], metadata["name"])
         until = settled_until(document)
-        moment = datetime.fromisoformat(until).timestamp() if until else 0.0
-        if moment > datetime.now(UTC).timestamp():
-            self._look_at(key, moment)
+        if until is not None and until > self._clock():
+            self._look_at(key, until)
         else:
             self._remember(document)
             self._lineup.add(key, Rank.DUE if until else Rank.SETTLE)
@@ -103,7 +121,7 @@ class Schedules:
             if self._book.put(document):
                 self._look_now(key)
         elif self._book.drop(document):
-            self._times.pop(key, None)
+            self._timetable.put(key, None)
             self._runs.forget(document["metadata"]["uid"])
 
     async def compare(self, list_versions: Callable[[], Awaitable[Mapping[Key, int]]], settle_seconds: float) -> bool:
@@ -118,8 +136,7 @@ class Schedules:
         await asyncio.sleep(settle_seconds)
         listed = await list_versions()
         for key in gone & self._book.vanished(None, listed):
-            self._book.forget(key)
-            self._times.pop(key, None)
+            self._lose(key)
         return not any(key in listed for key in self._book.untold(untold))
 
     def restore(self) -> None:
@@ -154,13 +171,10 @@ class Schedules:
     def _look_now(self, key: Key) -> None:
         self._lineup.add(key, Rank.SETTLE)
 
-    def _look_at(self, key: Key, moment: float) -> None:
-        self._times[key] = moment
-        heapq.heappush(self._heap, (moment, key))
-        if len(self._heap) > 2 * len(self._times) + 1000:
-            self._heap = [(moment, key) for key, moment in self._times.items()]
-            heapq.heapify(self._heap)
-        self._moved.set()
+    def _look_at(self, key: Key, moment: datetime | None) -> None:
+        """Look at a schedule again at a moment; None: when something happens to it."""
+        if self._timetable.put(key, moment):
+            self._moved.set()
 
     async def run(self) -> None:
         """Make the runs of all schedules, for ever."""
@@ -172,13 +186,11 @@ class Schedules:
     async def _wait_for_times(self) -> None:
         while True:
             self._moved.clear()
-            now = datetime.now(UTC).timestamp()
-            while self._heap and self._heap[0][0] <= now:
-                moment, key = heapq.heappop(self._heap)
-                if self._times.get(key) == moment:
-                    del self._times[key]
-                    self._lineup.add(key, Rank.DUE)
-            patience = min(self._heap[0][0] - now, LONGEST_WAIT_SECONDS) if self._heap else None
+            now = self._clock()
+            for key in self._timetable.take_due(now):
+                self._lineup.add(key, Rank.DUE)
+            first = self._timetable.first
+            patience = None if first is None else min((first - now).total_seconds(), self._longest_wait_seconds)
             try:
                 await asyncio.wait_for(self._moved.wait(), patience)
             except TimeoutError:
@@ -215,24 +227,26 @@ class Schedules:
     async def _look(self, key: Key) -> None:
         """Do what there is to do for a schedule, and remember when to look again."""
         try:
-            again_at = await self._runs.look(key, self._invocations(key))
+            again_at = await self._look_or_give_up(key)
         except ClusterError as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]
             logger.warning("schedule %s/%s, trying again: %s", *key, error)
-            self._look_at(key, datetime.now(UTC).timestamp() + delay)
-            return
-        except Exception:
-            # One schedule that nobody has thought of must not stop all others, also after every new start.
-            logger.exception("schedule %s/%s is left alone until it changes", *key)
-            for uid in self._book.uid(key):
-                self._runs.forget(uid)
+            self._look_at(key, self._clock() + timedelta(seconds=delay))
             return
         self._failures.pop(key, None)
-        if again_at is not None:
-            self._look_at(key, again_at.timestamp())
-        else:
-            self._times.pop(key, None)
+        self._look_at(key, again_at)
+
+    async def _look_or_give_up(self, key: Key) -> datetime | None:
+        try:
+            return await self._runs.look(key, self._invocations(key))
+        except ClusterError:
+            raise
+        except Exception as error:
+            # One schedule that nobody has thought of must not stop all others, also after every new start.
+            logger.exception("schedule %s/%s is left alone until it changes", *key)
+            await self._runs.give_up(key, error)
+            return None
 
 
 def _owner(invocation: JobInvocation) -> str | None:

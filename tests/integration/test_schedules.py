@@ -84,6 +84,7 @@ def test_the_table_tells_what_runs_next_and_when(kube: Kube, permitted: str) -> 
     assert row["State"] == "Active"
     assert row["Times"] == "30 2 * * * | @noon (Europe/Berlin)"
     assert row["Template"] == "run-command"
+    assert row["Problem"] in (None, "")
     assert row["Next"] == told["nextTimes"][0]
 
 
@@ -268,6 +269,7 @@ def test_what_cannot_be_read_is_told(kube: Kube, permitted: str) -> None:
     found = condition(kube.get("schedules", permitted, "ancient"), "Valid") or {}
     assert (found["status"], found["reason"]) == ("False", "InvalidSpec")
     assert "spec.at" in found["message"]
+    kube.wait("an Event", lambda: "InvalidSpec" in events_of(kube, permitted, "ancient"))
     kube.patch("schedules", permitted, "ancient", {"spec": {"at": "2099-01-01T00:00:00Z"}})
     until_state(kube, permitted, "ancient", "Active")
 

@@ -12,9 +12,9 @@ from rollcall.schedule.recurrence import recurrence
 from rollcall.schedule.slots import AnyOf, Grid, Once, Slots
 from rollcall.schedule.zones import zone
 
-_TIMING: Final = frozenset({
-    "cron", "time_zone", "every", "at", "start_at", "end_at", "max_iterations", "jitter_seconds",
-})  # fmt: skip
+_PLANNED: Final = frozenset({"cron", "time_zone", "every", "at", "start_at"})
+"""What the slots follow from."""
+_TIMING: Final = _PLANNED | {"end_at", "max_iterations", "jitter_seconds"}
 _IDLE: Final = (ScheduleState.SUSPENDED, ScheduleState.INVALID)
 _LONGEST_NAME: Final = 31
 """Leaves room in an invocation's name for a moment and a digest."""
@@ -63,14 +63,15 @@ def progress(schedule: Schedule, now: datetime, made: frozenset[datetime] = froz
 
     Another timing begins with the time at which it is first seen: an edit is never retroactive. So does a schedule that
     was suspended, or could not be carried out: what it left out is not made up for. A run that the jitter still delays
-    is not of the past.
+    is not of the past, unless the slots are others now: then nothing says that it was ever planned.
     """
     status = schedule.status
     decided = status.decided_until or created(schedule)
     seen = now.replace(microsecond=0)
-    if status.timing is not None and status.timing != timing(schedule.spec):
-        # What was settled before the clock was set back does not bind other times.
-        decided = max(min(decided, seen), seen - delay(schedule))
+    if is_edited(schedule):
+        begin = seen - delay(schedule) if _has_same_slots(schedule) else seen
+        # What was settled before the clock was set back does not bind other times; runs that were made do.
+        decided = max(min(decided, seen), begin, status.made_until or begin)
     elif status.state in _IDLE:
         decided = max(decided, seen - delay(schedule))
     return Progress(decided, status.iteration, made)
@@ -82,9 +83,27 @@ def delay(schedule: Schedule) -> timedelta:
 
 
 def timing(spec: ScheduleSpec) -> str:
-    """A digest of what says when to run; a change of anything else is no new timing."""
-    given = _TIMING if spec.rrule is None else _TIMING | {"rrule"}  # the digests of those without one stay as they were
+    """Digests of all that says when to run, and of what alone the slots follow from: `<all>-<slots>`.
+
+    A change of anything else is no new timing.
+    """
+    return f"{_digest(spec, _TIMING)}-{_digest(spec, _PLANNED)}"
+
+
+def _digest(spec: ScheduleSpec, fields: frozenset[str]) -> str:
+    given = fields if spec.rrule is None else fields | {"rrule"}  # the digests of those without one stay as they were
     return hashlib.sha256(spec.model_dump_json(include=set(given)).encode()).hexdigest()[:16]
+
+
+def is_edited(schedule: Schedule) -> bool:
+    """Whether the status is that of another timing. Statuses of older versions have the first digest alone."""
+    known = schedule.status.timing
+    return known is not None and known.partition("-")[0] != _digest(schedule.spec, _TIMING)
+
+
+def _has_same_slots(schedule: Schedule) -> bool:
+    known = schedule.status.timing or ""
+    return known.partition("-")[2] == _digest(schedule.spec, _PLANNED)
 
 
 def created(schedule: Schedule) -> datetime:
@@ -101,6 +120,14 @@ def summary(spec: ScheduleSpec) -> str:
     if spec.rrule is not None:
         return " ".join(spec.rrule.split())[:1024]
     return f"once at {spec.at:%Y-%m-%d %H:%M:%S}" if spec.at else ""
+
+
+def template_of(spec: ScheduleSpec) -> str | None:
+    """What the runs are made of, in one line."""
+    given = spec.invocation_template.spec
+    if given.template_ref is not None:
+        return given.template_ref.name
+    return f"feature: {given.feature}" if given.feature else None
 
 
 def run_name(schedule: Schedule, planned: datetime | str) -> str:

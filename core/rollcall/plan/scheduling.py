@@ -8,7 +8,18 @@ from typing import Final
 from rollcall.names import ANNOTATION_PLANNED, ANNOTATION_RUN_NOW, ConditionType, Reason
 from rollcall.plan.conditions import with_condition
 from rollcall.plan.observed import Note
-from rollcall.plan.schedule import created, delay, due, progress, run_name, summary, terms, timing
+from rollcall.plan.schedule import (
+    created,
+    delay,
+    due,
+    is_edited,
+    progress,
+    run_name,
+    summary,
+    template_of,
+    terms,
+    timing,
+)
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.meta import Condition, ConditionStatus
 from rollcall.resources.schedule import ConcurrencyPolicy, LastRun, Schedule, ScheduleState, ScheduleStatus
@@ -201,7 +212,7 @@ def conclude(
     """The status after all that was done, and the Events that tell of it."""
     before, decision = schedule.status, made_plan.decision
     planned = [outcome for outcome in outcomes if not outcome.run.manual]
-    iteration = before.iteration + sum(outcome.problem is None for outcome in planned)
+    made = [outcome.run.planned for outcome in planned if outcome.problem is None]
     left_out = sum(not outcome.run.manual for outcome in made_plan.skipped)
     deleted = {child.metadata.name for child in made_plan.delete}
     active = {child.metadata.name for child in children if not child.finished} - deleted
@@ -209,13 +220,15 @@ def conclude(
         update={
             "observed_generation": schedule.metadata.generation,
             "summary": summary(schedule.spec),
+            "template": template_of(schedule.spec),
             "timing": timing(schedule.spec),
-            "iteration": iteration,
+            "iteration": before.iteration + len(made),
             "missed": before.missed + decision.missed + left_out,
             "last_run": _last_run(schedule, [*made_plan.skipped, *outcomes], children, now) or before.last_run,
             "active": tuple(sorted(active)[:SHOWN_ACTIVE]),
             "active_count": len(active),
             "decided_until": _decided_until(schedule, decision, now),
+            "made_until": max((slot for slot in (before.made_until, *made) if slot is not None), default=None),
         }
     )
     if made_plan.invalid is None and schedule.spec.max_iterations is not None and (planned or made_plan.skipped):
@@ -227,10 +240,9 @@ def conclude(
 
 def _decided_until(schedule: Schedule, decision: Decision, now: datetime) -> datetime | None:
     """The moment up to which all is settled; nothing is written down before anything was, or has to be forgotten."""
-    unchanged = schedule.status.timing in (None, timing(schedule.spec))
     idle = schedule.status.state in (ScheduleState.SUSPENDED, ScheduleState.INVALID)
-    resumed = idle and not schedule.spec.suspend and decision.next_times
-    if unchanged and not resumed:
+    resumed = idle and not schedule.spec.suspend and (decision.next_times or decision.finished)
+    if not is_edited(schedule) and not resumed:
         return decision.decided_until or schedule.status.decided_until
     begun = progress(schedule, now).decided_until
     return max(begun, decision.decided_until or begun)
@@ -279,6 +291,7 @@ def _with_conditions(
 
 def unfit(status: ScheduleStatus, generation: int, problem: Note, now: datetime) -> ScheduleStatus:
     """The status of a schedule that cannot be carried out."""
+    status = status.model_copy(update={"next_times": ()})
     return _in_state(status, ScheduleState.INVALID, generation, {}, (problem.reason, problem.message), now)
 
 
@@ -288,6 +301,7 @@ def without_details(schedule: Schedule, status: ScheduleStatus, refusal: str, no
         iteration=status.iteration,
         missed=status.missed,
         decided_until=status.decided_until,
+        made_until=status.made_until,
         timing=status.timing,
         conditions=schedule.status.conditions,
     )
@@ -317,7 +331,9 @@ def _in_state(
             message=message[:32768],
         )
         conditions = with_condition(conditions, condition)
-    return status.model_copy(update={"state": state, "conditions": conditions, "observed_generation": generation})
+    problem = why[0].value if state is ScheduleState.INVALID else None
+    told = {"state": state, "problem": problem, "conditions": conditions, "observed_generation": generation}
+    return status.model_copy(update=told)
 
 
 def _notes(

@@ -133,10 +133,10 @@ DEFINITIONS: Final = (
         (
             ("State", "string", ".status.state", 0),
             ("Times", "string", ".status.summary", 0),
-            ("Template", "string", ".spec.invocationTemplate.spec.templateRef.name", 0),
+            ("Template", "string", ".status.template", 0),
             ("Next", "string", ".status.nextTimes[0]", 0),
             ("Last", "date", ".status.lastRun.time", 0),
-            ("Problem", "string", '.status.conditions[?(@.type=="Valid")].reason', 1),
+            ("Problem", "string", ".status.problem", 1),
             ("Error", "string", ".status.lastRun.error", 1),
             ("Iteration", "integer", ".status.iteration", 1),
             ("Missed", "integer", ".status.missed", 1),

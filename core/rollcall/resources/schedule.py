@@ -93,7 +93,8 @@ class ScheduleSpec(Model):
     skip_times: Annotated[tuple[Time, ...], Field(max_length=100, json_schema_extra=_ATOMIC)] = ()
     """Planned times, without jitter, at which no run is made."""
     starting_deadline_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
-    """How late a run may be started. A later one is missed. Without it, any lateness will do."""
+    """How late a run may be started. A later one is missed. Without it, any lateness will do, but for the minute that
+    `missedRunPolicy: Skip` allows in any case."""
     missed_run_policy: MissedRunPolicy = MissedRunPolicy.LAST
     """What becomes of runs whose time came while nobody could start them: `Skip` forgets what is later than a minute,
     `Last` starts the last one of them, `All` starts each, oldest first, up to maxMissedRuns."""
@@ -155,6 +156,10 @@ class ScheduleStatus(Model):
     """The state in one word, for tables; the conditions say more."""
     summary: Annotated[str, Field(max_length=1024)] | None = None
     """When it runs, in one line, for tables."""
+    template: Annotated[str, Field(max_length=512)] | None = None
+    """The template of the runs, or the feature that it is found by, for tables."""
+    problem: Annotated[str, Field(max_length=1024)] | None = None
+    """Why it cannot be carried out as written, in one word, for tables; `Valid` says more."""
     last_run: LastRun | None = None
     """The last run that was to be started, whether or not it could be."""
     next_times: Annotated[tuple[Time, ...], Field(max_length=5, json_schema_extra=_ATOMIC)] = ()
@@ -170,8 +175,10 @@ class ScheduleStatus(Model):
     outage at most a thousand are counted."""
     decided_until: Time | None = None
     """Everything planned up to this moment is settled; nothing of it is run again, whatever the clock says."""
+    made_until: Time | None = None
+    """The latest planned time for which a run was made. No edit goes back behind it, whatever the clock says."""
     timing: str | None = None
-    """A digest of what says when to run: another one begins anew with the time at which it is seen."""
+    """Digests of what says when to run: others begin anew with the time at which they are seen."""
     conditions: Annotated[
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),

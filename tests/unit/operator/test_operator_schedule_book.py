@@ -8,7 +8,7 @@ import pytest
 from rollcall.plan.scheduling import Run
 from rollcall.resources.schedule import LastRun, Schedule, ScheduleRequester, ScheduleStatus
 from rollcall_operator.permissions import groups_of
-from rollcall_operator.schedule_book import ScheduleBook, UnreadableError, settled_until
+from rollcall_operator.schedule_book import ScheduleBook, UnreadableError, may_be_untold, settled_until
 from rollcall_operator.schedule_runs import invocation_of, last_status, status_patch
 
 
@@ -118,11 +118,46 @@ def test_a_status_is_believed_while_nothing_has_happened_since() -> None:
     settled = {"state": "Active", "observedGeneration": 1, "nextTimes": ["2030-01-01T00:00:00Z"], "active": []}
     found = document("a", **settled)
     del found["spec"]["purpose"]
-    assert settled_until(found) == "2030-01-01T00:00:00Z"
-    for change in ({"observedGeneration": 0}, {"active": ["run"]}, {"state": "Suspended"}, {"nextTimes": []}):
+    assert settled_until(found) == datetime(2030, 1, 1, tzinfo=UTC)
+    unreadable = {"nextTimes": ["0000-01-01T00:00:00Z"]}
+    for change in (
+        {"observedGeneration": 0},
+        {"active": ["run"]},
+        {"state": "Suspended"},
+        {"nextTimes": []},
+        unreadable,
+    ):
         assert settled_until({**found, "status": settled | change}) is None
     asked = {**found["metadata"], "annotations": {"rollcall.dev/run-now": "yes"}}
     assert settled_until({**found, "metadata": asked}) is None
+
+
+@pytest.mark.parametrize(
+    ("planned", "untold"),
+    [
+        ("2026-05-06T13:00:00Z", False),
+        ("2026-05-06T13:00:01Z", True),
+        ("2026-05-06T15:00:00+02:00", False),
+        ("Manual", False),
+        ("2030-01-01", False),
+        ("nonsense", False),
+        ("", False),
+    ],
+)
+def test_of_which_runs_a_status_has_yet_to_tell(planned: str, untold: bool) -> None:
+    assert may_be_untold(document("a", decidedUntil="2026-05-06T13:00:00Z"), planned) is untold
+
+
+def test_of_a_run_by_hand_a_status_tells_before_the_request_is_taken_away() -> None:
+    found = document("a", decidedUntil="2026-05-06T13:00:00Z")
+    found["metadata"]["annotations"] = {"rollcall.dev/run-now": "taken-2026-05-06T12:30:00.123456+00:00"}
+    assert may_be_untold(found, "Manual")
+
+
+def test_what_no_status_tells_of_was_planned_since_the_schedule_was_made() -> None:
+    for status in ({}, {"decidedUntil": "0000-01-01T00:00:00Z"}):
+        assert may_be_untold(document("a", **status), "2026-05-06T12:00:01Z")
+        assert not may_be_untold(document("a", **status), "2026-05-06T12:00:00Z")
 
 
 def test_what_the_api_server_takes_and_nobody_can_read_is_told() -> None:
@@ -162,8 +197,9 @@ REFUSED = LastRun(time=MOMENT, error="eve may not", reason="PermissionDenied")
     [
         (ScheduleStatus(last_run=REFUSED), ScheduleStatus(last_run=LastRun(time=MOMENT, name="a-1"))),
         (ScheduleStatus(last_run=LastRun(time=MOMENT, name="a-1")), ScheduleStatus(last_run=REFUSED)),
-        (ScheduleStatus(last_run=REFUSED, summary="every 5 s", timing="x", decided_until=MOMENT, next_times=(MOMENT,),
-                        active=("a-1",), active_count=1), ScheduleStatus()),
+        (ScheduleStatus(last_run=REFUSED, summary="every 5 s", timing="x", decided_until=MOMENT, made_until=MOMENT,
+                        template="t", problem="x",
+                        next_times=(MOMENT,), active=("a-1",), active_count=1), ScheduleStatus()),
     ],
     ids=["made after a refusal", "refused after one that was made", "nothing of it left"],
 )  # fmt: skip

@@ -1,5 +1,6 @@
-"""What the operator knows of schedules when its watch has not told it everything."""
+"""What the operator knows of schedules when its watch has not told it everything, and of their runs."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -11,11 +12,22 @@ from rollcall_operator.schedules import Schedules
 from rollcall_operator.store import Key, Store
 
 
-def document(name: str, version: int) -> dict[str, Any]:
+def document(name: str, version: int, **metadata: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "namespace": "jobs", "uid": f"uid-{name}", "resourceVersion": str(version),
-                     "creationTimestamp": "2026-05-06T12:00:00Z", "generation": 1},
-        "spec": {"at": "2030-01-01T00:00:00Z"},
+                     "creationTimestamp": "2026-05-06T12:00:00Z", "generation": 1} | metadata,
+        "spec": {"at": "2030-01-01T00:00:00Z", "requestedBy": {"username": "alice"},
+                 "invocationTemplate": {"spec": {"templateRef": {"name": "t"}}}},
+    }  # fmt: skip
+
+
+def run_of(uid: str, planned: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "run", "namespace": "jobs", "uid": "uid-run", "resourceVersion": "2", "generation": 1,
+                     "annotations": {"rollcall.dev/planned": planned},
+                     "ownerReferences": [{"apiVersion": "rollcall.dev/v1alpha1", "kind": "Schedule", "name": "a",
+                                          "uid": uid, "controller": True}]},
+        "spec": {"templateRef": {"name": "t"}},
     }  # fmt: skip
 
 
@@ -81,3 +93,21 @@ async def test_what_the_watch_tells_meanwhile_is_no_trouble(schedules: Schedules
             return found
 
     assert await schedules.compare(Late({"a": 1, "b": 3}), 0)
+
+
+async def test_a_run_does_not_wait_for_a_schedule_that_is_being_deleted() -> None:
+    """Deleted in the foreground: it goes after its runs, and no status will tell of them."""
+    store = Store()
+    store.put("jobinvocations", run_of("uid-a", "2026-05-06T13:00:00Z"))
+    going = document("a", 3, deletionTimestamp="2026-05-06T13:00:01Z", finalizers=["foregroundDeletion"])
+    async with Cluster(Configuration()) as cluster:
+        found = Schedules(cluster, store, "me", no_ids)
+        found.restore()
+        found.take_list("schedules", None, [document("a", 1)], "1")
+        waiting = asyncio.create_task(found.until_told(("jobs", "run"), lambda: False))
+        await asyncio.sleep(0)
+        assert not waiting.done(), "its schedule has yet to tell of it"
+        found.take_event("schedules", {"type": "MODIFIED", "object": going})
+        working = asyncio.create_task(found.run())
+        await asyncio.wait_for(waiting, 5)
+        working.cancel()

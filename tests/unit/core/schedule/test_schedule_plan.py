@@ -22,6 +22,7 @@ from rollcall.resources.schedule import Schedule, ScheduleState
 
 START = datetime(2026, 5, 6, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+DENIED = Note(Reason.PERMISSION_DENIED, "no", warning=True)
 
 
 def at(hours: float) -> datetime:
@@ -80,6 +81,19 @@ def test_the_status_tells_of_a_run_and_what_comes() -> None:
     assert ran.status.summary == "every 3600 s"
 
 
+def test_the_table_tells_of_a_template_or_a_feature_and_of_a_problem_only_where_there_is_one() -> None:
+    told, _ = step(schedule(), at(0.5))
+    assert (told.status.template, told.status.problem) == ("t", None)
+    asleep, _ = step(schedule(suspend=True, invocationTemplate={"spec": {"feature": "patch"}}), at(0.5))
+    assert (asleep.status.template, asleep.status.problem) == ("feature: patch", None)
+    wrong, _ = step(schedule(every=None, cron=["0 25 * * *"]), at(0.5))
+    assert wrong.status.problem == "InvalidSpec"
+    mended, _ = step(schedule(wrong.status), at(0.6))
+    assert (mended.status.problem, mended.status.state) == (None, ScheduleState.ACTIVE)
+    refused, _ = step(schedule(), at(1), problem=DENIED)
+    assert refused.status.problem is None, "its error is told beside that"
+
+
 def test_an_edit_of_the_times_is_not_retroactive() -> None:
     ran, _ = step(schedule(), at(1))
     edited = schedule(ran.status, every={"seconds": 600})
@@ -105,6 +119,18 @@ def test_what_was_due_while_suspended_is_not_made_up_for() -> None:
     assert (made, awake.status.state, awake.status.missed) == ([], ScheduleState.ACTIVE, 0)
     assert awake.status.decided_until == at(3.5)
     assert step(awake, at(4))[1] == [run_name(awake, at(4))]
+
+
+IDLE = [{"suspend": True}, {"at": None, "cron": ["0 25 * * *"]}]
+
+
+@pytest.mark.parametrize("idle", IDLE, ids=["suspended", "invalid"])
+def test_a_moment_that_passed_meanwhile_never_comes(idle: dict[str, Any]) -> None:
+    once: dict[str, Any] = {"every": None, "at": at(1).isoformat()}
+    asleep, _ = step(schedule(**once | idle), at(0.5))
+    awake, made = step(schedule(asleep.status, **once), at(1.5))
+    assert (made, awake.status.state, awake.status.iteration) == ([], ScheduleState.FINISHED, 0)
+    assert step(awake, at(1.6))[1] == [], "nor at any later look"
 
 
 def test_a_suspended_schedule_is_finished_when_its_end_has_come() -> None:
@@ -252,6 +278,58 @@ def test_a_run_that_the_jitter_delays_is_not_lost_by_a_change(change: dict[str, 
     assert step(back, start)[1] == [run_name(back, at(1))]
 
 
+DAILY: dict[str, Any] = {"every": None, "jitterSeconds": 3600}
+"""Of this schedule, the jitter delays each run by more than a quarter of an hour."""
+
+
+@pytest.mark.parametrize("cron", [["0 20 * * *"], ["0 20 * * *", "0 3 * * *"]], ids=["another line", "one line more"])
+def test_an_edit_runs_no_slot_of_the_past_however_long_the_jitter_would_delay_it(cron: list[str]) -> None:
+    before, _ = step(schedule(cron=["0 3 * * *"], **DAILY), at(7.9))
+    assert before.status.next_times[0] > at(15.25), "12:00 is 0 here, so that 03:00 is 15"
+    seen = at(8) + timedelta(minutes=10)
+    edited, made = step(schedule(before.status, cron=cron, **DAILY), seen)
+    assert (made, edited.status.decided_until, edited.status.missed) == ([], seen, 0)
+    assert edited.status.next_times[0] > at(15), "20:00 was over when the line came"
+    assert step(edited, at(8.5))[1] == []
+
+
+def test_an_earlier_start_runs_no_slot_of_the_past_either() -> None:
+    before, _ = step(schedule(jitterSeconds=3000, startAt=at(30).isoformat()), at(1))
+    edited, made = step(schedule(before.status, jitterSeconds=3000), at(2.01))
+    assert (made, edited.status.decided_until) == ([], at(2.01).replace(microsecond=0))
+
+
+def test_a_status_of_an_older_version_is_understood() -> None:
+    late = {"jitterSeconds": 3000}
+    told, _ = step(schedule(**late), at(1.001))
+    assert told.status.timing is not None
+    older = told.status.model_copy(update={"timing": told.status.timing.partition("-")[0]})
+    same, _ = step(schedule(older, **late), at(1.005))
+    assert same.status == told.status, "nothing was edited"
+    edited, _ = step(schedule(older, endAt=at(50).isoformat(), **late), at(1.005))
+    assert edited.status.decided_until == at(1.005), "nobody knows whether the slots are the same"
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["", "and then by hand"])
+def test_an_edit_after_the_clock_was_set_back_makes_no_run_again(by_hand: bool) -> None:
+    """The history has deleted the runs, so that only the status knows of them."""
+    ran, _ = step(schedule(), at(2))
+    ran, _ = step(ran, at(3), problem=DENIED)
+    if by_hand:
+        ran, _ = step(schedule(ran.status, {"rollcall.dev/run-now": mark(at(0.6))}), at(0.6))
+    edited, made = step(schedule(ran.status, maxIterations=100), at(0.7))
+    assert (made, edited.status.decided_until, edited.status.made_until) == ([], at(2), at(2))
+    assert edited.status.next_times[0] == at(3), "3 was refused: no run was made for it"
+    assert step(edited, at(2))[1] == []
+
+
+def test_an_edit_after_the_clock_was_set_back_begins_anew_where_no_run_was_made() -> None:
+    skipped, _ = step(schedule(missedRunPolicy="Skip"), at(9.5))
+    assert skipped.status.decided_until == at(9)
+    edited, _ = step(schedule(skipped.status, every={"seconds": 1800}), at(0.7))
+    assert edited.status.next_times[0] == at(1)
+
+
 def test_a_new_jitter_runs_nothing_again() -> None:
     ran, _ = step(schedule(), at(1))
     later, made = step(schedule(ran.status, jitterSeconds=86_400), at(1.01))
@@ -274,9 +352,6 @@ def test_only_the_runs_own_name_says_what_it_was_planned_for(slot: str) -> None:
     invocation = child(schedule(), at(1)).model_copy(update={"metadata": forged})
     planned = plan(schedule(), [invocation], None, at(1))
     assert [(run.name, run.exists) for run in planned.runs] == [(run_name(schedule(), at(1)), False)]
-
-
-DENIED = Note(Reason.PERMISSION_DENIED, "no", warning=True)
 
 
 @pytest.mark.parametrize(("problem", "cancelled"), [(DENIED, 0), (None, 1)], ids=["denied", "made"])
