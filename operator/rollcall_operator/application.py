@@ -123,10 +123,7 @@ class Application:
         self._number(Kind.JOB_INVOCATION, event)
         metadata = event["object"]["metadata"]
         self._rare(Kind.JOB_INVOCATION, event)
-        invocation = self.store.invocations.get((metadata["namespace"], metadata["name"]))
-        if invocation is not None:
-            self.expiry.notice(invocation)
-        self.schedules.notice((metadata["namespace"], metadata["name"]))
+        self._invocation_changed((metadata["namespace"], metadata["name"]))
 
     def template_event(self, event: kopf.RawEvent) -> None:
         """Take in a watch event about a JobTemplate: number it."""
@@ -183,7 +180,11 @@ class Application:
 
     def _forgotten(self, plural: str, namespace: str, name: str) -> None:
         if plural == Kind.JOB_INVOCATION.plural:
-            self.schedules.notice((namespace, name))
+            self._invocation_changed((namespace, name))
+
+    def _invocation_changed(self, key: Key) -> None:
+        self.expiry.notice(key)
+        self.schedules.notice(key)
 
     async def _schedule_versions(self) -> dict[Key, int]:
         """The resource versions of all schedules: of thousands no more is kept."""

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import quote
 
 import aiohttp
 import kopf
@@ -17,8 +16,10 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 from yarl import URL
 
-from rollcall.names import API_VERSION, Kind
+from rollcall.names import API_VERSION
 from rollcall_operator import metrics
+from rollcall_operator.paths import path as _path
+from rollcall_operator.paths import query as _query
 from rollcall_operator.slots import Slots
 
 Document = dict[str, Any]
@@ -55,15 +56,6 @@ LONGEST_EVENT: Final = 16 * 1024 * 1024
 _JSON: Final = "application/json"
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-_PATHS: Final = {
-    **{kind.plural: f"/apis/{API_VERSION}" for kind in Kind},
-    "pods": "/api/v1",
-    "secrets": "/api/v1",
-    "configmaps": "/api/v1",
-    "events": "/apis/events.k8s.io/v1",
-    "leases": "/apis/coordination.k8s.io/v1",
-    "localsubjectaccessreviews": "/apis/authorization.k8s.io/v1",
-}
 
 
 class ClusterError(Exception):
@@ -228,6 +220,10 @@ class Cluster:
         path = _path(plural, namespace, name) + part
         return await self._request("patch", plural + part, path, patch)
 
+    async def amend(self, plural: str, namespace: str, name: str, operations: Sequence[Document]) -> Document:
+        """The object after a JSON patch (RFC 6902). Raises RefusedError, with status 422, when a `test` in it fails."""
+        return await self._request("patch", plural, _path(plural, namespace, name), operations)
+
     async def delete(
         self, plural: str, namespace: str, name: str, *, uid: str | None = None, grace_seconds: int | None = None
     ) -> None:
@@ -272,7 +268,7 @@ class Cluster:
         verb: str,
         resource: str,
         path: str,
-        body: Document | None = None,
+        body: Document | Sequence[Document] | None = None,
         *,
         parameters: Mapping[str, str] | None = None,
         accept: str = _JSON,
@@ -303,7 +299,7 @@ class Cluster:
         verb: str,
         resource: str,
         path: str,
-        body: Document | None,
+        body: Document | Sequence[Document] | None,
         *,
         parameters: Mapping[str, str] | None,
         accept: str,
@@ -326,13 +322,14 @@ class Cluster:
         self,
         method: str,
         path: str,
-        body: Document | None = None,
+        body: Document | Sequence[Document] | None = None,
         *,
         parameters: Mapping[str, str] | None = None,
         accept: str = _JSON,
         patience: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
-        content_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        kind_of_patch = "merge-patch" if isinstance(body, dict) else "json-patch"
+        content_type = f"application/{kind_of_patch}+json" if method == "PATCH" else _JSON
         headers = {"Accept": accept, "Content-Type": content_type}
         if authorization := await self._authorization():
             headers["Authorization"] = authorization
@@ -351,16 +348,6 @@ class Cluster:
 
     async def _authorization(self) -> str:
         return await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
-
-
-def _path(plural: str, namespace: str | None, name: str | None = None) -> str:
-    scope = f"/namespaces/{namespace}" if namespace else ""
-    return f"{_PATHS[plural]}{scope}/{plural}" + (f"/{name}" if name else "")
-
-
-def _query(parameters: Mapping[str, str]) -> str:
-    present = [f"{key}={quote(value, safe='')}" for key, value in parameters.items() if value]
-    return "?" + "&".join(present) if present else ""
 
 
 async def _lines(answer: aiohttp.ClientResponse, longest: int) -> AsyncGenerator[Sequence[bytes]]:

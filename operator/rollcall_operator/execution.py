@@ -26,7 +26,7 @@ from rollcall.names import (
 from rollcall.plan.contacts import contacts
 from rollcall.plan.observed import Note, Observed, Plan, Refusal
 from rollcall.plan.playbooks import provider_of, with_text
-from rollcall.plan.pods import HURRIED_GRACE_SECONDS
+from rollcall.plan.pods import HURRIED_GRACE_SECONDS, Pod
 from rollcall.plan.prepare import Prepared, SecretData, prepare, work_secrets
 from rollcall.plan.results import with_failures
 from rollcall.plan.ways import all_jump_hosts, known_hosts_maps
@@ -168,16 +168,39 @@ class Execution:
             self._store.forget("pods", key[0], name)
 
     async def release_pod(self, key: Key, name: str) -> None:
-        """Take the finalizer off that keeps the pod until its results are safe."""
+        """Take the finalizer off that keeps the pod until its results are safe; those of others stay."""
         pod = self._store.pods.get(key, {}).get(name)
-        if pod is None:
-            return
-        kept = [entry for entry in pod.finalizers if entry != FINALIZER_COLLECT]
-        patch = {"metadata": {"uid": pod.uid, "finalizers": kept}}  # another pod of that name keeps its own
+        finalizers = () if pod is None else pod.finalizers
+        while pod is not None and FINALIZER_COLLECT in finalizers:
+            place = f"/metadata/finalizers/{finalizers.index(FINALIZER_COLLECT)}"
+            patch = [
+                {"op": "test", "path": "/metadata/uid", "value": pod.uid},  # another pod of that name keeps its own
+                {"op": "test", "path": place, "value": FINALIZER_COLLECT},
+                {"op": "remove", "path": place},
+            ]
+            try:
+                self._store.put("pods", await self._cluster.amend("pods", key[0], name, patch))
+                return
+            except NotFoundError:
+                self._store.forget("pods", key[0], name)
+                return
+            except RefusedError:
+                # Somebody has set or taken off another one, which the watch has not told yet.
+                now = await self._find_finalizers(pod)
+                if now == finalizers:
+                    raise
+                finalizers = now
+
+    async def _find_finalizers(self, pod: Pod) -> tuple[str, ...]:
+        """The finalizers of a pod at this moment; none when it is gone."""
         try:
-            self._store.put("pods", await self._cluster.merge("pods", key[0], name, patch))
+            found = await self._cluster.get("pods", pod.namespace, pod.name)
         except NotFoundError:
-            self._store.forget("pods", key[0], name)
+            self._store.forget("pods", pod.namespace, pod.name)
+            return ()
+        self._store.put("pods", found)
+        metadata = found["metadata"]
+        return tuple(metadata.get("finalizers", ())) if metadata["uid"] == pod.uid else ()
 
     async def delete_pod(self, key: Key, name: str, grace_seconds: int | None = None) -> None:
         """Ask for the pod's end, with its own grace period or another."""

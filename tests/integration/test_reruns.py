@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.jobs import end_of, events, invocation, results, run
+from support.jobs import end_of, events, invocation, results, run, template
 from support.kube import Kube, Object, condition
 from support.operator import Operator
 
@@ -84,6 +84,33 @@ def test_a_host_that_is_gone_fails_by_itself(kube: Kube, namespace: str, operato
     assert ended["status"]["hosts"] | {} == {
         "total": 3, "pending": 0, "running": 0, "succeeded": 2, "failed": 1, "cancelled": 0,
     }  # fmt: skip
+
+
+def said_of_the_template(kube: Kube, namespace: str, name: str) -> str:
+    """The Event that a rerun has about its template."""
+    selector = f"involvedObject.name={name},reason=TemplateChanged"
+    found = kube.wait("Event", lambda: kube.list("events", namespace, fieldSelector=selector))
+    return str(found[0]["message"])
+
+
+def test_a_template_that_has_changed_or_gone_since_is_told(kube: Kube, namespace: str, operator: Operator) -> None:
+    mine = {"templateRef": {"name": "passing"}}
+    first = kube.create(template(namespace, "passing"))["metadata"]["generation"]
+    run(kube, invocation(namespace, "passing", "true", ["host-0"], **mine))
+    edited = kube.patch("jobtemplates", namespace, "passing", {"spec": {"category": "Other"}})["metadata"]["generation"]
+    assert edited > first
+    run(kube, again(namespace, "passing-edited", "passing", "All", **mine))
+    message = said_of_the_template(kube, namespace, "passing-edited")
+    had = f"the earlier run had passing, generation {first}"
+    assert message == f"the template is passing, generation {edited}; {had}"
+    kube.delete("jobtemplates", namespace, "passing")
+    ended = run(kube, again(namespace, "passing-gone", "passing", "All", **mine))
+    failed = condition(ended, "Failed") or {}
+    assert (failed["reason"], "passing" in failed["message"]) == ("TemplateNotFound", True)
+    kube.create(template(namespace, "passing"))
+    run(kube, again(namespace, "passing-anew", "passing", "All", **mine))
+    message = said_of_the_template(kube, namespace, "passing-anew")
+    assert message.endswith(f"{had}, which has been deleted since")
 
 
 def test_admission_wants_one_source_of_hosts(kube: Kube, namespace: str, operator: Operator, origin: str) -> None:

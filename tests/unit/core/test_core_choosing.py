@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from rollcall.names import Reason
 from rollcall.plan.choosing import RerunError, choose_hosts, hosts_again
+from rollcall.plan.invocation import reconcile
 from rollcall.plan.observed import Observed, Origin
 from rollcall.plan.slices import Slices
 from rollcall.resources.jobinvocation import RerunHosts, RerunOf
-from unit.core.objects import NOW, hosts, invocation, resolved, slice_
+from unit.core.objects import KEY_SECRET, NOW, hosts, invocation, resolved, slice_, template
 
 STATES = {
     "good": "Succeeded",
@@ -103,3 +105,39 @@ def test_shuffled_hosts_have_the_same_order_whenever_they_are_asked_for() -> Non
 def test_hosts_of_an_earlier_invocation_are_chosen_also_when_they_are_gone() -> None:
     job = invocation(name="again", rerunOf={"name": "job", "hosts": "Failed"}, targeting=None)
     assert tuple(choose_hosts(Observed(job, origin=ORIGIN), NOW)) == ("bad", "unproven", "retried")
+
+
+TEMPLATE = template()
+NOW_IS = {"name": "run", "uid": TEMPLATE.metadata.uid, "generation": TEMPLATE.metadata.generation}
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (NOW_IS, None),
+        (None, None),
+        ({**NOW_IS, "generation": 7}, "the template is run, generation {now}; the earlier run had run, generation 7"),
+        (
+            {**NOW_IS, "uid": "uid-of-the-old"},
+            "the template is run, generation {now}; the earlier run had run, generation {now}, "
+            "which has been deleted since",
+        ),
+        (
+            {"name": "old", "uid": "uid-of-the-old", "generation": 2},
+            "the template is run, generation {now}; the earlier run had old, generation 2",
+        ),
+    ],
+    ids=["the same", "never known", "edited", "made anew", "another"],
+)
+def test_a_rerun_says_when_its_template_is_not_the_one_that_ran(
+    before: dict[str, Any] | None, said: str | None
+) -> None:
+    first = slice_(0, "a", status={"state": "Done", "hosts": [end("a", "Failed")]})
+    ran = resolved(first, started=1)
+    origin = Origin(invocation("a", status=ran.status.wire() | {"template": before}), Slices([first]))
+    job = invocation(name="again", rerunOf={"name": "job", "hosts": "Failed"}, targeting=None)
+    secrets = {KEY_SECRET: frozenset({"password"})}
+    plan = reconcile(Observed(job, hosts=hosts("a"), template=TEMPLATE, secrets=secrets, origin=origin), NOW)
+    notes = [note.message for note in plan.notes if note.reason is Reason.TEMPLATE_CHANGED]
+    assert notes == ([] if said is None else [said.format(now=TEMPLATE.metadata.generation)])
+    assert [made.spec.hosts for made in plan.create_slices] == [("a",)]
