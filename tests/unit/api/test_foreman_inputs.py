@@ -65,7 +65,7 @@ def test_hidden_inputs_are_kept_apart_and_shown_as_asterisks() -> None:
     view = a_view(cache, request)
     assert view.inputs == {"command": "id", "token": "*****", "pin": "*****"}
     assert view.description == 'Run it with inputs command="id" token="***" pin="***"'
-    shown = render.show(view, view.members, host_status=False, may_view_hosts=True)
+    shown = render.show(view, view.members, host_status=False, shows_query=True)
     assert b"canary" not in shown
     assert b"4711" not in shown
 
