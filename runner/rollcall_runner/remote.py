@@ -6,6 +6,7 @@ from typing import Final
 import asyncssh
 
 from rollcall.outputs import Exit, Stream
+from rollcall_runner.announcement import Announcement
 from rollcall_runner.elevation import ElevationError
 from rollcall_runner.emitter import Emitter
 from rollcall_runner.failures import describe
@@ -32,14 +33,28 @@ class _ScriptSession(Session):
     def __init__(self, emitter: Emitter, writer: LineWriter) -> None:
         super().__init__()
         self.intake = Intake(emitter, writer, self.closed, self._pause, self._resume)
+        self.announcement: Announcement | None = None
 
     def take(self, stream: Stream, data: bytes) -> None:
-        self.intake.take(stream, data)
+        if stream is Stream.STDERR and self.announcement is not None:
+            data = self.announcement.hear(data)
+        if data:
+            self.intake.take(stream, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._release()
+        super().connection_lost(exc)
 
     def detach(self) -> None:
         """Makes later output count for nothing, once the host's last event is due."""
+        self._release()
         self.intake.detach()
         self.abandon()
+
+    def _release(self) -> None:
+        """Takes what was held back, in case it was the beginning of an announcement."""
+        if self.announcement is not None and (rest := self.announcement.end()):
+            self.intake.take(Stream.STDERR, rest)
 
     def _pause(self) -> None:
         if self.channel is not None:
@@ -85,7 +100,10 @@ class RemoteScript:
         """Sends the script, with a terminal if asked; its output goes to `emitter`. Raises asyncssh.Error when the host
         refuses, ElevationError and TerminalError."""
         session = await shell.run(LAUNCHER, lambda: _ScriptSession(emitter, writer), terminal=tty)
-        session.write(launch.launcher_input)
+        # A terminal makes stdout and stderr one, and the line would have to be looked for in the script's output.
+        announced = launch.announced and not session.terminal
+        session.announcement = Announcement(launch.name) if announced else None
+        session.write(launch.launcher_input(announced=announced))
         return cls(shell, launch, session)
 
     async def ended(self) -> End:
@@ -121,8 +139,11 @@ class RemoteScript:
     async def _stop_within(self, grace_seconds: int, seconds: float) -> Stopped:
         try:
             async with asyncio.timeout(seconds):
+                place = await self._place()
+                if place is None:
+                    return Stopped.UNKNOWN if await self.ended() == End() else Stopped.ABSENT
                 session = await self._shell.run(STOPPER, _AnswerSession)
-                session.write(self._launch.stopper_input(grace_seconds))
+                session.write(self._launch.stopper_input(grace_seconds, place))
                 await session.closed.wait()
                 if session.stopped is Stopped.ABSENT:
                     await self.ended()
@@ -133,6 +154,18 @@ class RemoteScript:
             return Stopped.BUSY
         except (TimeoutError, OSError, asyncssh.Error):
             return Stopped.UNKNOWN
+
+    async def _place(self) -> str | None:
+        """Where the stopper finds the script's processes, empty when it finds that itself; None when the launcher has
+        ended, or cannot be heard any more, before it announced anything.
+
+        Nothing can be called back: what the launcher reads is on its way before anybody wants to stop it.
+        """
+        announcement = self._session.announcement
+        if announcement is None:
+            return ""
+        await announcement.settled.wait()
+        return announcement.place
 
     async def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
         """Waits for the rest of the output; False when something on the host still holds it open."""

@@ -50,6 +50,8 @@ class Session(asyncssh.SSHClientSession[bytes]):
         self._conversation: Conversation | None = None
         self._settled = asyncio.Event()
         self.channel: asyncssh.SSHClientChannel[bytes] | None = None
+        self.terminal = False
+        """Whether stdout and stderr are one."""
         self.closed = asyncio.Event()
         self.end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
 
@@ -207,6 +209,7 @@ class Shell:
         return session, refusal
 
     async def _open(self, session: Session, request: str, *, terminal: bool) -> None:
+        session.terminal = terminal
         modes = {"term_type": "dumb", "term_modes": _TERMINAL_MODES} if terminal else {}
         await self._connection.create_session(
             lambda: session,

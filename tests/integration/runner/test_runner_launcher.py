@@ -49,9 +49,9 @@ def send(process: subprocess.Popen[bytes], data: bytes) -> None:
 
 
 def run_script(shell: list[str], environment: dict[str, str], script: str) -> tuple[int, bytes, bytes]:
-    """The exit code and output of a script whose stdin, as under sshd, is closed when it has ended."""
+    """The exit code and output of a script in a file, whose stdin, as under sshd, is closed when it has ended."""
     process = launch_in(shell, environment)
-    send(process, Launch.of(script).launcher_input)
+    send(process, Launch.of(script).launcher_input())
     code = process.wait(30)
     output = process.communicate()
     wait_until(lambda: not os.listdir(environment["TMPDIR"]), "the janitor removes the directory")
@@ -66,7 +66,7 @@ def test_a_terminal_that_closes_at_once_does_not_end_the_janitor(shell: list[str
     # The first terminal that the leader of a session opens is the session's.
     command = ["sh", "-c", 'exec <>"$0" >&0 2>&0; exec "$@"', os.ttyname(theirs), *shell, "-c", slow]
     process = subprocess.Popen(command, env=environment, start_new_session=True)
-    os.write(terminal, Launch.of("exit 3").launcher_input)
+    os.write(terminal, Launch.of("exit 3").launcher_input())
     assert process.wait(30) == 3
     os.close(theirs)
     os.close(terminal)
@@ -149,7 +149,7 @@ def test_a_script_that_does_not_arrive_whole_is_not_started(
     shell: list[str], environment: dict[str, str], lines: int
 ) -> None:
     process = launch_in(shell, environment)
-    stdout, stderr = process.communicate(Launch.of("echo started\n" * lines).launcher_input[:-10], 30)
+    stdout, stderr = process.communicate(Launch.of("echo started\n" * lines).launcher_input()[:-10], 30)
     assert (process.returncode, stdout) == (126, b"")
     assert b"rollcall: the script was not started" in stderr
     assert os.listdir(environment["TMPDIR"]) == []
@@ -157,18 +157,20 @@ def test_a_script_that_does_not_arrive_whole_is_not_started(
 
 def test_a_missing_temporary_directory_is_told(shell: list[str], environment: dict[str, str]) -> None:
     process = launch_in(shell, {**environment, "TMPDIR": "/no/such/directory"})
-    _, stderr = process.communicate(Launch.of("echo started").launcher_input, 30)
+    _, stderr = process.communicate(Launch.of("echo started").launcher_input(), 30)
     assert process.returncode == 126
     assert b"no directory can be made in /no/such/directory" in stderr
 
 
-def stop(shell: list[str], environment: dict[str, str], launch: Launch, process: subprocess.Popen[bytes]) -> str:
+def stop(
+    shell: list[str], environment: dict[str, str], launch: Launch, process: subprocess.Popen[bytes], place: str = ""
+) -> str:
     """Stops as a runner does, while the script's end is noticed as sshd does: it closes the script's stdin.
 
     Nobody waits for the process before the answer, so that it is a zombie until then.
     """
     stopper = subprocess.Popen([*shell, "-c", STOPPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-    send(stopper, launch.stopper_input(5))
+    send(stopper, launch.stopper_input(5, place))
     wait_until(lambda: not is_alive(process.pid), "the script's process is gone")
     assert process.stdin is not None
     process.stdin.close()
@@ -195,7 +197,7 @@ def test_the_stopper_ends_a_script_with_its_children(
 ) -> None:
     launch = Launch.of("sleep 1000 & echo $!; sleep 1000")
     process = launch_in(shell, environment, start_new_session=own_group)
-    send(process, launch.launcher_input)
+    send(process, launch.launcher_input())
     child = int(wait_for_line(process))
     assert stop(shell, environment, launch, process) == "gone\n"
     wait_until(lambda: not is_alive(child), "the child is gone")
@@ -214,7 +216,7 @@ def test_without_setsid_only_the_process_is_stopped_and_that_is_said(
     shell = [shutil.which(shell[0]) or "", *shell[1:]]
     launch = Launch.of("#!/bin/sh\necho ready; exec sleep 1000")
     process = launch_in(shell, without, start_new_session=False)
-    send(process, launch.launcher_input)
+    send(process, launch.launcher_input())
     wait_for_line(process)
     assert stop(shell, without, launch, process) == "alone\n"
 

@@ -115,7 +115,7 @@ def mode_of(*path: str | Path) -> int:
 async def test_no_secret_is_in_an_argument_or_an_event(
     server: Server, start: Callable[[Work], Awaitable[Run]], user: str
 ) -> None:
-    script = "#!/bin/sh\nexport API_TOKEN=hunter2\ntrap 'exit 0' TERM\necho $$\nwhile :; do sleep 0.1; done"
+    script = "#!/bin/sh\n# $0\nexport API_TOKEN=hunter2\ntrap 'exit 0' TERM\necho $$\nwhile :; do sleep 0.1; done"
     run = await start(server.work(script, credentials=Credentials(password=PASSWORD), hosts=(server.host(user=user),)))
     event = await run.until(lambda event: event.stream is Stream.STDOUT)
     arguments = arguments_of_all_processes()

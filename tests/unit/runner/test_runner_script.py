@@ -2,7 +2,7 @@
 
 import pytest
 
-from rollcall_runner.script import LAUNCHER, STOPPER, Launch, Stopped, command, interpreter
+from rollcall_runner.script import LAUNCHER, STOPPER, Launch, Stopped, command, fileless, interpreter
 
 
 @pytest.mark.parametrize(
@@ -31,24 +31,81 @@ def test_no_login_shell_changes_the_text(text: str) -> None:
 
 def test_the_launcher_reads_a_header_and_the_script() -> None:
     launch = Launch.of("#!/usr/bin/env python3\nprint('ä')\n")
-    header = f"{launch.directory}\n35\n3\n/usr/bin/env\npython3\n"
-    assert launch.launcher_input.decode() == f"{header}#!/usr/bin/env python3\nprint('ä')\n\n"
+    header = f"{launch.name}\nyes\n35\n3\n/usr/bin/env\npython3\n"
+    assert launch.launcher_input().decode() == f"{header}#!/usr/bin/env python3\nprint('ä')\n\n"
 
 
 @pytest.mark.parametrize(
     ("script", "lines"), [("echo", 1), ("", 2), ("x" * 1_000, 1), ("x" * 1_001, 0), ("echo \0\n", 0)]
 )
 def test_a_short_script_without_a_zero_byte_may_be_read_as_lines(script: str, lines: int) -> None:
-    assert Launch.of(script).launcher_input.split(b"\n")[2] == b"%d" % lines
+    assert Launch.of(script).launcher_input().split(b"\n")[3] == b"%d" % lines
+
+
+def test_a_launcher_is_told_to_do_without_a_file() -> None:
+    launch = Launch.of("echo hello\n")
+    assert launch.announced
+    assert launch.launcher_input(announced=True).decode() == f"{launch.name}\nno\n11\n2\n/bin/sh\n\necho hello\n\n"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "",
+        "echo hello",
+        "uptime; cat /proc/meminfo /proc/loadavg\n",
+        "#!/bin/bash -eu\necho ${x:-$$} $! $1\n",
+        "#!/usr/bin/env bash\nset -o pipefail\n",
+        "#!/usr/local/bin/ksh\n",
+        "cat <<E\nhello\nE\n",
+    ],
+)
+def test_a_short_shell_script_needs_no_file(script: str) -> None:
+    assert fileless(script.encode())
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo $0",
+        'cd "$(dirname "${0}")"',
+        "echo ${0##*/}",
+        "echo $_",
+        "n=0; echo ${!n}",
+        "echo ${@:0:1}",
+        "#!/bin/bash\necho $BASH_SOURCE",
+        "#!/bin/bash\ncaller",
+        "#!/bin/ksh\necho ${.sh.file}",
+        "tr '\\0' ' ' </proc/self/cmdline",
+        "cat /proc/$$/cmdline",
+        "ls /dev/fd",
+        "#!/usr/bin/env python3\nprint()",
+        "#!/usr/bin/env -S bash -e\ntrue",
+        "#!/bin/bash -x\ntrue",
+        "#!/bin/bash -v\ntrue",
+        "#!/bin/bash --posix\ntrue",
+        "#!/bin/zsh\ntrue",
+        "#!/bin/cat\n",
+        "#!/bin/sh\r\ntrue\r\n",
+        "echo ä",
+        "echo \0",
+        "echo \\",
+        "cat <<E\nhello",
+        "#" * 1_001,
+    ],
+)
+def test_a_script_that_could_tell_keeps_its_file(script: str) -> None:
+    assert not fileless(script.encode())
 
 
 def test_the_stopper_reads_where_the_script_is_and_how_long_it_may_take() -> None:
     launch = Launch.of("echo hello")
-    assert launch.stopper_input(7) == f"{launch.directory}\n7\n".encode()
+    assert launch.stopper_input(7) == f"{launch.name}\n7\n\n".encode()
+    assert launch.stopper_input(7, "5 5 9") == f"{launch.name}\n7\n5 5 9\n".encode()
 
 
-def test_no_two_launches_share_a_directory() -> None:
-    assert len({Launch.of("").directory for _ in range(100)}) == 100
+def test_no_two_launches_share_a_name() -> None:
+    assert len({Launch.of("").name for _ in range(100)}) == 100
 
 
 @pytest.mark.parametrize("stopped", Stopped)
