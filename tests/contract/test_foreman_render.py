@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from rollcall.resources.targeting import Targeting
 from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
 from rollcall_api.foreman import render, rerun, task_render
@@ -265,7 +266,7 @@ def test_a_rerun_of_some_hosts_that_failed_is_of_those_that_are_both(wish: dict[
     status = {"conditions": conditions("Resolved", "Failed"), "hosts": {"total": 2, "succeeded": 1, "failed": 1}}
     view = a_view(an_invocation(status, descriptionFormat="mine"), ["Succeeded", "Failed"])
     request = rerun.parse(wish, view.job, view.template, view.members)
-    assert request.targeting == {"hosts": names}
+    assert request.targeting == Targeting(hosts=(*names,))
     # An override of the description is for one run only (§4.8).
     assert (view.job.description_format, request.description_format) == ("mine", None)
 
