@@ -63,11 +63,10 @@ def progress(schedule: Schedule, now: datetime, made: frozenset[datetime] = froz
 
     Another timing begins with the time at which it is first seen: an edit is never retroactive. So does a schedule that
     was suspended, or could not be carried out: what it left out is not made up for. A run that the jitter still delays
-    is not of the past, unless the slots are others now: then nothing says that it was ever planned. Runs that no status
-    tells of, and that were made before the clock was set back behind them, count as if their status had been written.
+    is not of the past, unless the slots are others now: then nothing says that it was ever planned.
     """
     status = schedule.status
-    settled = decided = status.decided_until or created(schedule)
+    decided = status.decided_until or created(schedule)
     seen = now.replace(microsecond=0)
     if is_edited(schedule):
         begin = seen - delay(schedule) if _has_same_slots(schedule) else seen
@@ -75,9 +74,6 @@ def progress(schedule: Schedule, now: datetime, made: frozenset[datetime] = froz
         decided = max(min(decided, seen), begin, status.made_until or begin)
     elif status.state in _IDLE:
         decided = max(decided, seen - delay(schedule))
-    untold = {slot for slot in made if slot > settled}
-    if untold and max(untold) > now - delay(schedule):
-        return Progress(max(decided, *untold), status.iteration + len(untold), made)
     return Progress(decided, status.iteration, made)
 
 

@@ -62,8 +62,8 @@ class SimulatedSchedule:
         self.by_hand: set[str] = set()
         self.remembered: set[str] = set()
         """Runs that cannot be deleted yet: the operator knows that no status tells of them."""
-        self.told = self.spec
-        """The spec that the status describes."""
+        self.told: dict[str, Any] | None = None
+        """The spec that the status describes; None: it is a new schedule, whatever it was before anyone told of it."""
         self.told_idle = False
         self.over = START
         """Nothing that was planned up to this moment may be run."""
@@ -131,6 +131,8 @@ class SimulatedSchedule:
     def _seen_over(self, schedule: Schedule) -> datetime:
         """Up to when all is over for the schedule, as it is seen now."""
         late = self.now - delay(schedule)
+        if self.told is None:
+            return START
         if any(self.spec.get(field) != self.told.get(field) for field in SLOTS):
             return self.now
         if any(self.spec.get(field) != self.told.get(field) for field in TIMING):

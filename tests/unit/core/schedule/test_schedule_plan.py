@@ -285,6 +285,15 @@ def test_an_untold_run_counts_also_when_the_clock_was_set_back_behind_it(change:
         assert step(back, at(1))[1] == [], "not again"
 
 
+def test_an_untold_run_of_other_slots_counts_and_nothing_older_is_made() -> None:
+    """The schedule was changed before any status could tell that it was seen."""
+    once: dict[str, Any] = {"every": None, "cron": ["30 * * * *"]}
+    orphan = child(schedule(), at(1))
+    assert step(schedule(**once), at(1.2), orphan)[1] == [run_name(schedule(), at(1))]
+    last, made = step(schedule(maxIterations=1, **once), at(1.6), orphan)
+    assert (made, last.status.state) == ([run_name(schedule(), at(1))], ScheduleState.FINISHED)
+
+
 def test_an_edit_behind_an_untold_run_is_still_not_retroactive() -> None:
     before, _ = step(schedule(), at(0.5))
     edited, made = step(schedule(before.status, every={"seconds": 60}), at(1.5), child(before, at(1)))
