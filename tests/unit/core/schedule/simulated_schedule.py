@@ -204,6 +204,11 @@ class SimulatedSchedule:
         assert slot not in spec.skip_times
         assert spec.starting_deadline_seconds is None or late.total_seconds() <= spec.starting_deadline_seconds
         assert spec.missed_run_policy != "Skip" or late <= GRACE
+        if spec.missed_run_policy != "All":
+            later = (found for found in terms(schedule).slots.after(slot) if found not in spec.skip_times)
+            following = next(later, None)
+            until = self.now if spec.end_at is None else min(self.now, spec.end_at)
+            assert following is None or following + delay(schedule) > until, "the last that has come"
 
     def _check_number(self, schedule: Schedule, new: int) -> None:
         """No more runs are made at once than the missed-run policy says."""

@@ -106,6 +106,14 @@ class Schedules(RuleBasedStateMachine):
     def it_is_edited(self, change: Spec) -> None:
         self.world.spec |= change
 
+    @rule(times=times)
+    def other_times_are_seen_and_come(self, times: Spec) -> None:
+        self.world.spec |= times
+        self.world.look(Fate.WELL)
+        if self.world.status.next_times:
+            self.world.now = self.world.status.next_times[0]
+            self.world.look(Fate.WELL)
+
     @rule(suspend=st.booleans())
     def it_is_suspended_or_resumed(self, suspend: bool) -> None:
         self.world.spec["suspend"] = suspend
