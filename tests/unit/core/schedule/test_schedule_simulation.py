@@ -94,10 +94,11 @@ class Schedules(RuleBasedStateMachine):
     def the_next_time_comes_as_was_told(self) -> None:
         world = self.world
         world.now, made, before = world.status.next_times[0], len(world.slots), world.status
+        untold = made > before.iteration  # made by an operator that died, perhaps before the clock was set back
         policy = world.spec.get("concurrencyPolicy", "Allow")
         in_the_way = (world.active and policy == "Forbid") or (world.request and policy != "Allow")
         world.look(Fate.WELL)
-        if not in_the_way:
+        if not in_the_way and not untold:
             assert len(world.slots) > made
             assert world.status.made_until == world.now - delay(world.schedule())
             assert world.status.missed == before.missed
