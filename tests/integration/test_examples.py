@@ -20,6 +20,7 @@ ORDINARY = [
 """Those that complete by themselves; the others have a story of their own below."""
 STORIES = [
     "30-schedule-nightly", "31-schedule-every", "32-schedule-once", "33-schedule-patching", "34-schedule-rrule",
+    "35-schedule-window", "36-schedule-replace",
     "07-approval", "11-suspended", "12-cancelled", "14-rerun", "18-output-limit", "19-jump-host", "20-host-keys",
     "27-at-start",
 ]  # fmt: skip
@@ -228,14 +229,17 @@ def apply_schedule(kube: Kube, namespace: str, name: str) -> None:
 
 def test_schedules_tell_what_they_will_do_and_do_it(kube: Kube, namespace: str, example_hosts: None) -> None:
     for name in ("30-schedule-nightly", "31-schedule-every", "32-schedule-once", "33-schedule-patching",
-                 "34-schedule-rrule"):  # fmt: skip
+                 "34-schedule-rrule", "35-schedule-window"):  # fmt: skip
         apply_schedule(kube, namespace, name)
-    for name, times in (("nightly", 5), ("far-away", 1), ("patching", 5), ("workdays", 5)):
+    for name, times in (("nightly", 5), ("far-away", 1), ("patching", 5), ("workdays", 5),
+                        ("three-mornings", 3)):  # fmt: skip
         kube.wait(f"next times of {name}", lambda name=name, times=times: (
             len(status(kube, namespace, name).get("nextTimes", ())) == times))  # fmt: skip
     assert status(kube, namespace, "far-away")["nextTimes"] == ["2099-12-31T23:00:00Z"]
     workdays = [f"2099-01-{day:02}T06:10:00Z" for day in (1, 2, 5, 6, 8)]
     assert status(kube, namespace, "workdays")["nextTimes"] == workdays
+    mornings = [f"2099-01-{day:02}T06:00:00Z" for day in (1, 2, 3)]
+    assert status(kube, namespace, "three-mornings")["nextTimes"] == mornings
     kube.wait("both runs", lambda: status(kube, namespace, "twice").get("state") == "Finished")
     for run in runs(kube, namespace, "twice"):
         assert run["metadata"]["labels"]["team"] == "web"
@@ -243,3 +247,11 @@ def test_schedules_tell_what_they_will_do_and_do_it(kube: Kube, namespace: str, 
     kube.patch("schedules", namespace, "nightly", {"metadata": {"annotations": {"rollcall.dev/run-now": "please"}}})
     (run,) = kube.wait("the run by hand", lambda: runs(kube, namespace, "nightly"))
     assert condition(end_of(kube, namespace, run["metadata"]["name"], 120), "Complete")
+
+
+def test_the_second_run_takes_the_place_of_the_first(kube: Kube, namespace: str, example_hosts: None) -> None:
+    for name in ("30-schedule-nightly", "36-schedule-replace"):  # the former has the ServiceAccount
+        apply_schedule(kube, namespace, name)
+    kube.wait("both runs", lambda: status(kube, namespace, "replace").get("state") == "Finished")
+    ends = [end_of(kube, namespace, run["metadata"]["name"], 120) for run in runs(kube, namespace, "replace")]
+    assert [end["status"]["state"] for end in ends] == ["Cancelled", "Complete"]

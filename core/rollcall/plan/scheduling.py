@@ -84,7 +84,7 @@ def plan(schedule: Schedule, children: Sequence[JobInvocation], holder: str | No
     if holder is not None and invalid is None:
         said = f"the schedule {holder} has the same purpose, and has not finished"
         decision, invalid = Decision(), Note(Reason.PURPOSE_TAKEN, said, warning=True)
-    decision = _with_untold(schedule, decision, made, now)
+    decision = _with_untold(schedule, decision, made)
     wanted = [Run(run_name(schedule, slot), slot, exists=slot in made) for slot in decision.run]
     wanted += [_exists(run, children) for run in _by_hand(schedule, now)]
     runs, skipped, cancel = _together(schedule.spec.concurrency_policy, wanted, children)
@@ -102,13 +102,14 @@ def _planned(schedule: Schedule, child: JobInvocation) -> datetime | None:
     return slot if slot.tzinfo and child.metadata.name == run_name(schedule, slot) else None
 
 
-def _with_untold(schedule: Schedule, decision: Decision, made: frozenset[datetime], now: datetime) -> Decision:
+def _with_untold(schedule: Schedule, decision: Decision, made: frozenset[datetime]) -> Decision:
     """The decision, and those runs that no status tells of yet: they were made, and then the schedule was changed.
 
-    They are counted and settled whatever the schedule is by now: suspended, edited, or invalid.
+    They are counted and settled whatever the schedule is by now, suspended, edited, or invalid, and whatever the clock
+    says: it may have been set back since.
     """
     settled = schedule.status.decided_until or created(schedule)
-    untold = {slot for slot in made if settled < slot <= now} - set(decision.run)
+    untold = {slot for slot in made if slot > settled} - set(decision.run)
     if not untold:
         return decision
     last = max(untold) if decision.decided_until is None else max(*untold, decision.decided_until)
@@ -153,8 +154,7 @@ def _together(
         left = [run for run in wanted if run not in runs]
         cancel = [c.metadata.name for c in children if not c.finished and c.metadata.name != wanted[-1].name]
         return tuple(runs), tuple(Outcome(run, _in_the_way(run, wanted[-1].name)) for run in left), tuple(cancel)
-    own = {run.name for run in wanted}
-    active = [c.metadata.name for c in children if not c.finished and c.metadata.name not in own]
+    active = [c.metadata.name for c in children if not c.finished]
     runs, skipped = [], []
     for run in wanted:
         if run.exists or not active:

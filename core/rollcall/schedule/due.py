@@ -98,16 +98,20 @@ def due(terms: Terms, progress: Progress, now: datetime) -> Decision:
     left = None if terms.max_iterations is None else max(0, terms.max_iterations - progress.iteration)
     if left == 0:
         return Decision(finished=True)
-    run, missed, decided = _arrived(terms, progress.made, since, now, left)
+    # They count, also those of other slots, and those that the clock was set back behind.
+    untold = frozenset(slot for slot in progress.made if slot > progress.decided_until)
     if left is not None:
-        left -= len(run)
-    since = max(since, decided or since, now - terms.delay)
+        left = max(0, left - len(untold))
+    run, missed, decided = _arrived(terms, untold, since, now, left)
+    if left is not None:
+        left -= len(set(run) - untold)
+    since = max(since, decided or since, now - terms.delay, *untold)
     coming = tuple(islice(_coming(terms, since), SHOWN if left is None else min(SHOWN, left)))
     return Decision(run, missed, decided, coming, finished=not coming)
 
 
 def _arrived(
-    terms: Terms, made: frozenset[datetime], since: datetime, now: datetime, left: int | None
+    terms: Terms, untold: frozenset[datetime], since: datetime, now: datetime, left: int | None
 ) -> tuple[tuple[datetime, ...], int, datetime | None]:
     """The slots to run, how many are missed, and the last of all that have come."""
     until = now - terms.delay
@@ -120,12 +124,12 @@ def _arrived(
         return (), 0, None
     counted = [slot for slot in come if slot not in terms.skipped]
     if len(come) == MAX_COUNTED:
-        come = latest(terms.slots, since, until, max(terms.max_missed, len(made), 1))
+        come = latest(terms.slots, since, until, max(terms.max_missed, len(untold), 1))
     wanted = [slot for slot in come if slot not in terms.skipped]
-    there = [slot for slot in wanted if slot in made]
+    there = [slot for slot in wanted if slot in untold]
     # Runs are made in order: what lies before one that is there was left out when that one was made.
-    open_ = [slot for slot in wanted if not there or slot > there[-1]]
-    run = [*there, *_startable(terms, open_, now)][:left]
+    open_ = [slot for slot in wanted if slot > max(untold, default=since)]
+    run = [*there, *_startable(terms, open_, now)[:left]]
     return tuple(run), max(0, len(counted) - len(run)), come[-1]
 
 

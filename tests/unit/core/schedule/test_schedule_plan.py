@@ -179,6 +179,15 @@ def test_forbid_leaves_a_run_out_and_replace_cancels_the_earlier_one() -> None:
     assert [run.planned for run in plan(all_missed, [], None, at(4)).runs] == [at(2)]
 
 
+def test_forbid_makes_no_run_beside_one_by_hand_that_is_there_already() -> None:
+    """It was made, and the operator died before it could take the request away."""
+    asked = mark(at(0.6))
+    owner = schedule(annotations={"rollcall.dev/run-now": asked}, concurrencyPolicy="Forbid")
+    planned = plan(owner, [child(owner, asked)], None, at(1))
+    assert [(run.manual, run.exists) for run in planned.runs] == [(True, True)]
+    assert [outcome.run.planned for outcome in planned.skipped] == [at(1)]
+
+
 def test_a_refused_run_is_told_and_the_schedule_goes_on() -> None:
     refused = Note(Reason.PERMISSION_DENIED, "no", warning=True)
     after, _ = step(schedule(), at(1), problem=refused)
@@ -258,6 +267,31 @@ def test_a_run_counts_whatever_the_schedule_became_before_its_status_was_written
     assert step(changed.model_copy(update={"status": status}), at(1.2), run)[0].status.iteration == 1, "once"
     after, made = step(schedule(status, maxIterations=1), at(5), run)
     assert (made, after.status.state) == ([], ScheduleState.FINISHED)
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"suspend": True}, {"every": {"seconds": 60}}, {"every": None, "cron": ["0 25 * * *"]}],
+    ids=["", "suspended", "edited", "invalid"],
+)  # fmt: skip
+def test_an_untold_run_counts_also_when_the_clock_was_set_back_behind_it(change: dict[str, Any]) -> None:
+    """No status tells of it later, either: the history may have deleted it until its time comes again."""
+    quarterly: dict[str, Any] = {"every": {"seconds": 900}, "maxIterations": 2}
+    before, _ = step(schedule(**quarterly), at(0.1))
+    back, made = step(schedule(before.status, **quarterly | change), at(0.7), child(before, at(1)))
+    assert made == [run_name(before, at(1))], "and none for what was left out when it was made"
+    assert (back.status.iteration, back.status.decided_until, back.status.made_until) == (1, at(1), at(1))
+    if not change:
+        assert back.status.next_times == (at(1.25),)
+        assert step(back, at(1))[1] == [], "not again"
+
+
+def test_an_untold_run_of_other_slots_counts_and_nothing_older_is_made() -> None:
+    """The schedule was changed before any status could tell that it was seen."""
+    once: dict[str, Any] = {"every": None, "cron": ["30 * * * *"]}
+    orphan = child(schedule(), at(1))
+    assert step(schedule(**once), at(1.2), orphan)[1] == [run_name(schedule(), at(1))]
+    last, made = step(schedule(maxIterations=1, **once), at(1.6), orphan)
+    assert (made, last.status.state) == ([run_name(schedule(), at(1))], ScheduleState.FINISHED)
 
 
 def test_an_edit_behind_an_untold_run_is_still_not_retroactive() -> None:

@@ -1,4 +1,8 @@
-"""Cron lines at every change of the clock of twelve zones, against cronsim, which has the rules of Debian's cron."""
+"""Cron lines at the changes of the clock of twelve zones, against cronsim, which has the rules of Debian's cron.
+
+Every change in a window of five years is met: 2023 to 2027, and for zones that have stopped to change their clocks the
+last years in which they did. What a zone did before, and what Python's zone data says of later years, is not.
+"""
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
@@ -24,7 +28,8 @@ LINES = [
     "0 0 13 * fri#2", "0 0 13 * 5l", "0 0 l * fri#2", "0 2 13,l * fri#2,mon",
 ]  # fmt: skip
 FIRST = {"America/Sao_Paulo": 2015, "Pacific/Apia": 2011, "Asia/Tehran": 2019, "America/St_Johns": 2011}
-"""The years in which zones still changed their clocks, or did so in their own way; 2023 for the others."""
+"""The first of the five years, in which these zones still changed their clocks, or did so in their own way; 2023 for
+the others."""
 UNEVEN = {"America/St_Johns", "Australia/Lord_Howe", "Pacific/Chatham"}
 """Their clocks are changed at other times than full hours, or by half an hour."""
 BEFORE, BEHIND = timedelta(hours=4), timedelta(hours=26)
