@@ -141,6 +141,11 @@ class Stage:
     def secrets(self) -> dict[str, Object]:
         return {found["metadata"]["name"]: found for found in self.kube.list("secrets", self.namespace)}
 
+    def answers(self) -> bool:
+        """Whether the facade answers what it cannot answer without the API server: nobody has asked for it before."""
+        with self.facade.client() as client:
+            return client.get("/foreman_tasks/api/recurring_logics").status_code == 200
+
     def shown(self) -> set[str]:
         """The names of the objects that the facade lists."""
         with self.facade.client() as client:
@@ -279,6 +284,7 @@ def test_an_api_server_that_goes_away_in_the_middle_leaves_nothing(stage: Stage,
     assert away.gone.is_set()
     assert [named(found) for found in stage.objects()] != []
     stage.proxy.faults = Faults()
+    stage.kube.wait("an answer for who had none before", stage.answers)
     assert stage.shown() == set()
     stage.kube.wait("the end of the job", lambda: not stage.objects(), timeout=ABANDONED_SECONDS)
     stage.kube.wait("the end of its Secrets", lambda: not orphans(stage), timeout=60)
