@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from kubernetes.aio.client import Configuration
 
 from rollcall_operator.cluster import MAX_SENDS, Cluster, ClusterError
+from support.answering import answering
 
 
 class Server:
@@ -26,18 +26,8 @@ class Server:
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Cluster]:
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", self.answer)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        configuration = Configuration()
-        configuration.host = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
-            async with Cluster(configuration) as cluster:
-                yield cluster
-        finally:
-            await runner.cleanup()
+        async with answering(self.answer) as cluster:
+            yield cluster
 
 
 async def test_a_request_that_is_put_off_is_sent_again_when_the_server_says() -> None:

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from kubernetes.aio.client import Configuration
 
-from rollcall_operator.cluster import Cluster
 from rollcall_operator.expiry import Expiry
 from rollcall_operator.store import Store
+from support.answering import answering
 from unit.core.objects import NAMESPACE, NOW, after, invocation
 
 KEY = (NAMESPACE, "job")
@@ -59,21 +58,11 @@ class Story:
 
     @asynccontextmanager
     async def told(self) -> AsyncIterator[None]:
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        configuration = Configuration()
-        configuration.host = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
-            async with Cluster(configuration) as cluster, asyncio.timeout(10):
-                self.expiry = Expiry(cluster, self.store, self.clock, longest_wait_seconds=0.02)
-                work = asyncio.create_task(self.expiry.run())
-                yield
-                work.cancel()
-        finally:
-            await runner.cleanup()
+        async with answering(self._answer) as cluster, asyncio.timeout(10):
+            self.expiry = Expiry(cluster, self.store, self.clock, longest_wait_seconds=0.02)
+            work = asyncio.create_task(self.expiry.run())
+            yield
+            work.cancel()
 
 
 async def test_a_clock_that_is_set_forward_is_noticed() -> None:

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from kubernetes.aio.client import Configuration
 
-from rollcall_operator.cluster import Cluster
 from rollcall_operator.schedules import RETRY_SECONDS, Schedules
 from rollcall_operator.store import Store
+from support.answering import answering
 
 NOON = datetime(2026, 5, 6, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -58,21 +57,11 @@ class Wire:
 
     @asynccontextmanager
     async def told(self) -> AsyncIterator[None]:
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        configuration = Configuration()
-        configuration.host = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
-            async with Cluster(configuration) as cluster, asyncio.timeout(30):
-                self.schedules = Schedules(cluster, Store(), "me", self._take, lambda: self.now, 0.02)
-                work = asyncio.create_task(self.schedules.run())
-                yield
-                work.cancel()
-        finally:
-            await runner.cleanup()
+        async with answering(self._answer) as cluster, asyncio.timeout(30):
+            self.schedules = Schedules(cluster, Store(), "me", self._take, lambda: self.now, 0.02)
+            work = asyncio.create_task(self.schedules.run())
+            yield
+            work.cancel()
 
     async def _take(self, _: int) -> range:
         raise AssertionError("no run is made here")
