@@ -270,6 +270,7 @@ class Cache(Collector):
                 (Kind.JOB_INVOCATION, self.jobs),
             )
         ]
+        self._synced = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -287,7 +288,8 @@ class Cache(Collector):
     @property
     def synced(self) -> bool:
         """Whether every table has been listed once."""
-        return all(feed.synced for feed in self._feeds)
+        self._synced = self._synced or all(feed.synced for feed in self._feeds)
+        return self._synced
 
     @property
     def alive(self) -> bool:

@@ -4,9 +4,10 @@ The routes are FastAPI's own, so that its OpenAPI document describes exactly wha
 """
 
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from re import Match
+from typing import Final
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -16,7 +17,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rollcall_api.traffic import BEGAN, RouteCount, Traffic
 
-Entry = tuple[Callable[[str], Match[str] | None], Callable[[Request], Awaitable[Response]], RouteCount]
+Handler = Callable[[Request], Awaitable[Response]]
+Entry = tuple[Callable[[str], Match[str] | None], Handler, RouteCount]
+
+_KNOWN_PATHS: Final = 1_000
+"""Of so many the routes are remembered: who polls asks for the same again and again."""
+_LONG_PATH: Final = 200
+"""A path of more characters is not worth it."""
 
 
 class Dispatch:
@@ -24,28 +31,37 @@ class Dispatch:
 
     def __init__(self, routes: Sequence[BaseRoute], otherwise: ASGIApp, traffic: Traffic) -> None:
         self._otherwise = traffic.unrouted(otherwise)
-        self._routes: defaultdict[str, list[Entry]] = defaultdict(list)
+        self._routes: dict[str, list[Entry]] = {}
+        self._known = lru_cache(_KNOWN_PATHS)(self._find)
         for route in routes:
             if isinstance(route, APIRoute):
                 handler = route.get_route_handler()
                 for method in sorted(route.methods or ()):
                     count = traffic.route(_dialect(route), route.path, method)
-                    self._routes[method].append((route.path_regex.match, handler, count))
+                    self._routes.setdefault(method, []).append((route.path_regex.match, handler, count))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; the first route of that method and path has it."""
         if scope["type"] == "http":
             path = scope["path"]
-            for match, handler, count in self._routes.get(scope["method"], ()):
-                if found := match(path):
-                    scope["path_params"] = found.groupdict()
-                    response = await handler(Request(scope, receive, send))
-                    try:
-                        await response(scope, receive, send)
-                    finally:
-                        count.add(response.status_code, time.perf_counter() - scope[BEGAN])
-                    return
+            found = (self._known if len(path) <= _LONG_PATH else self._find)(scope["method"], path)
+            if found is not None:
+                handler, count, parameters = found
+                scope["path_params"] = {**parameters}
+                response = await handler(Request(scope, receive, send))
+                try:
+                    await response(scope, receive, send)
+                finally:
+                    count.add(response.status_code, time.perf_counter() - scope[BEGAN])
+                return
         await self._otherwise(scope, receive, send)
+
+    def _find(self, method: str, path: str) -> tuple[Handler, RouteCount, Mapping[str, str]] | None:
+        """What the first route of that method and path has, and what the path says."""
+        for match, handler, count in self._routes.get(method, ()):
+            if found := match(path):
+                return handler, count, found.groupdict()
+        return None
 
 
 def _dialect(route: APIRoute) -> str:

@@ -16,6 +16,7 @@ from rollcall_api import logs
 from rollcall_api.app import Facade, Settings
 from rollcall_api.readers import Readers
 from rollcall_api.throttle import MAX_FAILURES, WINDOW_SECONDS
+from rollcall_api.whole import WholeAnswers
 
 GRACE_SECONDS: Final = 20
 _SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     facade = Facade(settings)
     readers = Readers(lambda: facade.outputs.room.waited_for)
     config = uvicorn.Config(
-        facade,
+        WholeAnswers(facade),
         host=options.bind,
         port=options.port,
         loop="uvloop",

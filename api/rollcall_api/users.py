@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from argon2 import PasswordHasher, extract_parameters
@@ -31,9 +31,8 @@ class Busy(Exception):  # noqa: N818 - a state, not an error
     """More passwords wait to be verified than can be in reasonable time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A Kubernetes user."""
+class Identity(NamedTuple):
+    """A Kubernetes user; a tuple, because it is looked up several times in every request."""
 
     username: str
     groups: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """What people see of jobs, and may do to them: what they may not see is not there, never forbidden (docs/adr/0023)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rollcall.names import Kind
 from rollcall_api.access import Access, Reach, Right
@@ -11,8 +11,7 @@ from rollcall_api.records import Job
 from rollcall_api.users import Identity
 
 
-@dataclass(frozen=True, slots=True)
-class Searcher:
+class Searcher(NamedTuple):
     """Who searches, and what they may see."""
 
     username: str

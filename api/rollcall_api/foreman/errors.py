@@ -5,9 +5,11 @@ from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from rollcall_api.auth import Reason, Refusal
 from rollcall_api.problems import BadSearch, Forbidden, NotFound, Problem, Rejected, TooManyHosts, Unavailable
+from rollcall_api.whole import WHOLE
 
 FOREMAN_VERSION: Final = "3.6.0"
 HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
@@ -29,6 +31,13 @@ class JsonBytes(Response):
         self.body = body
         self.background = None
         self.raw_headers = [*HEADERS, (b"content-length", b"%d" % len(body))]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the answer, as a whole where the server takes it so."""
+        if WHOLE in scope.get("extensions", ()):
+            await send({"type": WHOLE, "status": self.status_code, "headers": self.raw_headers, "body": self.body})
+        else:
+            await super().__call__(scope, receive, send)
 
 
 class ForemanError(Exception):

@@ -1,14 +1,19 @@
 """What every answer of the dialect carries, whoever makes it: a route, the gate, or nobody (contract §1.3)."""
 
+import time
 from collections.abc import Callable
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rollcall_api.foreman.taxonomies import CONTEXT, Context, Taxonomies
+from rollcall_api.whole import WHOLE
 
 _CHECKSUMMED: Final = ("/api", "/foreman_tasks")
 """The beginnings of paths whose answers tell of the description's checksum; `/api` is also that of `/apidoc`."""
+_WITH_HEADERS: Final = frozenset({"http.response.start", WHOLE})
+_AGE_SECONDS: Final = 0.25
+"""How long an age is told, which has whole seconds, before it is looked at again."""
 
 
 class Frame:
@@ -20,6 +25,8 @@ class Frame:
         self._taxonomies = taxonomies
         self._checksum = (b"apipie-checksum", checksum.encode())
         self._age = age
+        self._age_header = (b"age", b"0")
+        self._age_lasts = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -27,12 +34,18 @@ class Frame:
             await self._app(scope, receive, send)
             return
         context = scope[CONTEXT] = Context(self._taxonomies)
-        checksum = [self._checksum] if scope["path"].startswith(_CHECKSUMMED) else []
+        path = scope["path"]
 
         async def send_framed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                age = (b"age", b"%d" % self._age())
-                message["headers"] = [*message["headers"], *context.headers, *checksum, age]
+            if message["type"] in _WITH_HEADERS:
+                checksum = [self._checksum] if path.startswith(_CHECKSUMMED) else ()
+                message["headers"] = [*message["headers"], *context.headers, *checksum, self._told_age()]
             await send(message)
 
         await self._app(scope, receive, send_framed)
+
+    def _told_age(self) -> tuple[bytes, bytes]:
+        now = time.monotonic()
+        if now >= self._age_lasts:
+            self._age_header, self._age_lasts = (b"age", b"%d" % self._age()), now + _AGE_SECONDS
+        return self._age_header

@@ -16,7 +16,7 @@ from rollcall_api.foreman import creation, job_hosts, job_orders, job_outputs, l
 from rollcall_api.foreman.errors import JsonBytes, e5
 from rollcall_api.foreman.job_fields import JOBS
 from rollcall_api.foreman.permissions import CREATE_JOB, CREATE_SERIES, LIST_JOBS, VIEW_JOB
-from rollcall_api.foreman.requests import Page, boolean, read_bag
+from rollcall_api.foreman.requests import Bag, Page, boolean, read_bag
 from rollcall_api.foreman.routing import Backend, DialectRoute, compact
 from rollcall_api.foreman.targeting import Scope
 from rollcall_api.foreman.taxonomies import CONTEXT
@@ -30,10 +30,8 @@ from rollcall_api.users import Identity
 
 _ROOT: Final = "/api/job_invocations"
 _ITEMS_BYTES: Final = 8 * 1024 * 1024
-_PAGES_BYTES: Final = 8 * 1024 * 1024
+_PAGES_BYTES: Final = 2 * 1024 * 1024
 _BODIES_BYTES: Final = 8 * 1024 * 1024
-
-_Page = tuple[tuple[int, ...], Sequence[bytes]]
 
 
 def router(backend: Backend) -> APIRouter:
@@ -60,7 +58,7 @@ class Endpoints:
         self._visible = Visible(backend)
         self._search = JobSearch(backend.jobs, backend.pace, JOBS)
         self._items: WeightedCache[str, tuple[Stamp, bytes]] = WeightedCache(_ITEMS_BYTES)
-        self._pages: WeightedCache[tuple[int, ...], _Page] = WeightedCache(_PAGES_BYTES)
+        self._pages: WeightedCache[tuple[Any, ...], tuple[tuple[int, ...], bytes]] = WeightedCache(_PAGES_BYTES)
         self._bodies: WeightedCache[tuple[Any, ...], tuple[Stamp, bytes]] = WeightedCache(_BODIES_BYTES)
 
     async def index(self, request: Request) -> Response:
@@ -70,13 +68,14 @@ class Endpoints:
         bag = await read_bag(request)
         page, order = Page.parse(bag), JOBS.order(str(bag.get("order") or ""))
         found = await self._search.find(str(bag.get("search") or ""), order, searcher)
-        items = await self._page(found, page)
-        rights = await self._backend.rights(user, bag, ("create", Kind.JOB_INVOCATION), ("patch", Kind.JOB_INVOCATION))
-        if rights is not None:
-            permissions = await self._permissions(user)
-            encode = partial(render.with_permissions, permissions=permissions)
-            items = await self._backend.pace.run(encoded(items, encode))
         total = len(self._search.every(searcher))
+        rights = await self._backend.rights(user, bag, ("create", Kind.JOB_INVOCATION), ("patch", Kind.JOB_INVOCATION))
+        if rights is None:
+            return JsonBytes(await self._page(found, total, page, bag))
+        first, last = page.bounds(len(found))
+        items = await self._backend.pace.run(encoded(found[first:last], self._item))
+        encode = partial(render.with_permissions, permissions=await self._permissions(user))
+        items = await self._backend.pace.run(encoded(items, encode))
         return JsonBytes(lists.envelope(items, total, len(found), page, bag, rights))
 
     async def show(self, request: Request) -> Response:
@@ -115,16 +114,18 @@ class Endpoints:
             "edit_recurring_logics": await self._access.allows(user, "patch", Kind.SCHEDULE),
         }
 
-    async def _page(self, found: Sequence[int], page: Page) -> Sequence[bytes]:
-        """The items of a page, which are kept together as well: until anything changes, one look finds all of them."""
+    async def _page(self, found: Sequence[int], total: int, page: Page, bag: Bag) -> bytes:
+        """A page with what is around it, which is kept as well: until anything changes, one look finds all of it."""
         first, last = page.bounds(len(found))
         ids, stamp = tuple(found[first:last]), self._search.stamp
-        kept = self._pages.get(ids)
+        key = (ids, len(found), total, page.number, page.per_page, repr([bag.get(name) for name in lists.ECHOED]))
+        kept = self._pages.get(key)
         if kept is not None and kept[0] == stamp:
             return kept[1]
         items = await self._backend.pace.run(encoded(ids, self._item))
-        self._pages.put(ids, (stamp, items), sum(map(len, items)) + 100 * len(ids))
-        return items
+        body = lists.envelope(items, total, len(found), page, bag)
+        self._pages.put(key, (stamp, body), len(body) + 32 * len(ids) + 500)
+        return body
 
     def _item(self, id_: int) -> bytes | None:
         job = self._jobs.cache.jobs.numbered(id_)

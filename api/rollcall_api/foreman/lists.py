@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -18,6 +18,9 @@ from rollcall_api.pace import Pace
 T = TypeVar("T")
 
 Render = Callable[[str], Any]
+
+ECHOED: Final = ("search", "order", "root_name")
+"""The parameters that are to be seen around a page, besides those that say which page it is."""
 
 
 async def listed(

@@ -36,9 +36,11 @@ async def read_bag(request: Request) -> Bag:
     """
     scope = request.scope
     text: bytes = scope["query_string"]
-    query: Bag = {} if not text else parse_query(text)
+    query: Bag = {}
     context: Context = scope[CONTEXT]
-    context.choose(query)
+    if text:
+        query = parse_query(text)
+        context.choose(query)
     content_type, has_body = "", False
     for name, value in scope["headers"]:
         if name == b"content-type":

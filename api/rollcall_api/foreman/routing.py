@@ -4,6 +4,7 @@ import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -32,12 +33,17 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _PREFIXES: Final = ("/api", "/apidoc", "/foreman_tasks/api")
 _PUBLIC: Final = "/apidoc/"
+_SHORT_PATH: Final = 200
 _PERMISSION: Final = "rollcall.foreman.permission"
 """In a request's scope: the permission that was asked for, for when the API server refuses what RBAC allows."""
 
 
 def canonical(path: str) -> str:
     """The one form in which a path of ours is routed: without `/v2`, `.json` and a slash at the end (§1.1)."""
+    return (_known_canonical if len(path) <= _SHORT_PATH else _canonical)(path)
+
+
+def _canonical(path: str) -> str:
     if path == "/api/v2" or path.startswith("/api/v2/"):
         path = "/api" + path[len("/api/v2") :]
     elif path.startswith("/foreman_tasks/api/v2/"):
@@ -45,6 +51,10 @@ def canonical(path: str) -> str:
     if not path.startswith(_PREFIXES):
         return path
     return path.removesuffix("/").removesuffix(".json")
+
+
+# Who polls asks for the same again and again.
+_known_canonical = lru_cache(1_000)(_canonical)
 
 
 def is_public(path: str) -> bool:

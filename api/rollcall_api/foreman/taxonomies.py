@@ -95,17 +95,21 @@ class Context:
         return self.organization is not None or self.location is not None
 
     @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """The two headers."""
-        return [
-            (b"foreman_current_organization", _shown(self.organization)),
-            (b"foreman_current_location", _shown(self.location)),
-        ]
+        return _headers(self.organization, self.location) if self.is_narrow else _OF_ANY
+
+
+def _headers(organization: Taxonomy | None, location: Taxonomy | None) -> tuple[tuple[bytes, bytes], ...]:
+    return (b"foreman_current_organization", _shown(organization)), (b"foreman_current_location", _shown(location))
 
 
 def _shown(taxonomy: Taxonomy | None) -> bytes:
     text = ANY if taxonomy is None else f"{taxonomy.id}; {taxonomy.name}"
     return text.encode("latin-1", "replace")
+
+
+_OF_ANY: Final = _headers(None, None)
 
 
 def _named(kind: str, name: str | None, default: Taxonomy) -> Taxonomy:
