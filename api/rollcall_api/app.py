@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +97,10 @@ class Facade:
         )
         self._app: ASGIApp = Frame(gate, taxonomies, self.dialect.checksum, lambda: self.cache.age)
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""
         scope[BEGAN] = time.perf_counter()
-        return self._app(scope, receive, send)
+        await self._app(scope, receive, send)
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

@@ -18,6 +18,7 @@ import uvicorn
 import uvloop
 
 from rollcall_api.app import Facade, Settings
+from rollcall_api.whole import WholeAnswers
 from support.load import Server
 from support.usage import resident_mib
 
@@ -49,7 +50,7 @@ def fed_facade(kubeconfig: Path, namespace: str, port: int, invocations: int) ->
 async def _serve(namespace: str, port: int, invocations: int) -> None:
     facade = Facade(Settings(namespace=namespace, ids_namespace=namespace))
     config = uvicorn.Config(
-        facade, host="127.0.0.1", port=port, loop="uvloop", http="httptools", ws="none", lifespan="on",
+        WholeAnswers(facade), host="127.0.0.1", port=port, loop="uvloop", http="httptools", ws="none", lifespan="on",
         log_config=None, access_log=False, server_header=False,
     )  # fmt: skip
     server = uvicorn.Server(config)

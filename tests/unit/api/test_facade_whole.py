@@ -43,7 +43,7 @@ class Writes(asyncio.Protocol):
         if self.received.endswith(self._wanted):
             self.connection_lost(None)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         if not self.done.done():
             self.done.set_result(None)
 
