@@ -22,9 +22,9 @@ STOPPED_DRAIN_SECONDS: Final = 3.0
 STOP_SECONDS: Final = 18.0
 """How long stopping may take beyond the grace period. With what follows it, it stays below the 25 s by which the grace
 period of a pod exceeds the script's."""
-KILL_SECONDS: Final = 6.0
-"""How long stopping may take when nobody wants to wait for it. With what follows it, it stays below the 10 s that the
-pod has then; becoming another user once more takes several of them on a busy host."""
+KILL_SECONDS: Final = 12.0
+"""How long stopping may take when nobody wants to wait for it. With what follows it, it stays below the 20 s that the
+pod has then; becoming another user once more took more than six of them on a busy host."""
 
 
 class _ScriptSession(Session):

@@ -131,7 +131,7 @@ STOPPER: Final = "; ".join(
         '; if [ "$3" = "$group" ] || [ "$p" = "$pid" ]; then return 0; fi; done; return 1; }',
         "[ $grace -eq 0 ] || other || kill -s TERM -- $target 2>/dev/null",
         "i=0",
-        "while alive && [ $i -lt $((grace*10)) ]; do nap; done",
+        "while [ $i -lt $((grace*10)) ] && alive; do nap; done",
         "if alive; then kill -s KILL -- $target 2>/dev/null; i=0; while alive && [ $i -lt 30 ]; do nap; done; fi",
         'rm -rf "$d"',
         'if alive; then echo alive; elif [ "$group" = - ]; then echo alone; else echo gone; fi',

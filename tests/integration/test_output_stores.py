@@ -372,7 +372,7 @@ async def test_a_gibibyte_of_one_host_is_written_and_read_in_little_memory(tmp_p
             chunk, place = Chunk(), place + 1
     try:
         answer = subprocess.run(  # noqa: ASYNC221
-            [sys.executable, "-c", READING, address], check=True, capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", READING, address], check=True, capture_output=True, text=True, timeout=600
         )
     finally:
         shutil.rmtree(tmp_path)

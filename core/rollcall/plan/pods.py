@@ -12,7 +12,7 @@ from rollcall.podscript import CONTAINER_LOST_CODE
 
 LOST_AFTER: Final = timedelta(seconds=60)
 """How long after the end of its grace period a pod that is still there counts as lost with its node."""
-HURRIED_GRACE_SECONDS: Final = 10
+HURRIED_GRACE_SECONDS: Final = 20
 """The grace period of a pod whose hosts are stopped by force; a runner then waits for nothing."""
 HURRIED_LOST_AFTER: Final = timedelta(seconds=10)
 """`LOST_AFTER` for a pod whose hosts are stopped by force."""
