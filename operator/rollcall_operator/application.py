@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from rollcall_operator.invocations import Reconciler
 from rollcall_operator.numbering import Numbering
 from rollcall_operator.output_store import open_store
 from rollcall_operator.output_sweep import Sweep
+from rollcall_operator.packed import Packed
 from rollcall_operator.schedules import Schedules
 from rollcall_operator.settings import Settings
 from rollcall_operator.store import WATCHED, Key, Store
@@ -63,7 +64,7 @@ class Application:
             return self._take_schedules, self._take_schedule_event
         return self._take_list, self._take_event
 
-    def _take_schedules(self, plural: str, namespace: str | None, documents: Sequence[Document], version: str) -> None:
+    def _take_schedules(self, plural: str, namespace: str | None, documents: Packed, version: str) -> None:
         self.tally.told(plural)
         self.schedules.take_list(plural, namespace, documents, version)
         for document in documents:
@@ -77,7 +78,7 @@ class Application:
         elif event["type"] != "BOOKMARK":
             self.numbering.notice(Kind.SCHEDULE, event["object"])
 
-    def _take_list(self, plural: str, namespace: str | None, documents: Sequence[Document], version: str) -> None:
+    def _take_list(self, plural: str, namespace: str | None, documents: Packed, version: str) -> None:
         """Take in all objects of a kind as of a resource version, and forget those that are gone."""
         self.tally.told(plural)
         gone = self.store.vanished(plural, documents, int(version))

@@ -18,6 +18,7 @@ from yarl import URL
 
 from rollcall.names import API_VERSION
 from rollcall_operator import metrics
+from rollcall_operator.packed import Packed
 from rollcall_operator.paths import path as _path
 from rollcall_operator.paths import query as _query
 from rollcall_operator.slots import Slots
@@ -159,13 +160,13 @@ class Cluster:
         parameters = {"limit": str(PAGE), "labelSelector": selector, "continue": token}
         return await self._request("list", plural, _path(plural, namespace), parameters=parameters, accept=accept)
 
-    async def snapshot(self, plural: str, namespace: str | None, selector: str) -> tuple[Sequence[Document], str]:
+    async def snapshot(self, plural: str, namespace: str | None, selector: str) -> tuple[Packed, str]:
         """All objects of the kind as of one moment, and the resource version from which to watch on."""
-        found: list[Document] = []
+        found = Packed()
         token = ""
         while True:
             page = await self._page(plural, namespace, selector, token)
-            found += page["items"] or ()
+            found.add(page["items"] or ())
             token = page["metadata"].get("continue", "")
             if not token:
                 return found, page["metadata"]["resourceVersion"]

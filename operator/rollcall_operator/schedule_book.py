@@ -5,17 +5,14 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import orjson
 from pydantic import ValidationError
 
 from rollcall.names import ANNOTATION_RUN_NOW
 from rollcall.plan.scheduling import MANUAL
 from rollcall.resources.schedule import Schedule, ScheduleState
+from rollcall_operator.packed import Document, pack, unpack
 from rollcall_operator.store import MAX_GONE, Key, first_problem
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ class ScheduleBook:
             created=metadata["creationTimestamp"],
             purpose=purpose,
             state=(document.get("status") or {}).get("state") or "",
-            packed=orjson.dumps({**document, "metadata": {**metadata, "managedFields": None}}),
+            packed=pack({**document, "metadata": {**metadata, "managedFields": None}}),
         )
         self._by_uid[metadata["uid"]] = key
         if purpose:
@@ -125,7 +122,7 @@ class ScheduleBook:
     def document(self, key: Key) -> Document | None:
         """The JSON of a schedule; None when there is none."""
         entry = self._entries.get(key)
-        return orjson.loads(entry.packed) if entry is not None else None
+        return unpack(entry.packed) if entry is not None else None
 
     def uid(self, key: Key) -> Sequence[str]:
         """The uid of a schedule, if it is there."""

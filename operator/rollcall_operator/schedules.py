@@ -8,7 +8,7 @@ The wait is cut into short pieces, because a clock that is set forward wakes nob
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -67,14 +67,15 @@ class Schedules:
         self._owners: dict[Key, str] = {}
         """The uid of the schedule of each invocation."""
 
-    def take_list(self, _plural: str, namespace: str | None, documents: Sequence[Document], version: str) -> None:
+    def take_list(self, _plural: str, namespace: str | None, documents: Iterable[Document], version: str) -> None:
         """Take in all schedules as of a resource version, and forget those that are gone."""
-        listed = {(document["metadata"]["namespace"], document["metadata"]["name"]) for document in documents}
-        for key in self._book.vanished(namespace, listed, int(version)):
-            self._lose(key, int(version))
+        listed: set[Key] = set()
         for document in documents:
+            listed.add((document["metadata"]["namespace"], document["metadata"]["name"]))
             if self._book.put(document):
                 self._settle(document)
+        for key in self._book.vanished(namespace, listed, int(version)):
+            self._lose(key, int(version))
 
     def _lose(self, key: Key, as_of: int = 0) -> None:
         """Forget a schedule that is gone, though nothing told of that."""

@@ -8,12 +8,13 @@ rarely goes through the framework.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final
 
 from rollcall.names import LABEL_FACTS, LABEL_MANAGED_BY, MANAGED_BY, Kind
 from rollcall_operator.cluster import Cluster, ClusterError, Document
+from rollcall_operator.packed import Packed
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Watch:
         cluster: Cluster,
         plural: str,
         namespace: str | None,
-        listed: Callable[[str, str | None, Sequence[Document], str], None],
+        listed: Callable[[str, str | None, Packed, str], None],
         told: Callable[[str, Document], None],
     ) -> None:
         self._cluster = cluster
