@@ -78,6 +78,11 @@ class AgedCache(Generic[K, V]):
         entry = self._entries.get(key)
         return entry[0] if entry is not None and time.monotonic() - entry[1] < self._seconds else None
 
+    def last(self, key: K) -> V | None:
+        """The last answer, however old it is, while it is kept."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry[0]
+
     async def get(self, key: K, fetch: Callable[[], Awaitable[V]]) -> V:
         """The remembered answer, or a new one."""
         known = self.fresh(key)

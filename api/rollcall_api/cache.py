@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from rollcall.names import Kind
 from rollcall.query.hostrows import HostRow
 from rollcall.query.index import Index
-from rollcall_api import records
+from rollcall_api import parsing
 from rollcall_api.cluster import Cluster, custom
 from rollcall_api.feed import Feed, report_end
 from rollcall_api.problems import Unavailable
@@ -253,12 +253,12 @@ class Cache(Collector):
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
-        self.jobs = JobTable(records.parse_job)
-        self.slices = Slices(records.parse_slice)
-        self.hosts = Hosts(records.parse_host)
-        self.templates = Templates(records.parse_template)
-        self.inventories: Table[Inventory] = Table(records.parse_inventory)
-        self.schedules: Table[Schedule] = Table(records.parse_schedule)
+        self.jobs = JobTable(parsing.parse_job)
+        self.slices = Slices(parsing.parse_slice)
+        self.hosts = Hosts(parsing.parse_host)
+        self.templates = Templates(parsing.parse_template)
+        self.inventories: Table[Inventory] = Table(parsing.parse_inventory)
+        self.schedules: Table[Schedule] = Table(parsing.parse_schedule)
         self._feeds = [
             Feed(cluster, custom(kind, namespace), table)
             for kind, table in (

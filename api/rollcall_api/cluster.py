@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -28,6 +29,8 @@ CONNECTIONS: Final = 64
 """Connections to the API server that may be open at once; six of them are watches."""
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=5)
 LIST_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, connect=5)
+LOG_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
+"""The API server asks the pod's node, and waits for it far longer than anybody who reads an output likes to."""
 REVIEWS: Final = 24
 """How many questions about tokens and rights may be open at once, so that they leave connections to the others."""
 REVIEW_SECONDS: Final = 10.0
@@ -67,6 +70,18 @@ def core(plural: str, namespace: str, name: str | None = None) -> str:
     return path if name is None else f"{path}/{quote(name, safe='')}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """What is asked of the API server."""
+
+    method: str
+    path: str
+    query: Mapping[str, str | int] | None = None
+    body: Object | list[Object] | None = None
+    headers: CIMultiDict[str] | None = None
+    timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT
+
+
 class Cluster:
     """A connection pool to the API server."""
 
@@ -91,7 +106,8 @@ class Cluster:
         await self.pulse.run(self._beat)
 
     async def _beat(self, seconds: float) -> None:
-        async with self._sent("GET", "/version", timeout=aiohttp.ClientTimeout(total=seconds)):
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        async with self._sent(_Request(method="GET", path="/version", timeout=timeout)):
             pass
 
     async def close(self) -> None:
@@ -101,30 +117,30 @@ class Cluster:
 
     async def get(self, path: str, **query: str | int) -> Object:
         """One object, or one page of a collection."""
-        return await self._json("GET", path, query=query)
+        return await self._json(_Request(method="GET", path=path, query=query))
 
     async def create(self, path: str, body: Object, impersonate: Impersonation | None = None) -> Object:
         """Stores a new object and returns it as stored. Raises Conflict when the name is taken."""
-        return await self._json("POST", path, body=body, headers=impersonate)
+        return await self._json(_Request(method="POST", path=path, body=body, headers=impersonate))
 
     async def read_as(self, path: str, impersonate: Impersonation) -> Object:
         """One object, as far as that user may see it."""
-        return await self._json("GET", path, headers=impersonate)
+        return await self._json(_Request(method="GET", path=path, headers=impersonate))
 
     async def replace(self, path: str, body: Object, impersonate: Impersonation | None = None) -> Object:
         """Stores the object if its resourceVersion is still the stored one. Raises Conflict when it is not."""
-        return await self._json("PUT", path, body=body, headers=impersonate)
+        return await self._json(_Request(method="PUT", path=path, body=body, headers=impersonate))
 
     async def merge(self, path: str, patch: Object, impersonate: Impersonation | None = None) -> Object:
         """Changes the object by a JSON merge patch (RFC 7386), and returns it as stored."""
         headers: CIMultiDict[str] = CIMultiDict(impersonate or {})
         headers["Content-Type"] = "application/merge-patch+json"
-        return await self._json("PATCH", path, body=patch, headers=headers)
+        return await self._json(_Request(method="PATCH", path=path, body=patch, headers=headers))
 
     async def amend(self, path: str, steps: Sequence[Object]) -> Object:
         """Changes the object by a JSON patch (RFC 6902), all steps or none. Raises Rejected when a test fails."""
         headers = CIMultiDict({"Content-Type": "application/json-patch+json"})
-        return await self._json("PATCH", path, body=list(steps), headers=headers)
+        return await self._json(_Request(method="PATCH", path=path, body=list(steps), headers=headers))
 
     async def delete(
         self, path: str, uid: str, impersonate: Impersonation | None = None, version: str | None = None
@@ -133,7 +149,7 @@ class Cluster:
         another one has the name, or it has changed since."""
         preconditions = {"uid": uid} | ({} if version is None else {"resourceVersion": version})
         body = {"preconditions": preconditions, "propagationPolicy": "Background"}
-        await self._json("DELETE", path, body=body, headers=impersonate)
+        await self._json(_Request(method="DELETE", path=path, body=body, headers=impersonate))
 
     def list_pages(self, path: str, limit: int = 500, **query: str | int) -> AsyncIterator[Object]:
         """The collection, page by page, all of one moment. Raises Expired when that moment is too long ago."""
@@ -144,7 +160,8 @@ class Cluster:
         more: dict[str, str] = {}
         while True:
             parameters = {**query, "limit": limit, **more}
-            page = await self._json("GET", path, query=parameters, headers=headers, timeout=LIST_TIMEOUT)
+            request = _Request(method="GET", path=path, query=parameters, headers=headers, timeout=LIST_TIMEOUT)
+            page = await self._json(request)
             yield page
             token = page["metadata"].get("continue")
             if not token:
@@ -170,7 +187,7 @@ class Cluster:
             "timeoutSeconds": seconds,
         }
         timeout = aiohttp.ClientTimeout(total=seconds + 30, sock_connect=5, sock_read=seconds + 15)
-        async with self._answer("GET", path, query=query, timeout=timeout) as answer:
+        async with self._answer(_Request(method="GET", path=path, query=query, timeout=timeout)) as answer:
             opened()
             rest = b""
             async for data in answer.content.iter_any():
@@ -180,12 +197,16 @@ class Cluster:
                     yield _event(line)
 
     async def pod_log(self, namespace: str, pod: str, container: str, since: str | None, limit: int) -> bytes:
-        """What a container has said so far, at most `limit` bytes; empty while it has not started or is gone."""
+        """What a container has said so far, at most `limit` bytes; empty while it has not started or is gone.
+
+        Raises Unavailable also when only the node does not answer.
+        """
         query: dict[str, str | int] = {"container": container, "limitBytes": limit}
         if since is not None:
             query["sinceTime"] = since
         try:
-            async with self._answer("GET", core("pods", namespace, pod) + "/log", query=query) as answer:
+            path = core("pods", namespace, pod) + "/log"
+            async with self._answer(_Request(method="GET", path=path, query=query, timeout=LOG_TIMEOUT)) as answer:
                 return bytes(await answer.read())
         except (NotFound, Rejected):
             return b""
@@ -211,61 +232,31 @@ class Cluster:
             raise Unavailable(f"the facade may not ask who may do what: {problem}") from problem
         return status
 
-    async def _json(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        body: Object | list[Object] | None = None,
-        headers: CIMultiDict[str] | None = None,
-        timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109 - aiohttp's own, per phase
-    ) -> Object:
-        async with self._answer(method, path, query=query, body=body, headers=headers, timeout=timeout) as answer:
+    async def _json(self, request: _Request) -> Object:
+        async with self._answer(request) as answer:
             document: Object = orjson.loads(await answer.read())
             return document
 
     @asynccontextmanager
-    async def _answer(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        body: Object | list[Object] | None = None,
-        headers: CIMultiDict[str] | None = None,
-        timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _answer(self, request: _Request) -> AsyncIterator[aiohttp.ClientResponse]:
         """The open answer to a request. Raises a Problem for anything but a success; Away at once while the API
         server is silent, and as soon as it falls silent."""
         if self.pulse.is_silent:
             raise Away("the API server does not answer")
         try:
-            async with (
-                self.pulse.waiting(),
-                self._sent(method, path, query=query, body=body, headers=headers, timeout=timeout) as answer,
-            ):
+            async with self.pulse.waiting(), self._sent(request) as answer:
                 yield answer
         except TimeoutError as error:
             raise Away("the API server has fallen silent") from error
 
     @asynccontextmanager
-    async def _sent(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        body: Object | list[Object] | None = None,
-        headers: CIMultiDict[str] | None = None,
-        timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _sent(self, request: _Request) -> AsyncIterator[aiohttp.ClientResponse]:
         """The open answer to a request, whatever is known of the API server."""
         if self._client is None:
             raise Unavailable("there is no connection to the cluster yet")
         configuration = self._client.configuration
-        url = configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        sent: CIMultiDict[str] = CIMultiDict(headers or {})
+        url = configuration.host + request.path + (f"?{urlencode(request.query)}" if request.query else "")
+        sent: CIMultiDict[str] = CIMultiDict(request.headers or {})
         sent.setdefault("Accept", "application/json")
         sent["User-Agent"] = "rollcall-api"
         # The hook behind this call reads a rotated service account token again.
@@ -273,9 +264,9 @@ class Cluster:
         if authorization:
             sent["Authorization"] = authorization
         try:
-            with counted(method, path, query or {}) as count:
+            with counted(request.method, request.path, request.query or {}) as count:
                 response = await self._client.rest_client.request(
-                    method, url, headers=sent, body=body, _request_timeout=timeout
+                    request.method, url, headers=sent, body=request.body, _request_timeout=request.timeout
                 )
                 count.code = response.status
             if response.status < 500:  # such an answer can come from a proxy that finds no API server

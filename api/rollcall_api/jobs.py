@@ -17,8 +17,9 @@ from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster, Object, custom
 from rollcall_api.job_manifests import JobRequest, invocation, run, schedule, secrets
 from rollcall_api.making import Making
+from rollcall_api.parsing import parse_job, parse_schedule
 from rollcall_api.problems import Conflict, NotFound, Rejected, Unavailable
-from rollcall_api.records import Host, HostEnd, Job, Schedule, Slice, Template, parse_job, parse_schedule
+from rollcall_api.records import Host, HostEnd, Job, Schedule, Slice, Template
 from rollcall_api.recurring import next_slot
 from rollcall_api.sequences import Sequences
 from rollcall_api.users import Identity

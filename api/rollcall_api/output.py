@@ -4,6 +4,9 @@ Both hold the same events, so together they are the output before, during and af
 by one, and only those that hold something of the host and of the time that is asked for. Decoded chunks are kept within
 a fixed number of bytes; a live log is read at most twice a second, however many readers ask, and only from where the
 chunks end. However much a host has said, no more than a chunk of it is held at a time by whoever reads it in parts.
+
+Chunks are in a store, and a live log is at a node, which the API server asks. A node that does not answer takes nothing
+from what is known already: the rest comes when it answers again, or when the operator has stored it.
 """
 
 import asyncio
@@ -22,7 +25,7 @@ from rollcall_api.cluster import Cluster
 from rollcall_api.jobs import Member
 from rollcall_api.output_pieces import Assembly, HostOutput, join, last_bytes, last_lines, later_than, weight
 from rollcall_api.output_store import OutputStore, SliceOutputs, Stored
-from rollcall_api.problems import Away, Unavailable
+from rollcall_api.problems import Away, Forbidden, Unavailable
 from rollcall_api.records import Slice
 from rollcall_api.room import Room
 
@@ -44,6 +47,7 @@ _EVENT_WEIGHT: Final = 250
 _MARGIN_SECONDS: Final = 2
 """How far before the last stored event the live log is read: the two clocks and their rounding differ."""
 _CONCURRENT_READS: Final = 8
+_CONCURRENT_LOGS: Final = 8
 _CONCURRENT_DECODES: Final = 3
 _LIVE_PICTURES: Final = 4
 _YIELD_EVERY: Final = 2_000
@@ -77,6 +81,7 @@ class Outputs:
         )
         self._decoding: AgedCache[str, Events] = AgedCache(0, entries=0)
         self._slots = asyncio.Semaphore(_CONCURRENT_READS)
+        self._logs = asyncio.Semaphore(_CONCURRENT_LOGS)
         self._decodes = asyncio.Semaphore(_CONCURRENT_DECODES)
         self.room = Room()
 
@@ -203,8 +208,13 @@ class Outputs:
         last = max((stored.contents.last_time for stored in chunks), default=None)
         since = None if last is None else datetime.fromtimestamp(int(last) - _MARGIN_SECONDS, UTC)
         text = since.strftime("%Y-%m-%dT%H:%M:%SZ") if since else None
-        async with self._slots:
-            log = await self._cluster.pod_log(self._namespace, slice_.name, RUNNER_CONTAINER, text, LIVE_BYTES)
+        async with self._logs:
+            try:
+                log = await self._cluster.pod_log(self._namespace, slice_.name, RUNNER_CONTAINER, text, LIVE_BYTES)
+            except (Unavailable, Forbidden) as problem:
+                logger.info("the log of %s cannot be read: %s", slice_.name, problem)
+                known = self._running.last(slice_.key)
+                return _Picture(chunks, known.live if known else {})
             return _Picture(chunks, await _parse_log(log, frozenset(slice_.hosts)))
 
     async def _stored(self, slice_: Slice) -> tuple[Stored, ...]:

@@ -7,14 +7,15 @@ Nothing is ever written here.
 import base64
 import binascii
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from rollcall.names import ANNOTATION_CHUNK, LABEL_SLICE, Kind
 from rollcall.outputkeys import Contents, StoreAddress, StoreKind
-from rollcall_api.cluster import Cluster, custom
-from rollcall_api.problems import NotFound
+from rollcall_api.cluster import Cluster, Object, custom
+from rollcall_api.problems import Expired, Forbidden, NotFound, Unavailable
 from rollcall_api.records import Slice
 
 logger = logging.getLogger(__name__)
@@ -56,22 +57,26 @@ class ClusterOutputs:
         self._namespace = namespace
 
     async def stored(self, slice_: Slice) -> Sequence[Stored]:
-        found = []
+        found: list[Stored] = []
         path = custom(Kind.JOB_OUTPUT, self._namespace)
-        async for page in self._cluster.list_metadata(path, labelSelector=f"{LABEL_SLICE}={slice_.name}"):
-            for item in page["items"] or ():
-                metadata = item["metadata"]
-                try:
-                    contents = Contents.parse((metadata.get("annotations") or {}).get(ANNOTATION_CHUNK, ""))
-                except ValueError:
-                    continue  # not made by an operator
-                if any(owner["uid"] == slice_.uid for owner in metadata.get("ownerReferences") or ()):
-                    found.append(Stored(self, contents, metadata["uid"], metadata["name"]))
+        with _asked_for_oneself():
+            async for page in self._cluster.list_metadata(path, labelSelector=f"{LABEL_SLICE}={slice_.name}"):
+                found += [stored for item in page["items"] or () if (stored := self._known(item["metadata"], slice_))]
         return found
+
+    def _known(self, metadata: Object, slice_: Slice) -> Stored | None:
+        """The slice's chunk of that metadata; None for what no operator has made of this slice."""
+        try:
+            contents = Contents.parse((metadata.get("annotations") or {}).get(ANNOTATION_CHUNK, ""))
+        except ValueError:
+            return None
+        is_own = any(owner["uid"] == slice_.uid for owner in metadata.get("ownerReferences") or ())
+        return Stored(self, contents, metadata["uid"], metadata["name"]) if is_own else None
 
     async def read(self, place: str) -> bytes | None:
         try:
-            raw = await self._cluster.get(custom(Kind.JOB_OUTPUT, self._namespace, place))
+            with _asked_for_oneself():
+                raw = await self._cluster.get(custom(Kind.JOB_OUTPUT, self._namespace, place))
         except NotFound:
             return None
         return _decoded(raw.get("data") or "", place)
@@ -94,12 +99,22 @@ class SliceOutputs:
     async def read(self, place: str) -> bytes | None:
         name, uid, host = place.split("/")
         try:
-            raw = await self._cluster.get(custom(Kind.JOB_SLICE, self._namespace, name))
+            with _asked_for_oneself():
+                raw = await self._cluster.get(custom(Kind.JOB_SLICE, self._namespace, name))
         except NotFound:
             return None
         status = raw.get("status") or {}
         output = (status.get("outputs") or {}).get(host) if host else status.get("output")
         return _decoded(output, place) if output and raw["metadata"]["uid"] == uid else None
+
+
+@contextmanager
+def _asked_for_oneself() -> Iterator[None]:
+    """The facade reads output in its own name: what it may not do is nothing that the requester could change."""
+    try:
+        yield
+    except (Forbidden, Expired) as problem:
+        raise Unavailable(f"the facade cannot read the output: {problem}") from problem
 
 
 def _decoded(text: str, place: str) -> bytes | None:

@@ -2,9 +2,9 @@
 
 An application of ASGI sends an answer in two messages, for each of which uvicorn goes through its checks and makes a
 system call; together they cost as much as the rest of a short request. Where the scope's extensions have `WHOLE`, the
-application may send one message of that type instead, with `status`, `headers` and `body`. Whatever is out of the
-ordinary about the request takes the two messages after all, so that it stays uvicorn's: HEAD, a connection that is to
-be closed, one that cannot be written to yet.
+application may send one message of that type instead, with `status`, `headers` and `body`; the headers have the length
+of the body, and say nothing of the connection. Whatever is out of the ordinary takes the two messages after all, so
+that it stays uvicorn's: HEAD, a connection that is to be closed, one that cannot be written to yet, a long body.
 """
 
 import re
@@ -16,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 WHOLE: Final = "rollcall.whole"
 """The extension, and the type of its message."""
+_LONG: Final = 256 * 1024
+"""A body of more bytes is not worth a copy behind its head, which would last as long as its reader takes."""
 _FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """What may not be in a header (RFC 9110, section 5.5): with a line end it would be two of them."""
 
@@ -36,7 +38,7 @@ class WholeAnswers:
         async def send_whole(message: Message) -> None:
             if message["type"] != WHOLE:
                 await send(message)
-            elif _is_ordinary(cycle):
+            elif len(message["body"]) <= _LONG and _is_ordinary(cycle):
                 _write(cycle, message)
             else:
                 await send({**message, "type": "http.response.start"})
@@ -70,7 +72,13 @@ def _write(cycle: RequestResponseCycle, message: Message) -> None:
 
 @lru_cache(500)
 def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """The bytes before a body; within a second they are often the same. Raises ValueError for a forbidden header."""
+    """The bytes before a body; within a second they are often the same.
+
+    Raises ValueError for a forbidden header, and where the reader could not tell where the body ends.
+    """
     if any(_FORBIDDEN.search(part) for header in headers for part in header):
         raise ValueError("a header has a character that no header may have")
+    names = [name.lower() for name, _ in headers]
+    if names.count(b"content-length") != 1 or b"transfer-encoding" in names or b"connection" in names:
+        raise ValueError("a whole answer has one length, and does not say what becomes of the connection")
     return b"".join([STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in headers), b"\r\n"])

@@ -9,10 +9,12 @@ from rollcall.resources.targeting import Targeting
 from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
 from rollcall_api.foreman import render, rerun, task_render
+from rollcall_api.foreman.errors import ForemanError
 from rollcall_api.foreman.host_routes import described
 from rollcall_api.foreman.lists import envelope
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import Page
+from rollcall_api.foreman.status import has_planned, job_status
 from rollcall_api.jobs import Jobs, View
 from rollcall_api.sequences import Sequences
 
@@ -158,6 +160,22 @@ COUNTS: list[tuple[str, dict[str, Any], tuple[int, str, str], list[Any]]] = [
         [1, 1, 0, 2],
     ),
     (
+        "cancelled at work, so that it ends as failed",
+        {
+            "startTime": "2023-05-04T10:00:00Z",
+            "conditions": conditions("Resolved", "Cancelled"),
+            "hosts": {"total": 2, "succeeded": 1, "cancelled": 1},
+        },
+        (1, "failed", "stopped"),
+        [1, 1, 0, 2],
+    ),
+    (
+        "cancelled before it began",
+        {"conditions": conditions("Resolved", "Cancelled"), "hosts": {"total": 2, "cancelled": 2}},
+        (4, "cancelled", "stopped"),
+        [0, 2, 0, 2],
+    ),
+    (
         "failed before it was resolved",
         {"conditions": conditions("Failed")},
         (1, "failed", "stopped"),
@@ -247,6 +265,30 @@ def test_a_host_has_an_operating_system_and_a_group_with_their_ids(facts: dict[s
     }
 
 
+LATER = {"startAt": "2999-01-01T10:00:00Z"}
+BEGUN = {"startTime": "2023-05-04T10:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("status", "spec", "states", "words"),
+    [
+        ({}, LATER, ["Pending", "Pending"], ["N/A", "N/A"]),
+        ({"conditions": conditions("Cancelled"), "slices": 1}, LATER, ["Cancelled", "Pending"], ["cancelled"] * 2),
+        ({"conditions": conditions("Cancelled")}, {}, ["Cancelled", "Cancelled"], ["cancelled"] * 2),
+        ({"conditions": [MISSED], "slices": 1}, WINDOW, ["NotStarted", "Cancelled"], ["N/A", "N/A"]),
+        (BEGUN, LATER, ["Running", "Pending"], ["running", "planned"]),
+        (BEGUN | {"conditions": conditions("Cancelled")}, {}, ["Succeeded", "Cancelled"], ["success", "cancelled"]),
+    ],
+    ids=["waits", "cancelled while it waited", "cancelled at once", "missed its start", "begun", "cancelled at work"],
+)
+def test_hosts_on_which_nothing_was_planned_have_no_word_of_their_own(
+    status: dict[str, Any], spec: dict[str, Any], states: list[str], words: list[str]
+) -> None:
+    view = a_view(an_invocation(status, **spec), states)
+    assert [job_status(member, view.job) for member in view.members] == words
+    assert has_planned(view.job) is ("startTime" in status)
+
+
 def test_a_job_belongs_to_no_organization_and_no_location() -> None:
     body = shown(a_view(an_invocation()))
     assert (body["job_organization"], body["job_location"]) == (None, None)
@@ -269,6 +311,16 @@ def test_a_rerun_of_some_hosts_that_failed_is_of_those_that_are_both(wish: dict[
     assert request.targeting == Targeting(hosts=(*names,))
     # An override of the description is for one run only (§4.8).
     assert (view.job.description_format, request.description_format) == ("mine", None)
+
+
+def test_a_template_in_another_category_is_another_one() -> None:
+    invocation = an_invocation({"conditions": conditions("Resolved", "Complete")})
+    invocation["metadata"]["annotations"] = {"foreman.rollcall.dev/category": "Puppet"}
+    view = a_view(invocation, ["Succeeded", "Succeeded"])
+    with pytest.raises(ForemanError) as refusal:
+        rerun.parse({}, view.job, view.template, view.members)
+    message = "Could not rerun job 41 because its template could not be found"
+    assert (refusal.value.status, refusal.value.body) == (404, {"error": message})
 
 
 def test_deleted_hosts_are_missing_once_resolved() -> None:

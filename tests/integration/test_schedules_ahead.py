@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from rollcall.plan.schedule import run_name
 from rollcall_api.job_manifests import run
-from rollcall_api.records import parse_schedule
+from rollcall_api.parsing import parse_schedule
 from support.jobs import end_of
 from support.kube import Kube, condition
 from support.operator import Operator

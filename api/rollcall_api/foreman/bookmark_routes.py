@@ -24,8 +24,9 @@ from rollcall_api.foreman.errors import JsonBytes, e1, e6
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.requests import Bag, identifier, is_blank
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
+from rollcall_api.parsing import parse_inventory
 from rollcall_api.problems import Rejected
-from rollcall_api.records import Inventory, parse_inventory
+from rollcall_api.records import Inventory
 
 _VIEW: Final = Permission("view_bookmarks", (("list", Kind.INVENTORY),))
 _CREATE: Final = Permission("create_bookmarks", (("create", Kind.INVENTORY),))

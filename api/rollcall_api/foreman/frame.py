@@ -12,8 +12,9 @@ from rollcall_api.whole import WHOLE
 _CHECKSUMMED: Final = ("/api", "/foreman_tasks")
 """The beginnings of paths whose answers tell of the description's checksum; `/api` is also that of `/apidoc`."""
 _WITH_HEADERS: Final = frozenset({"http.response.start", WHOLE})
-_AGE_SECONDS: Final = 0.25
-"""How long an age is told, which has whole seconds, before it is looked at again."""
+_YOUNG_SECONDS: Final = 0.25
+"""How long an answer counts as young after it was seen that all watches work; an age that grows is always looked at."""
+_YOUNG: Final = (b"age", b"0")
 
 
 class Frame:
@@ -25,8 +26,7 @@ class Frame:
         self._taxonomies = taxonomies
         self._checksum = (b"apipie-checksum", checksum.encode())
         self._age = age
-        self._age_header = (b"age", b"0")
-        self._age_lasts = 0.0
+        self._young_until = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -46,6 +46,10 @@ class Frame:
 
     def _told_age(self) -> tuple[bytes, bytes]:
         now = time.monotonic()
-        if now >= self._age_lasts:
-            self._age_header, self._age_lasts = (b"age", b"%d" % self._age()), now + _AGE_SECONDS
-        return self._age_header
+        if now < self._young_until:
+            return _YOUNG
+        age = self._age()
+        if age > 0:
+            return b"age", b"%d" % age
+        self._young_until = now + _YOUNG_SECONDS
+        return _YOUNG

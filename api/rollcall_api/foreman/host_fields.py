@@ -17,6 +17,7 @@ from rollcall.query.hostrows import TARGETS
 from rollcall.query.predicates import Equals, Predicate
 from rollcall_api.cache import Cache
 from rollcall_api.foreman.numbers import number_of
+from rollcall_api.foreman.status import has_planned
 from rollcall_api.foreman.taxonomies import Taxonomies, Taxonomy
 from rollcall_api.host_search import Sees
 from rollcall_api.problems import BadSearch
@@ -145,8 +146,9 @@ class Lookup:
         return list(self._cache.jobs.ids)
 
     def _states(self, job: Job) -> Iterator[tuple[str, HostState]]:
-        """The hosts that have been dealt with, each with its last state."""
-        dealt = {name: slice_ for slice_ in self._cache.slices.of(job) for name in slice_.hosts}
+        """The hosts on which the job is planned, each with its last state."""
+        slices = self._cache.slices.of(job) if has_planned(job) else ()
+        dealt = {name: slice_ for slice_ in slices for name in slice_.hosts}
         return ((name, slice_.states.get(name, HostState.PENDING)) for name, slice_ in dealt.items())
 
     def _statuses(self) -> Steps[dict[str, str]]:

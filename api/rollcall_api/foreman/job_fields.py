@@ -12,7 +12,7 @@ from rollcall_api.foreman import echo, task_render
 from rollcall_api.foreman.errors import e4
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.search import read
-from rollcall_api.foreman.status import status_label, task_result, task_state
+from rollcall_api.foreman.status import has_planned, status_label, task_result, task_state
 from rollcall_api.job_search import Order, Searched
 from rollcall_api.jobs import Jobs
 from rollcall_api.records import Job
@@ -49,6 +49,12 @@ def _statuses(job: Job) -> Iterable[str]:
     """The words that a job's status answers to: what is queued is not stopped, and so runs (§6.4)."""
     label = status_label(job)
     return ("queued", "running") if label == "queued" else (label,)
+
+
+def _hosts(jobs: Jobs, job: Job) -> Iterable[str]:
+    """Those with a planned run (§6.4)."""
+    slices = jobs.cache.slices.of(job) if has_planned(job) else ()
+    return (name for slice_ in slices for name in slice_.hosts)
 
 
 def _host_ids(jobs: Jobs, job: Job) -> Iterable[int]:
@@ -98,7 +104,7 @@ _OF_JOBS: Final[Mapping[Path, Callable[[Jobs, Job], Iterable[Any]]]] = {
     ("template",): _template,
     ("recurring",): lambda _, job: (job.schedule is not None,),
     ("statuses", EACH): lambda _, job: _statuses(job),
-    _HOSTS: lambda jobs, job: (name for slice_ in jobs.cache.slices.of(job) for name in slice_.hosts),
+    _HOSTS: _hosts,
     _HOST_IDS: _host_ids,
     ("schedule", "id"): _series,
     ("schedule", "purpose"): _purpose,

@@ -61,12 +61,13 @@ class Endpoints:
             found = await self._backend.hosts.of_members(text, members, sees)
         except BadSearch as problem:
             raise e1(422, f"Failed to cancel tasks on hosts: {problem}") from None
-        open_ = [member for member in found if not job.finished and not _ended(member)]
-        names = [member.name for member in open_]
+        names = [member.name for member in found if not job.finished and not _ended(member)]
         if names:
             await self._stop(job, request, names, force=force, again=_asked_again(job, names, members))
         tasks = [host_task_id(job, name) for name in names]
-        skipped = [host_task_id(job, member.name) if member.slice else None for member in found if _ended(member)]
+        stopped = frozenset(names)
+        others = [member for member in found if member.name not in stopped]
+        skipped = [host_task_id(job, member.name) if member.slice else None for member in others]
         return JsonBytes(orjson.dumps({"total": len(found), "cancelled": tasks, "skipped": skipped}))
 
     async def _stop(self, job: Job, request: Request, hosts: list[str] | None, *, force: bool, again: bool) -> None:

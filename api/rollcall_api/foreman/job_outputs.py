@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import Final
 
 from fastapi import APIRouter
@@ -15,7 +14,6 @@ from rollcall_api.foreman.errors import JsonBytes
 from rollcall_api.foreman.permissions import LIST_JOBS, VIEW_OUTPUT
 from rollcall_api.foreman.requests import boolean, read_bag, since
 from rollcall_api.foreman.routing import Backend, begun, compact
-from rollcall_api.foreman.status import status_label
 from rollcall_api.foreman.visible import Visible, member_of, no_job_of_host
 from rollcall_api.jobs import Member
 from rollcall_api.records import Job
@@ -89,7 +87,7 @@ class Endpoints:
         bag = await read_bag(request)
         job = self._visible.job(request.path_params["id"], searcher, no_job_of_host)
         member = member_of(await self._visible.members(job, request), request.path_params["host_id"])
-        return job, _planned(member, job), since(bag)
+        return job, member, since(bag)
 
     async def outputs(self, request: Request) -> Response:
         """`GET|POST /api/job_invocations/:id/outputs` (§2.8)."""
@@ -99,7 +97,6 @@ class Endpoints:
         members = await self._visible.members(job, request)
         sees = (await self._visible.searcher(request, LIST_JOBS)).sees
         found = await self._backend.hosts.of_members(str(bag.get("search_query") or ""), members, sees)
-        found = [_planned(member, job) for member in found]
         return await begun(self._output_parts(found, job, since(bag), boolean(bag, "raw")))
 
     async def _output_parts(
@@ -123,8 +120,3 @@ class Endpoints:
                 async for part in output.in_parts(long, moment, cancelled, raw=raw, host_id=id_):
                     yield part
         yield (separator if separator != b"," else b"") + b"]}"
-
-
-def _planned(member: Member, job: Job) -> Member:
-    """The host as the contract has it: a job that was cancelled before its time has planned nothing on it (§2.4)."""
-    return replace(member, slice=None) if status_label(job) == "cancelled" else member

@@ -148,7 +148,7 @@ class Endpoints:
         if kept is not None and kept[0] == stamp:
             return kept[1]
         view = self._jobs.view(job)
-        members = self._visible.among(view.members, request) if include_hosts and may_view_hosts else []
+        members = self._visible.among(view.members, job, request) if include_hosts and may_view_hosts else []
         shows_query = may_view_hosts and not (narrow and self._visible.is_hidden_in(render.query(job) or "", request))
         body = compact(
             render.show(view, members if include_hosts else None, host_status=host_status, shows_query=shows_query)

@@ -31,6 +31,12 @@ def status_label(job: Job) -> str:
     return "queued" if job.scheduled else "running"
 
 
+def has_planned(job: Job) -> bool:
+    """Whether runs on hosts have been planned. A job that waits for its time has planned none, nor has one that was
+    cancelled, or ended otherwise, before it came (§2.2, §3.5)."""
+    return job.started or (job.start_at is None and not job.cancelled)
+
+
 def task_state(job: Job) -> str:
     """The state of the job's task, Dynflow's word for it."""
     if job.finished:
@@ -66,8 +72,10 @@ def counts(view: View) -> dict[str, int | str]:
 def job_status(member: Member, job: Job) -> str:
     """The word for one host (§3.4)."""
     state = member.state
+    if not has_planned(job):
+        return "cancelled" if job.cancelled else NOT_AVAILABLE
     if awaits_outcome(member, job):
         return _JOB_STATUS[state or HostState.PENDING]
     if state is None or (state is HostState.PENDING and job.finished):
-        return "cancelled" if status_label(job) == "cancelled" else NOT_AVAILABLE
+        return NOT_AVAILABLE
     return _JOB_STATUS[state]

@@ -164,10 +164,10 @@ class Endpoints:
         raise _missing(given)
 
     async def _planned(self, job: Job, request: Request) -> list[Member]:
-        """The hosts of a job that are dealt into slices, and that the requester may see."""
+        """The hosts of a job on which it is planned, and that the requester may see."""
         if not await self._visible.hosts(request.scope["user"]):
             return []
-        return [member for member in self._visible.among(self._jobs.view(job).members, request) if member.slice]
+        return [member for member in self._visible.among(self._jobs.view(job).members, job, request) if member.slice]
 
 
 def _whose(given: str, job: Job, members: Iterable[Member]) -> Steps[Member | None]:

@@ -5,6 +5,7 @@ Location` (2), which exist always; Foreman's own installer makes and numbers the
 of its name, so that it is the same in every replica, and again when a host with that word comes back.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +28,8 @@ class Taxonomy:
 
 
 ANY: Final = "; ANY"
+_CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
+"""What no header may hold, and a word may."""
 DEFAULT_ORGANIZATION: Final = Taxonomy(1, "Default Organization")
 DEFAULT_LOCATION: Final = Taxonomy(2, "Default Location")
 
@@ -106,7 +109,7 @@ def _headers(organization: Taxonomy | None, location: Taxonomy | None) -> tuple[
 
 def _shown(taxonomy: Taxonomy | None) -> bytes:
     text = ANY if taxonomy is None else f"{taxonomy.id}; {taxonomy.name}"
-    return text.encode("latin-1", "replace")
+    return _CONTROLS.sub(b"?", text.encode("latin-1", "replace"))
 
 
 _OF_ANY: Final = _headers(None, None)
@@ -119,10 +122,10 @@ def _named(kind: str, name: str | None, default: Taxonomy) -> Taxonomy:
 
 
 def _chosen(value: Any, title: str, taxonomies: Taxonomies, attribute: str) -> Taxonomy | None:
-    if value in (None, ""):
+    text = "" if value is None else str(value)
+    if not text.strip():
         return None
     known: Mapping[str, Taxonomy] = getattr(taxonomies, attribute)
-    text = str(value)
     found = known.get(text) or next((taxonomy for taxonomy in known.values() if str(taxonomy.id) == text), None)
     if found is None:
         raise e2(404, f"{title} with id {value} not found")

@@ -31,8 +31,9 @@ from rollcall_api.foreman.lookup import by_reference
 from rollcall_api.foreman.requests import Bag, identifier
 from rollcall_api.foreman.routing import Backend, DialectRoute, Permission, add
 from rollcall_api.objects import Object
+from rollcall_api.parsing import parse_template
 from rollcall_api.problems import Rejected
-from rollcall_api.records import Template, parse_template
+from rollcall_api.records import Template
 from rollcall_api.users import Identity
 
 _VIEW: Final = Permission("view_job_templates", (("list", Kind.JOB_TEMPLATE),))

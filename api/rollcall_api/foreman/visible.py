@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from starlette.requests import Request
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from rollcall_api.foreman.errors import ForemanError, e1, e2
 from rollcall_api.foreman.requests import identifier
 from rollcall_api.foreman.routing import Backend, Permission
+from rollcall_api.foreman.status import has_planned
 from rollcall_api.foreman.taxonomies import CONTEXT, Context
 from rollcall_api.jobs import Member
 from rollcall_api.problems import NotFound
@@ -61,14 +63,16 @@ class Visible:
 
     async def members(self, job: Job, request: Request) -> list[Member]:
         """The job's hosts that exist, that the requester may see, and that are in the request's organization and
-        location."""
-        return self._placed(await self._visibility.members(job, request.scope["user"]), request)
+        location; without slices where nothing is planned on them."""
+        return self._placed(await self._visibility.members(job, request.scope["user"]), job, request)
 
-    def among(self, members: Iterable[Member], request: Request) -> list[Member]:
-        """The hosts among these that exist and are in the request's organization and location."""
-        return self._placed(existing(members), request)
+    def among(self, members: Iterable[Member], job: Job, request: Request) -> list[Member]:
+        """Those of these hosts of the job that `members` would have, if the requester saw all hosts."""
+        return self._placed(existing(members), job, request)
 
-    def _placed(self, found: list[Member], request: Request) -> list[Member]:
+    def _placed(self, found: list[Member], job: Job, request: Request) -> list[Member]:
+        if not has_planned(job):
+            found = [replace(member, slice=None) for member in found]
         context: Context = request.scope[CONTEXT]
         if not context.is_narrow:
             return found

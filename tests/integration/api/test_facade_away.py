@@ -3,6 +3,7 @@
 Every route that there is is asked: reads go on, and writes get 503 and leave nothing half made.
 """
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from integration.api.route_table import GUARDED, READS, filled
 from rollcall.names import HostState
 from rollcall.outputs import Event, Exit, Stream
 from rollcall_api.access import REMEMBER_SECONDS
+from rollcall_api.cluster import LOG_TIMEOUT
 from rollcall_api.pulse import SILENT_SECONDS
 from support.kube import Kube, Object
 from support.proxy import Answer, Call, Faults, Proxy
@@ -25,6 +27,7 @@ ROOT = "/api/job_invocations"
 AWAY_SECONDS = 30
 AT_ONCE = 2.0
 """Seconds within which an answer comes that waits for nobody, on a machine with much else to do."""
+NODE_SECONDS = LOG_TIMEOUT.total or 0
 NOTICED = SILENT_SECONDS + AT_ONCE
 """The same for whoever asks before it is known that the API server is away."""
 KINDS = ("jobinvocations", "schedules", "jobtemplates", "inventories", "hosts", "secrets")
@@ -286,6 +289,32 @@ def stage(kube: Kube, scene: Scene, tmp_path_factory: pytest.TempPathFactory) ->
         finally:
             process.kill()
             process.wait(30)
+
+
+@dataclass
+class Mute(Faults):
+    """Nodes do not tell what pods said: after so many seconds the API server has that for an answer."""
+
+    seconds: float
+
+    async def before(self, call: Call) -> Answer | None:
+        if not call.path.endswith("/log"):
+            return None
+        await asyncio.sleep(self.seconds)
+        return Answer(500, "InternalError")
+
+
+def test_a_node_that_does_not_answer_hides_nothing_that_is_stored(scene: Scene, stage: Stage) -> None:
+    id_ = scene.running["id"]
+    said = {"complete": False, "refresh": True, "output": "hello\n"}
+    with stage.facade.client("editor") as client:
+        assert client.post(f"{ROOT}/{id_}/cancel", json={}).status_code == 200
+        for seconds in (NODE_SECONDS + 1, 0.0):
+            stage.proxy.faults = Mute(seconds)
+            answer, took = asked(client, "GET", f"{ROOT}/{id_}/hosts/1/raw")
+            assert (answer.status_code, answer.json()) == (200, said)
+            assert min(seconds, NODE_SECONDS) <= took < NODE_SECONDS + AT_ONCE
+        stage.proxy.faults = Faults()
 
 
 def test_a_feature_that_is_half_moved_says_so_and_the_same_request_moves_the_rest(scene: Scene, stage: Stage) -> None:

@@ -145,6 +145,20 @@ def test_ids_and_switches_may_be_strings(world: World, client: httpx.Client) -> 
     assert [item["host_id"] for item in outputs.json()["outputs"]] == [1]
 
 
+def test_what_is_wrong_is_told_in_the_order_of_the_contract(world: World, client: httpx.Client) -> None:
+    path, text = f"{ROOT}/987654/rerun", {"Content-Type": "text/plain"}
+    wrong, none = {"organization_id": "4711"}, {"organization_id": " ", "location_id": ""}
+    with world.facade.anonymous() as stranger:
+        assert stranger.post(path, params=wrong, content=b"x", headers=text).status_code == 401
+    with world.facade.client("viewer") as viewer:
+        assert viewer.post(path, params=wrong, content=b"x", headers=text).status_code == 403
+    answer = client.post(path, params=wrong, content=b"x", headers=text)
+    assert (answer.status_code, answer.json()) == (404, {"message": "Organization with id 4711 not found"})
+    assert client.post(path, params=none, content=b"x", headers=text).status_code == 415
+    answer = client.post(path, params=none, content=b"", headers=JSON)
+    assert (answer.status_code, answer.json()) == (404, e1("Resource job_invocation not found by id '987654'"))
+
+
 def test_a_create_without_the_outer_hash_is_a_create(world: World, client: httpx.Client) -> None:
     flat = world.order()["job_invocation"]
     assert client.post(ROOT, json=flat).status_code == 201

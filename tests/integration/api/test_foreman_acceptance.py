@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from integration.api.facade_world import World
+from integration.api.facade_world import OPS_PASSWORD, World
 
 ROOT = "/api/job_invocations"
 N_A = "N/A"
@@ -278,7 +278,8 @@ def test_29_a_finished_job_cannot_be_cancelled(world: World, client: httpx.Clien
 
 def test_30_36_rerun(world: World, client: httpx.Client) -> None:
     given = world.create(ssh_user="admin", password="canary", time_to_pickup=9, concurrency_control={"time_span": 60})
-    answer = client.post(f"{ROOT}/{given['id']}/rerun", headers={"Content-Type": "application/json"})
+    with world.facade.anonymous(auth=("ops", OPS_PASSWORD)) as other:
+        answer = other.post(f"{ROOT}/{given['id']}/rerun", headers={"Content-Type": "application/json"})
     assert answer.status_code == 201
     body = answer.json()
     assert set(body) == FLAT
@@ -288,6 +289,7 @@ def test_30_36_rerun(world: World, client: httpx.Client) -> None:
     assert "credentialsRef" not in spec
     assert spec["inputs"]["command"] == "uptime"
     assert spec["rerunOf"]["hosts"] == "Listed"
+    assert spec["requestedBy"] == {"username": "ops@example.com"}
     shown = client.get(f"{ROOT}/{body['id']}").json()
     assert shown["targeting"]["search_query"] == "name ^ (web1, web2)"
     assert [host["name"] for host in shown["targeting"]["hosts"]] == ["web1", "web2"]

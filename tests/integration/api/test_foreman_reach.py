@@ -16,7 +16,7 @@ from integration.api.facade_world import VIEW, World, service_account
 from rollcall_api.app import Facade, Settings
 from rollcall_api.foreman.numbers import number_of
 from rollcall_api.foreman.tasks import host_task_id
-from rollcall_api.records import parse_job
+from rollcall_api.parsing import parse_job
 from support.kube import Kube
 
 VERSION = "rollcall.dev/v1alpha1"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall_api import records
+from rollcall_api import parsing
 from rollcall_api.cache import Slices, Table
 from rollcall_api.records import Job
 
@@ -27,7 +27,7 @@ def job(name: str = "job-1", version: int = 1, id_: str | None = "1", **spec: An
 
 
 def jobs() -> Table[Job]:
-    return Table(records.parse_job)
+    return Table(parsing.parse_job)
 
 
 def test_older_news_is_ignored() -> None:
@@ -108,12 +108,12 @@ def test_the_ids_are_always_sorted_and_lead_to_their_jobs(news: list[tuple[str, 
 
 
 def test_slices_that_share_an_object_come_and_go_with_it_in_their_order() -> None:
-    slices = Slices(records.parse_slice)
+    slices = Slices(parsing.parse_slice)
     for index, hosts, shared in ((2, ["c", "d"], True), (0, ["a", "b"], True), (4, ["e"], False)):
         metadata = {"name": f"job-1-{index}", "uid": f"s{index}", "resourceVersion": "1"}
         spec = {"invocationRef": {"name": "job-1"}, "index": index, "hosts": hosts}
         slices.put({"metadata": metadata, "spec": spec | ({"podPerHost": True} if shared else {})})
-    own = records.parse_job(job())
+    own = parsing.parse_job(job())
     assert [(found.name, found.hosts, found.shared) for found in slices.of(own)] == [
         ("job-1-0", ("a",), "job-1-0"), ("job-1-1", ("b",), "job-1-0"),
         ("job-1-2", ("c",), "job-1-2"), ("job-1-3", ("d",), "job-1-2"), ("job-1-4", ("e",), None),
@@ -123,7 +123,7 @@ def test_slices_that_share_an_object_come_and_go_with_it_in_their_order() -> Non
 
 
 def test_slices_of_an_earlier_job_of_the_same_name_are_not_its_own() -> None:
-    slices = Slices(records.parse_slice)
+    slices = Slices(parsing.parse_slice)
     for version, uid in ((1, "uid-job-1"), (2, "another")):
         metadata = {
             "name": f"job-1-{version}",
@@ -132,7 +132,7 @@ def test_slices_of_an_earlier_job_of_the_same_name_are_not_its_own() -> None:
             "ownerReferences": [{"kind": "JobInvocation", "uid": uid}],
         }
         slices.put({"metadata": metadata, "spec": {"invocationRef": {"name": "job-1"}, "index": 0, "hosts": ["a"]}})
-    own = records.parse_job(job())
+    own = parsing.parse_job(job())
     assert [found.name for found in slices.of(own)] == ["job-1-1"]
     before = slices.revision(own)
     slices.drop("job-1-1", 9)
@@ -152,6 +152,6 @@ def test_slices_of_an_earlier_job_of_the_same_name_are_not_its_own() -> None:
 def test_what_a_template_runs_is_not_kept(spec: dict[str, Any]) -> None:
     annotations = {"kubectl.kubernetes.io/last-applied-configuration": "canary"}
     metadata = {"name": "t", "uid": "u", "resourceVersion": "1", "annotations": annotations}
-    kept = records.parse_template({"metadata": metadata, "spec": {"features": ["f"], **spec}})
+    kept = parsing.parse_template({"metadata": metadata, "spec": {"features": ["f"], **spec}})
     assert "canary" not in repr(kept)
     assert kept.resource.spec.features == ("f",)

@@ -9,8 +9,9 @@ from argon2 import PasswordHasher
 from rollcall.resources.targeting import Targeting
 from rollcall_api.access import impersonate
 from rollcall_api.job_manifests import JobRequest, invocation, secrets
+from rollcall_api.parsing import parse_template
 from rollcall_api.problems import Forbidden
-from rollcall_api.records import Template, parse_template
+from rollcall_api.records import Template
 from rollcall_api.users import Identity, Users
 
 HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)

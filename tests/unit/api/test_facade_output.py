@@ -17,8 +17,9 @@ from rollcall_api.bounded import AgedCache, WeightedCache
 from rollcall_api.foreman.output import Timeline, cancelled, in_parts, outputs_item
 from rollcall_api.jobs import Member
 from rollcall_api.output_pieces import Assembly, HostOutput, Piece, assemble, last_bytes, last_lines
+from rollcall_api.parsing import parse_job
 from rollcall_api.problems import Unavailable
-from rollcall_api.records import HostEnd, Slice, parse_job
+from rollcall_api.records import HostEnd, Slice
 
 
 def member(state: HostState = HostState.RUNNING, end: HostEnd | None = None) -> Member:

@@ -74,6 +74,61 @@ async def test_a_server_that_answers_when_it_is_asked_is_never_silent() -> None:
     assert not pulse.is_silent
 
 
+@pytest.mark.usefixtures("quick")
+async def test_a_facade_that_stood_still_itself_does_not_take_the_api_server_for_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "SILENT_SECONDS", 3.0)
+    pulse = Pulse()
+    told, answered = asyncio.Event(), asyncio.Event()
+
+    async def ask(_: float) -> None:
+        if not told.is_set():
+            told.set()
+            clock.now += 60  # the process is stopped while it waits, for longer than any answer may take
+            raise Away("the time is over")
+        pulse.heard()
+        answered.set()
+
+    async def wait() -> None:
+        async with pulse.waiting():
+            clock.now += 1
+            await told.wait()
+            await answered.wait()
+
+    await listening(pulse, ask, wait())
+    assert not pulse.is_silent
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_api_server_that_says_nothing_to_a_slow_facade_is_silent_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "SILENT_SECONDS", 3.0)
+    pulse = Pulse()
+    asked = 0
+
+    async def ask(_: float) -> None:
+        nonlocal asked
+        asked += 1
+        clock.now += 10  # always late, and there is never an answer
+        raise Away("the time is over")
+
+    async def wait() -> None:
+        clock.now += 1
+        with pytest.raises(TimeoutError):
+            async with pulse.waiting():
+                await asyncio.sleep(60)
+
+    await listening(pulse, ask, wait())
+    assert pulse.is_silent
+    assert 3 < asked < 8
+
+
 class Answers:
     """What is asked, and how often; it answers the number of the question, or fails."""
 
@@ -92,7 +147,7 @@ class Answers:
 
 
 class Clock:
-    """The cache's clock; that of the event loop goes on."""
+    """A clock that tests set; that of the event loop goes on."""
 
     def __init__(self) -> None:
         self.now = 1_000.0

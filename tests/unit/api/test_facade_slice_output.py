@@ -10,11 +10,12 @@ import pytest
 from rollcall.names import HostState
 from rollcall.outputs import Chunk, Event, Exit, Stream
 from rollcall.resources.jobslice import SliceState
+from rollcall_api import output
 from rollcall_api.jobs import Member
 from rollcall_api.output import Outputs
 from rollcall_api.output_pieces import HostOutput
-from rollcall_api.problems import NotFound
-from rollcall_api.records import parse_slice
+from rollcall_api.parsing import parse_slice
+from rollcall_api.problems import Away, Forbidden, NotFound, Unavailable
 
 DONE = Exit(HostState.SUCCEEDED, 0)
 Object = dict[str, Any]
@@ -44,19 +45,23 @@ def document(output: str | None, state: SliceState = SliceState.DONE, uid: str =
 class FakeCluster:
     """Has one slice, and the log of its pod while it runs; there is no list of anything."""
 
-    def __init__(self, raw: Object | None) -> None:
+    def __init__(self, raw: Object | Exception | None) -> None:
         self.raw = raw
         self.gets = 0
-        self.log = b""
+        self.log: bytes | Exception = b""
 
     async def get(self, path: str) -> Object:
         assert path.endswith("/jobslices/job-1-0")
         self.gets += 1
         if self.raw is None:
             raise NotFound("gone")
+        if isinstance(self.raw, Exception):
+            raise self.raw
         return self.raw
 
     async def pod_log(self, *_: Any) -> bytes:
+        if isinstance(self.log, Exception):
+            raise self.log
         return self.log
 
 
@@ -104,6 +109,31 @@ async def test_who_follows_sees_each_line_once_while_it_moves_from_the_pod_into_
             seen += [piece.text for piece in part.pieces]
             now[0] = member()
     assert seen == ["a 0\n", "a 1\n", "a 2\n"]
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [Unavailable("the API server answers 500"), Away("nothing came in time"), Forbidden("pods/log is forbidden")],
+)
+async def test_a_node_that_does_not_answer_takes_nothing_from_what_is_known(
+    problem: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "LIVE_SECONDS", 0)
+    cluster = FakeCluster(None)
+    reader, running = outputs(cluster), member(raw=document(None, SliceState.RUNNING))
+    seen: list[str] = []
+    lines = [Event("a", seq, 1_000.0 + seq, Stream.STDOUT, f"a {seq}\n".encode()).line() for seq in range(2)]
+    for cluster.log in (problem, lines[0], problem, b"".join(lines), problem):
+        found = await reader.read(running, finished=False)
+        assert not found.complete
+        seen.append(text(found))
+    assert seen == ["", "a 0\n", "a 0\n", "a 0\na 1\n", "a 0\na 1\n"]
+
+
+async def test_what_the_facade_may_not_read_is_nothing_that_the_requester_lacks_a_right_for() -> None:
+    cluster = FakeCluster(Forbidden("jobslices is forbidden"))
+    with pytest.raises(Unavailable, match="the facade cannot read the output: jobslices is forbidden"):
+        await outputs(cluster).read(member(), finished=True)
 
 
 async def test_what_is_gone_damaged_or_another_slices_is_not_shown() -> None:

@@ -3,8 +3,9 @@
 import pytest
 
 from rollcall_api.foreman.errors import of_problem
+from rollcall_api.parsing import parse_host
 from rollcall_api.problems import TooManyHosts
-from rollcall_api.records import Host, parse_host
+from rollcall_api.records import Host
 from rollcall_api.targets import chosen, every_host, schedulable
 
 

@@ -119,6 +119,21 @@ async def test_a_header_with_a_line_end_is_an_error_and_never_two_headers(
     assert "a character that no header may have" in caplog.text
 
 
+LENGTH = (b"Content-Length", b"%d" % len(BODY))
+
+
+@pytest.mark.parametrize("headers", [[], [LENGTH, LENGTH], [LENGTH, (b"Connection", b"close")]])
+async def test_an_answer_that_does_not_say_where_it_ends_is_an_error(
+    headers: list[tuple[bytes, bytes]], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def endless(_: Any, __: Any, send: Any) -> None:
+        await send({"type": WHOLE, "status": 200, "headers": headers, "body": BODY})
+
+    async with served(WholeAnswers(endless)) as port:
+        assert (await answer(port, REQUESTS["ordinary"], b"Internal Server Error")).startswith(b"HTTP/1.1 500 ")
+    assert "a whole answer has one length" in caplog.text
+
+
 async def test_a_reader_that_takes_nothing_holds_the_next_answer_up_and_gets_all_of_them() -> None:
     large = bytes(300_000)
 

@@ -98,6 +98,35 @@ def test_every_parameter_has_what_clients_need(described: dict[str, Any]) -> Non
             assert len(names) == len(set(names)), (resource["name"], method["name"])
 
 
+PARAM = {
+    "name": str, "full_name": str, "description": str, "required": bool, "allow_nil": bool, "allow_blank": bool,
+    "validator": str, "expected_type": str, "metadata": type(None), "show": bool, "validations": list,
+    "deprecated": bool,
+}  # fmt: skip
+METHOD = {
+    "name", "doc_url", "apis", "formats", "full_description", "errors", "params", "examples", "metadata", "see",
+    "headers", "show",
+}  # fmt: skip
+
+
+def test_the_description_has_the_form_that_clients_read(described: dict[str, Any]) -> None:
+    docs = described["docs"]
+    assert docs.keys() == {"name", "info", "copyright", "doc_url", "api_url", "resources"}
+    resources = docs["resources"]
+    assert "subscriptions" not in resources, "the collection takes a server that has them for a Katello"
+    assert {method["name"] for method in resources["hosts"]["methods"]} >= {"index", "show", "update"}
+    for resource in resources.values():
+        assert resource.keys() >= {"doc_url", "api_url", "name", "short_description", "version", "methods"}
+        for method in resource["methods"]:
+            assert method.keys() == METHOD
+            for api in method["apis"]:
+                assert api.keys() == {"api_url", "http_method", "short_description", "deprecated"}
+            for param in every_param(method["params"]):
+                assert param.keys() - {"params"} == PARAM.keys()
+                assert all(isinstance(param[key], type_) for key, type_ in PARAM.items()), param
+                assert param["expected_type"] in ("hash", "array") or "params" not in param
+
+
 LISTED = {"search", "order", "page", "per_page", "location_id", "organization_id"}
 JOB = {
     "job_template_id", "targeting_type", "randomized_ordering", "inputs", "ssh", "ssh[effective_user]",

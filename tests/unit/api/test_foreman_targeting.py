@@ -15,7 +15,8 @@ from rollcall_api.foreman.targeting import Scope
 from rollcall_api.foreman.taxonomies import Context, Taxonomies
 from rollcall_api.job_manifests import JobRequest, invocation
 from rollcall_api.pace import Pace
-from rollcall_api.records import Job, parse_job
+from rollcall_api.parsing import parse_job
+from rollcall_api.records import Job
 from rollcall_api.users import Identity
 from support.crowded import crowded_cache, host, host_name, template
 

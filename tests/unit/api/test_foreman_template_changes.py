@@ -9,7 +9,7 @@ from rollcall_api.changes import change_template, new_script
 from rollcall_api.foreman import job_templates
 from rollcall_api.foreman.description import Param, Type
 from rollcall_api.foreman.errors import ForemanError
-from rollcall_api.records import parse_template
+from rollcall_api.parsing import parse_template
 
 INPUTS = [
     {"name": "unit", "type": "String", "required": True, "pattern": "[a-z]+", "description": "Which one"},

@@ -11,7 +11,7 @@ from rollcall_api.cache import Cache
 from rollcall_api.cluster import Cluster
 from rollcall_api.foreman import times, triggering
 from rollcall_api.foreman.errors import ForemanError
-from rollcall_api.records import parse_job, parse_schedule
+from rollcall_api.parsing import parse_job, parse_schedule
 from rollcall_api.recurring import next_slot
 
 NOW = datetime(2024, 5, 4, 10, 30, tzinfo=UTC)
