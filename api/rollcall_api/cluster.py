@@ -99,6 +99,8 @@ class Cluster:
             path = os.environ.get("KUBECONFIG") or None
             await load_kube_config(config_file=path, client_configuration=configuration)
         configuration.connection_pool_maxsize = CONNECTIONS
+        # By itself the client looks for proxies and ~/.netrc anew for each request, in another thread.
+        configuration.client_session_kwargs = {"trust_env": False}
         self._client = ApiClient(configuration)
 
     async def run(self) -> None:
