@@ -37,7 +37,7 @@ def entries(text: str, heading: str, name: str = "Host") -> dict[str, Entry]:
     _, _, below = text.partition("\nStatus:\n")[2].partition(f"\n  {heading}:\n")
     last = ""
     for line in below.splitlines():
-        if not line.startswith("    "):
+        if line and not line.startswith("    "):
             break
         if word := re.match(r" {4}(\S[^:]*):\s*(.*)", line):
             if not found or word[1] <= last:
@@ -144,7 +144,7 @@ def _those_that_wait(text: str, again: Entry) -> None:
 def _those_that_ended(text: str) -> None:
     """When it has ended: who failed, who was stopped, who could not be, and who never began."""
     failures, stopped = entries(text, "Failures"), entries(text, "Stopped")
-    assert "\n  Unfinished:" not in text
+    assert not entries(text, "Unfinished")
     assert {host: (fate["State"], fate["Reason"], fate["Slice"]) for host, fate in (failures | stopped).items()} == {
         "host-0": ("Failed", "ExitCode", "followed-0"),
         "host-4": ("Cancelled", "Cancelled", "followed-2"),
