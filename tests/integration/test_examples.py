@@ -26,7 +26,7 @@ ORDINARY = [
     "16-secret-input", "17-facts", "21-playbook", "22-playbook-configmap", "23-steps", "24-pod", "25-query",
     "26-inventory", "28-playbook-git", "29-terminal", "40-doas",
 ]  # fmt: skip
-"""Those that complete by themselves, side by side; the others have a story of their own below."""
+"""Those that complete by themselves; the others have a story of their own below."""
 STORIES = [
     "30-schedule-nightly", "31-schedule-every", "32-schedule-once", "33-schedule-patching", "34-schedule-rrule",
     "35-schedule-window", "36-schedule-replace",
@@ -39,6 +39,11 @@ NAMES = ("web1", "web2", "db1")
 
 def documents(name: str) -> list[Object]:
     return [document for document in yaml.safe_load_all((EXAMPLES / f"{name}.yaml").read_text()) if document]
+
+
+def invocations(name: str) -> list[str]:
+    """The names of an example's invocations."""
+    return [document["metadata"]["name"] for document in documents(name) if document["kind"] == "JobInvocation"]
 
 
 def apply(kube: Kube, namespace: str, name: str, changes: dict[str, Object] | None = None) -> None:
@@ -75,7 +80,7 @@ def example_hosts(kube: Kube, namespace: str, operator: Operator, hosts: list[Ss
 def everyday(
     kube: Kube, namespace: str, example_hosts: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    """The ordinary examples, and some of them as they are when something goes wrong, all at once."""
+    """The ordinary examples, and some of them as they are when something goes wrong."""
     with GitServer(tmp_path_factory.mktemp("git"), "example-token") as repository:
         greeting = "{name: Greet, ansible.builtin.debug: {msg: from the repository}}"
         repository.commit({"site.yml": f"- hosts: all\n  gather_facts: false\n  tasks: [{greeting}]\n"})
@@ -84,8 +89,10 @@ def everyday(
             "git": {"stringData": {"username": USER, "password": "example-token"}},
             "site-from-git": {"spec": {"ansible": {"git": source}}},
         }
-        for name in ORDINARY:
+        for name in ORDINARY:  # one after the other: logins must not wait for forty pods that start
             apply(kube, namespace, name, changes)
+            for invocation in invocations(name):
+                end_of(kube, namespace, invocation, 120)
         variant(kube, namespace, "06-canary", "canary-dies", inputs={"command": "false"})
         variant(kube, namespace, "10-maintenance-window", "window-ahead", startAt=moment(10))
         variant(kube, namespace, "10-maintenance-window", "window-missed", startBefore="2026-01-01T05:00:00Z")
@@ -99,10 +106,9 @@ def test_every_example_is_run() -> None:
 
 @pytest.mark.parametrize("name", ORDINARY)
 def test_an_example_completes(kube: Kube, namespace: str, everyday: None, name: str) -> None:
-    for document in documents(name):
-        if document["kind"] == "JobInvocation":
-            ended = end_of(kube, namespace, document["metadata"]["name"], 180)
-            assert condition(ended, "Complete"), ended["status"]
+    for invocation in invocations(name):
+        ended = end_of(kube, namespace, invocation, 120)
+        assert condition(ended, "Complete"), ended["status"]
 
 
 def said(kube: Kube, namespace: str, name: str) -> dict[str, bytes]:
@@ -158,7 +164,7 @@ def test_whoever_wants_hosts_alone_waits_for_them(kube: Kube, namespace: str, ev
     first, second = sorted(ends, key=lambda end: str(end["startTime"]))
     assert first["completionTime"] <= second["startTime"]
     for other in ("uptime", "canary", "spread"):
-        end_of(kube, namespace, other, 180)
+        end_of(kube, namespace, other)
         assert not overlap(kube, namespace, "upgrade-first", other, "web2")
 
 
