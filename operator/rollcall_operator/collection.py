@@ -71,6 +71,8 @@ class Collection:
     """What the chunks before it take in the store."""
     output: bytes | None = None
     """All of the output, packed, when it is so little that it is kept in the slice."""
+    place: str | None = None
+    """Where the output is, in words, when it is stored elsewhere."""
     pod_over: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when nothing more will come from the pod."""
     task: asyncio.Task[None] | None = None
@@ -87,7 +89,7 @@ class Collection:
         if self._changed or self._snapshot.complete != self.complete:
             news = {name: self.hosts[name].progress() for name in self._changed}
             self._changed.clear()
-            self._snapshot = Collected({**self._snapshot.hosts, **news}, self.complete, self.output)
+            self._snapshot = Collected({**self._snapshot.hosts, **news}, self.complete, self.output, self.place)
         return self._snapshot
 
     @property

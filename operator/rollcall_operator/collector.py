@@ -145,6 +145,8 @@ class Collector:
             if not self._is_over(invocation, collection) or attempts:
                 await asyncio.sleep(RECONNECT_SECONDS)
         await self._keep_rest(invocation, collection)
+        if collection.sequence:
+            collection.place = self._keeper.place(collection.slice, collection.sequence)
         collection.complete = True
         self._nudge(invocation)
 

@@ -47,6 +47,10 @@ class Keeper:
         """
         return size <= slice_.most_output and self._stores[0].follows_owner
 
+    def place(self, slice_: JobSlice, count: int) -> str:
+        """Where a slice's output is, in words, that takes so many chunks."""
+        return self._stores[0].place(slice_, count)
+
     async def put(self, slice_: JobSlice, contents: Contents, spans: Mapping[str, Span], data: bytes) -> None:
         """Store a chunk, however often that has to be tried. Raises TakenError when another has its place."""
 

@@ -63,6 +63,10 @@ class ObjectOutputs:
         found = [Stored(contents, key) for key in keys if (contents := contents_of(key)) is not None]
         return sorted(found, key=lambda stored: stored.contents)
 
+    def place(self, slice_: JobSlice, count: int) -> str:
+        prefix = slice_prefix(slice_.metadata.namespace, invocation_uid(slice_), slice_.metadata.name)
+        return f"{count} objects in the operator's output store, below {prefix}"
+
     async def get(self, slice_: JobSlice, stored: Stored) -> bytes | None:  # noqa: ARG002 - the name is the whole key
         return await self._read(stored.name)
 

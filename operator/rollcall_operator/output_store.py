@@ -68,6 +68,9 @@ class OutputStore(Protocol):
     async def claim(self, installation: str) -> bool:
         """Whether what is kept here is this installation's to delete; a store that is nobody's becomes so."""
 
+    def place(self, slice_: JobSlice, count: int) -> str:
+        """Where a slice's chunks are, of which there are so many, in words that show no credentials."""
+
     @property
     def follows_owner(self) -> bool:
         """Whether output goes away with its invocation by itself."""
@@ -114,6 +117,9 @@ class ClusterOutputs:
             if contents is not None and mine:
                 found.append(Stored(contents, metadata["name"]))
         return sorted(found, key=lambda stored: stored.contents)
+
+    def place(self, slice_: JobSlice, count: int) -> str:
+        return f"{count} JobOutputs: kubectl get jo -l {LABEL_SLICE}={slice_.metadata.name}"
 
     async def get(self, slice_: JobSlice, stored: Stored) -> bytes | None:
         try:

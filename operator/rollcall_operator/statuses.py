@@ -40,7 +40,7 @@ class Statuses:
         """
         key, version = (seen.metadata.namespace, seen.metadata.name), seen.metadata.resource_version
         while True:
-            patch = {"metadata": {"resourceVersion": version}, "status": status.wire()}
+            patch = {"metadata": {"resourceVersion": version}, "status": status.patch(seen.status)}
             try:
                 self._store.put(_INVOCATIONS, await self._cluster.merge(_INVOCATIONS, *key, patch, status=True))
                 return
@@ -71,7 +71,7 @@ class Statuses:
             if not _as_seen(whole, (slice_ for slice_, _ in written)):
                 raise ConflictError(409, "Conflict", f"slice {key[0]}/{key[1]} has changed")
             version = {"resourceVersion": whole.metadata.resource_version}
-            patch = {"metadata": version, "status": combined(whole, news).wire()}
+            patch = {"metadata": version, "status": combined(whole, news).patch(whole.status)}
             try:
                 self._store.put(_SLICES, await self._cluster.merge(_SLICES, *key, patch, status=True))
                 break

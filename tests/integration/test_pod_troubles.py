@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from support.jobs import end_of, events, invocation, results
+from rollcall.outputs import Stream
+from support.jobs import end_of, events, invocation, output, results
 from support.kube import Kube, Object
 from support.operator import Operator
 from support.proxy import Answer, Call, Faults, Proxy
+from support.standin import keep_to_standins, standins, sweep
+from support.standin_runner import Part
 
 
 @pytest.mark.parametrize(
@@ -99,26 +102,45 @@ def lost_node(kube: Kube) -> None:
 
 
 def test_a_node_that_goes_away_takes_its_hosts_with_it(kube: Kube, namespace: str, tmp_path: Path) -> None:
+    """One host's pod has not begun yet, on a node that never runs it; another's is at work, and has said something."""
     limits = {"type": "Container", "default": {RESOURCE: "1"}, "defaultRequest": {RESOURCE: "1"}}
     kube.create({
         "apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "lost", "namespace": namespace},
         "spec": {"limits": [limits]},
     })  # fmt: skip
     lost_node(kube)
+    work = Part(lines=6_000, seconds=600).script
     try:
-        with Operator(namespace, kube.kubeconfig, tmp_path / "operator.log"):
+        with Operator(namespace, kube.kubeconfig, tmp_path / "operator.log"), standins(kube, 1) as nodes:
             kube.create(invocation(namespace, "trouble-node", "true", ["host-0"]))
-
-            def bound() -> Object | None:
-                found = kube.list("pods", namespace, labelSelector="rollcall.dev/invocation=trouble-node")
-                return next((pod for pod in found if pod["spec"].get("nodeName") == NODE), None)
-
-            kube.wait("pod on the node", bound)
+            kube.wait("pod on the node", lambda: node_of(kube, namespace, "trouble-node") == NODE)
+            kube.delete("limitranges", namespace, "lost")
+            keep_to_standins(kube, namespace)
+            kube.create(invocation(namespace, "trouble-at-work", work, ["host-1"]))
+            kube.wait("output", lambda: heard(results(kube, namespace, "trouble-at-work").get("host-1", {})))
+            nodes.lose()
+            kube.delete("nodes", None, node_of(kube, namespace, "trouble-at-work"))
             kube.delete("nodes", None, NODE)
-            end_of(kube, namespace, "trouble-node", 180)
+            ends = [end_of(kube, namespace, name, 180) for name in ("trouble-node", "trouble-at-work")]
     finally:
-        kube.delete("limitranges", namespace, "lost")
-        if kube.find("nodes", None, NODE) is not None:
-            kube.delete("nodes", None, NODE)
-    result = results(kube, namespace, "trouble-node")["host-0"]
-    assert (result["state"], result["reason"]) == ("Failed", "NodeLost")
+        for name in ("lost", "standin"):
+            kube.delete("limitranges", namespace, name)
+        kube.delete("nodes", None, NODE)
+        sweep(kube)
+    assert [end["status"]["failures"][0]["reason"] for end in ends] == ["NodeLost", "NodeLost"]
+    result = results(kube, namespace, "trouble-at-work")["host-1"]
+    assert (result["state"], heard(result)) == ("Failed", True)
+    said = events(kube, namespace, "trouble-at-work")["host-1"]
+    assert len(output(said)) == result["output"]["bytes"]
+    assert not [event for event in said if event.stream is Stream.EXIT]
+
+
+def node_of(kube: Kube, namespace: str, name: str) -> str:
+    """The node of the job's one pod; empty while it has none."""
+    found = kube.list("pods", namespace, labelSelector=f"rollcall.dev/invocation={name}")
+    return next((pod["spec"].get("nodeName", "") for pod in found), "")
+
+
+def heard(result: Object) -> bool:
+    """Whether anything that the host said has come."""
+    return bool(result.get("output", {}).get("bytes"))

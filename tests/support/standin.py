@@ -19,13 +19,24 @@ _NODES = "/api/v1/nodes"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 
-@dataclass(frozen=True)
+@dataclass
 class StandIns:
     """The running stand-ins."""
 
-    pid: int
+    process: subprocess.Popen[bytes]
     pods: int
     """How many pods they have room for."""
+    lost: bool = False
+
+    @property
+    def pid(self) -> int:
+        """The number of their process."""
+        return self.process.pid
+
+    def lose(self) -> None:
+        """Let them go as machines do that lose their power: nobody says anything any more."""
+        self.lost = True
+        self.process.kill()
 
 
 @contextmanager
@@ -46,8 +57,9 @@ def standins(kube: Kube, pods: int) -> Iterator[StandIns]:
         try:
             kube.wait(f"{nodes} nodes without a taint", lambda: process.poll() or _usable(kube) == nodes)
             assert process.poll() is None, "the stand-ins have ended"
-            yield StandIns(process.pid, nodes * PODS_PER_NODE)
-            assert process.poll() is None, "the stand-ins have ended"
+            found = StandIns(process, nodes * PODS_PER_NODE)
+            yield found
+            assert found.lost or process.poll() is None, "the stand-ins have ended"
         finally:
             process.stdin.close()
             process.wait(60)

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from rollcall.names import ConditionType, Reason
-from rollcall.resources.jobinvocation import JobInvocation, JobInvocationStatus
+from rollcall.resources.jobinvocation import FINAL_CONDITIONS, JobInvocation, JobInvocationStatus
 from rollcall.resources.meta import Condition, ConditionStatus
 
 
@@ -27,6 +27,7 @@ def conclude(
     """The status with a condition (type, value, reason, message) set and other fields changed."""
     type_, value, reason, message = condition
     generation = invocation.metadata.generation
+    ended = {"waiting_for": None} if value and type_ in FINAL_CONDITIONS else {}
     conditions = with_condition(
         status.conditions,
         Condition(
@@ -38,7 +39,7 @@ def conclude(
             message=message[:32768],
         ),
     )
-    return status.model_copy(update={**changes, "conditions": conditions, "observed_generation": generation})
+    return status.model_copy(update={**ended, **changes, "conditions": conditions, "observed_generation": generation})
 
 
 def unless_same(status: JobInvocationStatus, invocation: JobInvocation) -> JobInvocationStatus | None:

@@ -3,16 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from rollcall.names import HostState
 from rollcall.plan.retry import RetryPolicy
-from rollcall.plan.slices import UNSUCCESSFUL, Slices
-from rollcall.resources.jobinvocation import HostCounts, HostFailure
+from rollcall.plan.slices import UNSUCCESSFUL, Slices, Told
+from rollcall.resources.jobinvocation import HostCounts
 from rollcall.resources.jobslice import HostResult, JobSlice, JobSliceStatus, SliceState
-
-MAX_FAILURES: Final = 20
-"""How many failed hosts the invocation's status shows."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class Tally:
         states = Counter(self.slices.counts)
         for view in self.views:
             states.update(
-                HostState.PENDING if self._again(view, result) else result.state for result in view.status.hosts
+                HostState.PENDING if self.again(view, result) else result.state for result in view.status.hosts
             )
             if not view.status.hosts:
                 states[HostState.PENDING] += len(view.slice.spec.hosts)
@@ -78,26 +74,25 @@ class Tally:
     @property
     def failed(self) -> int:
         """How many hosts have failed for good."""
-        return sum(self.slices.counts.get(state, 0) for state in UNSUCCESSFUL) + sum(1 for _ in self._new_failures())
-
-    def failures(self) -> tuple[HostFailure, ...]:
-        """The first hosts that failed for good."""
-        lost = (parent for parent in self.slices.childless() if parent.status.retry_slice is not None)
-        given_up = [result for parent in lost for result in parent.status.hosts if result.retry]
-        results = [*self.slices.failures(MAX_FAILURES), *given_up, *self._new_failures()]
-        unique = {result.name: result for result in results}.values()
-        return tuple(
-            HostFailure(host=result.name, reason=result.reason or "", message=result.message or "")
-            for result, _ in zip(unique, range(MAX_FAILURES), strict=False)
+        return sum(self.slices.counts.get(state, 0) for state in UNSUCCESSFUL) + sum(
+            1 for _ in self._new_ends(UNSUCCESSFUL)
         )
 
-    def _new_failures(self) -> Iterator[HostResult]:
+    def ended_in(self, states: tuple[HostState, ...], most: int) -> Iterator[Told]:
+        """The first hosts that ended so for good, UNSUCCESSFUL or STOPPED."""
+        yield from self.slices.ended_in(states, most)
+        if states is UNSUCCESSFUL:
+            lost = (parent for parent in self.slices.childless() if parent.status.retry_slice is not None)
+            yield from ((parent, result) for parent in lost for result in parent.status.hosts if result.retry)
+        yield from self._new_ends(states)
+
+    def _new_ends(self, states: tuple[HostState, ...]) -> Iterator[Told]:
         for view in self.views:
             for result in view.status.hosts:
-                if result.state in UNSUCCESSFUL and not self._again(view, result):
-                    yield result
+                if result.state in states and not self.again(view, result):
+                    yield view.slice, result
 
-    def _again(self, view: View, result: HostResult) -> bool:
+    def again(self, view: View, result: HostResult) -> bool:
         """Whether the host will be tried again; decided when its slice is done, foreseen while that is at work."""
         return bool(result.retry) if view.done else self.retry.again(view.slice, result)
 

@@ -9,7 +9,7 @@ from rollcall.plan.observed import Note
 from rollcall.plan.stopping import Stop
 from rollcall.resources.jobinvocation import (
     FINAL_CONDITIONS,
-    HostFailure,
+    HostFate,
     InvocationState,
     JobInvocation,
     JobInvocationStatus,
@@ -37,7 +37,7 @@ def finished_status(
 
 
 def _end(
-    total: int, states: Mapping[HostState, int], closing: Stop | None, failures: tuple[HostFailure, ...]
+    total: int, states: Mapping[HostState, int], closing: Stop | None, failures: tuple[HostFate, ...]
 ) -> tuple[ConditionType, Reason, str]:
     succeeded, cancelled = states.get(HostState.SUCCEEDED, 0), states.get(HostState.CANCELLED, 0)
     unproven, failed = states.get(HostState.CANCEL_FAILED, 0), states.get(HostState.FAILED, 0)

@@ -9,7 +9,7 @@ until every slice is Done; then it is finished and never changes again. Slices s
 from dataclasses import replace
 from datetime import datetime
 
-from rollcall.names import ConditionType, Reason
+from rollcall.names import LABEL_INVOCATION, ConditionType, Reason
 from rollcall.plan.choosing import inventory_name
 from rollcall.plan.conditions import conclude, unless_same
 from rollcall.plan.holding import chooses_at_start, held_by, hold_back, latest_choice, may_choose_since, turn
@@ -175,6 +175,7 @@ def _deal(observed: Observed, resolution: Resolution, now: datetime) -> Plan:
     )  # fmt: skip
     message = f"{total} hosts in {len(slices)} slices" if total else "the targeting selects no host"
     message += ", with a pod for each host" if any(made.spec.pod_per_host for made in slices) else ""
+    message += f"; see them with kubectl describe js -l {LABEL_INVOCATION}={invocation.metadata.name}" if total else ""
     status = conclude(status, invocation, now, (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, message))
     if total:
         waits = (Note(Reason(c.reason), c.message) for c in turned(status, invocation.status))

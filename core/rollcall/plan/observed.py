@@ -63,6 +63,8 @@ class Collected:
     complete: bool
     output: bytes | None = None
     """All of the output, packed, when it is little enough to be kept in the slice; else it is stored elsewhere."""
+    place: str | None = None
+    """Where it is stored, in words, if it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,9 +62,10 @@ def final_status(
         for name in slice_.spec.hosts
     )
     status = _status(slice_, pod, hosts, SliceState.DONE, now)
-    if collected is None or collected.output is None:
+    if collected is None:
         return status
-    return status.model_copy(update={"output": base64.b64encode(collected.output).decode("ascii")})
+    output = None if collected.output is None else base64.b64encode(collected.output).decode("ascii")
+    return status.model_copy(update={"output": output, "stored_output": collected.place})
 
 
 def never_started(slice_: JobSlice, parent: JobSlice | None, stops: Stops, now: datetime) -> JobSliceStatus:

@@ -8,6 +8,7 @@ from rollcall.names import ConditionType, HostState, Reason
 from rollcall.plan.conditions import unless_same
 from rollcall.plan.counting import Tally, View, host_counts, to_try_again
 from rollcall.plan.ending import closing_note, finished_status
+from rollcall.plan.fates import retrying, with_fates
 from rollcall.plan.halting import NONE, Halt, halt_all, halt_some
 from rollcall.plan.holding import turn
 from rollcall.plan.observed import Note, Observed, Plan
@@ -306,7 +307,6 @@ class _RollOut:
         status = before.model_copy(
             update={
                 "hosts": host_counts(states),
-                "failures": tally.failures(),
                 "started_slices": self._started,
                 "start_time": before.start_time or (self.now if begun else None),
                 "batch": self._batch(),
@@ -315,6 +315,8 @@ class _RollOut:
         )
         status = with_waiting(status, invocation, self.choice.wait, self.now)
         status = with_stop(status, invocation, self.stop, self.now)
+        starting = {slice_.metadata.name for slice_ in self.choice.starting}
+        status = with_fates(status, invocation, tally, starting | {view.name for view in self.begun_views})
         open_ = len(self.done) < len(self.views)
         waiting = any(pod.held and not self._to_release(pod) for pod in self.observed.pods.values())
         if waiting or open_ or states[HostState.PENDING]:
@@ -359,8 +361,7 @@ class _RollOut:
         if status.state != before.state and status.state == InvocationState.CANCELLING:
             notes.append(Note(Reason.CANCEL_REQUESTED, "hosts at work are being stopped, the others are not started"))
         if children:
-            hosts = sum(len(child.spec.hosts) for child in children)
-            notes.append(Note(Reason.RETRYING, f"{hosts} hosts that failed will be tried again"))
+            notes.append(Note(Reason.RETRYING, retrying(self._parents)))
         if status.completion_time is not None:
             notes.append(closing_note(status))
         return tuple(notes)

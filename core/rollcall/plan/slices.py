@@ -8,12 +8,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from heapq import nsmallest
+from itertools import islice
 
 from rollcall.names import HostState
 from rollcall.plan.rollout import child_name, slice_name
 from rollcall.resources.jobslice import HostResult, JobSlice
 
 UNSUCCESSFUL = (HostState.FAILED, HostState.CANCEL_FAILED)
+STOPPED = (HostState.CANCELLED, HostState.NOT_STARTED)
+
+Told = tuple[JobSlice, HostResult]
+"""What a slice says of one of its hosts."""
 
 
 class Slices:
@@ -22,7 +27,7 @@ class Slices:
     def __init__(self, slices: Iterable[JobSlice] = ()) -> None:
         self._all: dict[str, JobSlice] = {}
         self._open: dict[str, JobSlice] = {}
-        self._failed: dict[str, JobSlice] = {}
+        self._ended_in: dict[tuple[HostState, ...], dict[str, JobSlice]] = {UNSUCCESSFUL: {}, STOPPED: {}}
         self._parents: dict[str, JobSlice] = {}
         self._counts: Counter[HostState] = Counter()
         self._ends: defaultdict[int, dict[str, datetime]] = defaultdict(dict)
@@ -41,8 +46,9 @@ class Slices:
         if not slice_.done:
             self._open[name] = slice_
             return
-        if any(result.state in UNSUCCESSFUL and not result.retry for result in slice_.status.hosts):
-            self._failed[name] = slice_
+        for states, slices in self._ended_in.items():
+            if any(result.state in states and not result.retry for result in slice_.status.hosts):
+                slices[name] = slice_
         if any(result.retry for result in slice_.status.hosts):
             self._parents[name] = slice_
 
@@ -51,7 +57,7 @@ class Slices:
         slice_ = self._all.pop(name, None)
         if slice_ is not None:
             self._add(slice_, -1)
-            for names in (self._open, self._failed, self._parents):
+            for names in (self._open, *self._ended_in.values(), self._parents):
                 names.pop(name, None)
 
     def _add(self, slice_: JobSlice, sign: int) -> None:
@@ -110,16 +116,17 @@ class Slices:
         """Done slices with hosts to be tried again, for which the slice of the next attempt does not exist."""
         return (parent for parent in self._parents.values() if child_name(parent) not in self._all)
 
-    def failures(self, most: int) -> tuple[HostResult, ...]:
-        """The first failed hosts of done slices, in the order of the slices."""
-        first = nsmallest(most, self._failed.values(), key=lambda slice_: (slice_.spec.index, slice_.spec.attempt))
-        failed = (
-            result
+    def ended_in(self, states: tuple[HostState, ...], most: int) -> tuple[Told, ...]:
+        """The first hosts of done slices that ended so, UNSUCCESSFUL or STOPPED, in the order of the slices."""
+        slices = self._ended_in[states].values()
+        first = nsmallest(most, slices, key=lambda slice_: (slice_.spec.index, slice_.spec.attempt))
+        ended = (
+            (slice_, result)
             for slice_ in first
             for result in slice_.status.hosts
-            if result.state in UNSUCCESSFUL and not result.retry
+            if result.state in states and not result.retry
         )
-        return tuple(result for result, _ in zip(failed, range(most), strict=False))
+        return tuple(islice(ended, most))
 
     def ends(self) -> dict[str, HostResult]:
         """What is known of each host by its latest attempt; a host of which nothing is known yet is missing."""

@@ -21,6 +21,8 @@ def with_waiting(
     message = "no further hosts are started while spec.suspend is true" if suspended else "spec.suspend is false"
     reason = Reason.SUSPENDED if suspended else Reason.RESUMED
     status = _with(status, invocation, now, (ConditionType.SUSPENDED, suspended, reason, message))
+    keeps = Reason.SUSPENDED if suspended else wait and wait.reason
+    status = status.model_copy(update={"waiting_for": keeps})
     if wait is None or wait.reason == Reason.SUSPENDED:
         proceeding = (ConditionType.WAITING, False, Reason.PROCEEDING, "nothing is waited for any more")
         return _with(status, invocation, now, proceeding)

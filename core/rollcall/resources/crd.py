@@ -92,7 +92,7 @@ DEFINITIONS: Final = (
             ("Failed", "integer", ".status.hosts.failed", 0),
             ("Running", "integer", ".status.hosts.running", 0),
             ("Total", "integer", ".status.hosts.total", 0),
-            ("Waiting", "string", '.status.conditions[?(@.type=="Waiting")].reason', 1),
+            ("Waiting", "string", ".status.waitingFor", 1),
             ("Description", "string", ".status.description", 1),
             ("Id", "string", rf".metadata.labels.{GROUP.replace('.', chr(92) + '.')}/id", 1),
             _AGE,

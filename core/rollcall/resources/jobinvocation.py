@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rollcall.names import ConditionType
+from rollcall.names import ConditionType, HostState
 from rollcall.resources.invocationrules import (
     CANCELLED_FOR_GOOD,
     FIXED_ROLLOUT,
@@ -256,15 +256,29 @@ class HostCounts(Model):
     """Hosts that were stopped on request, or never started because the invocation was given up before."""
 
 
-class HostFailure(Model):
-    """Why one host did not succeed."""
+class HostFate(Model):
+    """How one host is, and where more is said of it."""
 
     host: str
     """The Host's name."""
-    reason: str
-    """The reason in one word."""
+    state: HostState | None = None
+    """The host's state in one word."""
+    reason: str = ""
+    """Why it is so, in one word."""
     message: str = ""
-    """The reason in a sentence."""
+    """Why it is so, in a sentence; a long one is cut, and whole in the slice."""
+    attempt: int | None = None
+    """Which attempt the slice is: 0 for the first, above it for a retry."""
+    slice: str | None = None
+    """The JobSlice that says more: `kubectl describe js`."""
+
+
+MAX_FATES = 20
+"""How many hosts each list of an invocation's status has: it is to stay a small object."""
+FATES = Field(
+    max_length=MAX_FATES,
+    json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host"]},
+)
 
 
 class TemplateRecord(Model):
@@ -310,13 +324,17 @@ class JobInvocationStatus(Model):
     ] = ()
     """`Valid`, `Resolved`, `Waiting`, `Suspended`, and one at the end: `Complete`, `Failed` or `Cancelled`. Wait for
     them with `kubectl wait --for=condition=Complete`."""
-    failures: Annotated[
-        tuple[HostFailure, ...],
-        Field(
-            max_length=20, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host"]}
-        ),
-    ] = ()
-    """Hosts that failed, at most 20 of them; the slices have all."""
+    waiting_for: str | None = None
+    """What keeps hosts from being started, in one word: the reason of the condition `Waiting` or `Suspended`; absent
+    while neither is true."""
+    failures: Annotated[tuple[HostFate, ...], FATES] = ()
+    """Hosts that failed, or could not be proven to have been stopped: at most 20 of them; the slices have all."""
+    stopped: Annotated[tuple[HostFate, ...], FATES] = ()
+    """Hosts that were cancelled, or never started because the invocation was given up: at most 20 of them; the slices
+    have all."""
+    unfinished: Annotated[tuple[HostFate, ...], FATES] = ()
+    """Hosts that have not ended, and what they wait for: at most 20 of them, first those that are tried again or whose
+    pod does not start."""
 
 
 FINAL_CONDITIONS = (ConditionType.COMPLETE, ConditionType.FAILED, ConditionType.CANCELLED)

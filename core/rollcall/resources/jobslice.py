@@ -133,6 +133,8 @@ class HostPod(Model):
     """When the host may be tried again, at the earliest, if it is."""
     retry_slice: str | None = None
     """The slice in which it is tried again."""
+    stored_output: str | None = None
+    """Where all output is that has no room in this object, in words."""
 
 
 class JobSliceStatus(Model):
@@ -154,6 +156,8 @@ class JobSliceStatus(Model):
     """When the hosts that are tried again may start, at the earliest."""
     retry_slice: str | None = None
     """The slice in which they are tried again."""
+    stored_output: str | None = None
+    """Where all output is that has no room in this object, in words."""
     succeeded: int | None = None
     """How many hosts succeeded."""
     failed: int | None = None

@@ -21,6 +21,10 @@ class Model(BaseModel):
         """The JSON object that goes to the API server, without absent fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    def patch(self, before: "Model") -> dict[str, Any]:
+        """The JSON merge patch (RFC 7386) that puts this in the place of `before`: fields that are absent now go."""
+        return dict.fromkeys(before.wire()) | self.wire()
+
 
 def rule(rule: str, message: str) -> dict[str, str]:
     """An entry of `x-kubernetes-validations`: a CEL rule, and what a person is told who breaks it."""

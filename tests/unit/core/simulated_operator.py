@@ -315,7 +315,7 @@ class Operator:
             assert whole is not None
             for entry, status in news.items():
                 self.promises.slice_status_is_written(now[entry], status)
-            cluster.put_slice_status(name, combined(whole, news).wire())
+            cluster.put_slice_status(name, combined(whole, news).patch(whole.without_output().status))
             self.promises.others_stay_as_they_are(name, {e: u.status for e, u in now.items() if e not in news})
 
         cluster, news = self.cluster, {seen.metadata.name: status for seen, status in written}
@@ -331,7 +331,7 @@ class Operator:
                 self.see_invocation(name)
                 raise Unanswered
             self.promises.status_is_written(found, status, old=self.old)
-            self.cluster.put_invocation(name, {"status": status.wire()})
+            self.cluster.put_invocation(name, {"status": status.patch(seen.status)})
 
         self._write(effect, partial(self.see_invocation, name))
         self.promises.status_was_written()

@@ -187,6 +187,21 @@ def test_little_output_is_written_with_the_results_and_stays_there() -> None:
     assert kept.status.hosts == done.status.hosts
 
 
+def test_where_much_output_is_stays_with_the_results() -> None:
+    found = replace(collected(complete=True, a=SUCCEEDED), place="2 JobOutputs")
+    status = final_status(slice_(0, "a"), ENDED, found, None, Stops(), NOW)
+    assert (status.output, status.stored_output) == (None, "2 JobOutputs")
+
+
+def test_what_kept_a_pod_from_starting_is_taken_away_when_it_has_started() -> None:
+    made = slice_(0, "a")
+    trouble = Trouble(Reason.UNSCHEDULABLE, "no node")
+    stuck = progress_status(made, pod(0, Phase.WAITING, trouble=trouble), None, Stops(), NOW)
+    known = stored(made.model_copy(update={"status": stuck}))
+    patch = progress_status(known, pod(0), None, Stops(), NOW).patch(known.status)
+    assert (patch["waitingReason"], patch["waitingMessage"]) == (None, None)
+
+
 def test_a_slice_with_output_stays_a_small_object() -> None:
     tail, name = "\N{GRINNING FACE}" * 64, "h" * 253
     host = replace(progress(replace(FAILED, message="m" * 1_000)), tail=tail)

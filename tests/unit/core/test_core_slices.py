@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.names import HostState
-from rollcall.plan.slices import UNSUCCESSFUL, Slices
+from rollcall.plan.slices import STOPPED, UNSUCCESSFUL, Slices
 from rollcall.resources.jobslice import JobSlice
 from unit.core.objects import NOW, slice_
 
@@ -46,7 +46,8 @@ def told(found: Slices) -> dict[str, Any]:
         "counts": {state: count for state, count in found.counts.items() if count},
         "ends": [found.batch_end(number) for number in range(3)],
         "childless": {parent.metadata.name for parent in found.childless()},
-        "failures": found.failures(3),
+        "failures": found.ended_in(UNSUCCESSFUL, 3),
+        "stopped": found.ended_in(STOPPED, 3),
         "last": found.ends(),
         "begun": found.begun,
     }
@@ -67,7 +68,7 @@ def test_the_sums_are_those_of_a_recount_whatever_was_put_in_and_taken_out(chang
     for state in HostState:
         assert known.counts.get(state, 0) == sum(result.state == state for result in done)
     failed = sum(result.state in UNSUCCESSFUL for result in done)
-    assert len(known.failures(100)) == failed
+    assert len(known.ended_in(UNSUCCESSFUL, 100)) == failed
 
 
 def test_a_slice_under_a_name_that_is_not_its_place_s_is_not_ours() -> None:

@@ -151,7 +151,9 @@ def test_the_invocation_counts_pods_and_says_how_many_objects_there_are() -> Non
     assert plan.status is not None
     assert (len(plan.create_slices), plan.status.slices) == (2, 30)
     condition = next(c for c in plan.status.conditions if c.type == "Resolved")
-    assert condition.message == "30 hosts in 2 slices, with a pod for each host"
+    dealt, _, hint = condition.message.partition("; ")
+    assert dealt == "30 hosts in 2 slices, with a pod for each host"
+    assert hint == "see them with kubectl describe js -l rollcall.dev/invocation=job"
 
 
 @pytest.mark.parametrize(("steps", "objects"), [(0, 2), (4, 2), (10, 3), (32, 10)])

@@ -186,6 +186,12 @@ async def test_the_last_words_of_another_slices_pod_do_not_count() -> None:
     assert lines_of((await scene.end()).output) == LINES
 
 
+async def test_little_output_is_in_no_other_place() -> None:
+    scene = Scene()
+    scene.see(ended(words(LINES)))
+    assert (await scene.end()).place is None
+
+
 async def test_a_pod_that_crashed_leaves_what_it_said_to_the_slice() -> None:
     scene = Scene(LINES[:2])
     scene.see(ended("Killed"))
@@ -197,7 +203,8 @@ async def test_a_pod_that_crashed_leaves_what_it_said_to_the_slice() -> None:
 async def test_much_output_goes_into_the_store() -> None:
     scene = Scene(NOISE)
     scene.see(ended(words(NOISE)))
-    assert (await scene.end()).output is None
+    found = await scene.end()
+    assert (found.output, found.place) == (None, "1 JobOutputs: kubectl get jo -l rollcall.dev/slice=job-0")
     assert [document["kind"] for document in scene.cluster.made] == ["JobOutput"]
     assert lines_of(base64.b64decode(scene.cluster.made[0]["data"])) == NOISE
 
@@ -216,8 +223,10 @@ async def test_the_rest_of_an_output_follows_its_beginning(monkeypatch: pytest.M
 async def test_another_store_gets_all_output(tmp_path: Any) -> None:
     scene = Scene(stores=(StoreAddress(StoreKind.FILE, f"file://{tmp_path}"), StoreAddress(StoreKind.CLUSTER)))
     scene.see(ended(words(LINES)))
-    assert (await scene.end()).output is None
+    found = await scene.end()
     (chunk,) = tmp_path.rglob("*.jsonl.gz")
+    below = chunk.parent.relative_to(tmp_path)
+    assert (found.output, found.place) == (None, f"1 objects in the operator's output store, below {below}/")
     assert gzip.decompress(chunk.read_bytes()) == b"".join(LINES)
     assert scene.cluster.made == []
 
