@@ -29,7 +29,7 @@ demo: ## run a job on three SSH hosts in a real cluster, and show what comes of 
 clean-demo: ## remove everything that the demo made
 	@hack/demo clean
 
-.PHONY: test check unit contract integration e2e bench
+.PHONY: test check unit soak contract integration e2e bench
 test: programs check unit contract cluster images $(CLIENTS)/.installed ## run everything that a change must pass
 	@echo "== integration and end to end: real API server, kubelet and SSH hosts"
 	@$(WITH_CLUSTER) $(PYTEST) $(SIDE_BY_SIDE) tests/integration tests/e2e
@@ -43,6 +43,9 @@ check: lint verify ## lint, types, import rules, generated files
 unit: $(VENV)/.installed ## pure tests, in seconds
 	@echo "== unit"
 	@$(PYTEST) -q --numprocesses auto tests/unit
+
+soak: $(VENV)/.installed ## what the unit tests simulate, further and elsewhere; make soak MINUTES=10
+	@hack/soak $(MINUTES)
 
 contract: $(VENV)/.installed ## the REST dialects against their contracts
 	@echo "== contract"

@@ -30,8 +30,8 @@ REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 FOLLOW_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
 WATCH_SECONDS: Final = 300
 """How long the API server keeps a watch open."""
-WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=90)
-"""A bookmark comes every minute: a longer silence means that the connection was forgotten on the way."""
+WATCH_SILENCE_SECONDS: Final = 90
+"""How long a watch may say nothing. A bookmark comes every minute: after that the connection is taken for forgotten."""
 MAX_REQUESTS: Final = 32
 """How many requests may be under way at once, besides followed logs."""
 TOO_MANY: Final = 429
@@ -89,8 +89,9 @@ _ERRORS: Final = {404: NotFoundError, 409: ConflictError, 403: RefusedError, 422
 class Cluster:
     """A connection to the API server."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, watch_silence_seconds: int = WATCH_SILENCE_SECONDS) -> None:
         self._configuration = configuration
+        self._watch_timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=watch_silence_seconds)
         # Only the client's TLS settings: its own session looks for proxies and ~/.netrc anew for each request.
         tls = ApiClient(configuration).rest_client.ssl_context
         # No limit: followed logs hold a connection each, and requests are bounded here.
@@ -101,14 +102,14 @@ class Cluster:
         starved, cannot know what it has missed."""
 
     @classmethod
-    async def connect(cls) -> Self:
+    async def connect(cls, watch_silence_seconds: int = WATCH_SILENCE_SECONDS) -> Self:
         """Connect as the pod's ServiceAccount, else as the kubeconfig says."""
         configuration = Configuration()
         if _TOKEN.exists():
             load_incluster_config(client_configuration=configuration)
         else:
             await load_kube_config(client_configuration=configuration)
-        return cls(configuration)
+        return cls(configuration, watch_silence_seconds)
 
     async def __aenter__(self) -> Self:
         return self
@@ -186,7 +187,8 @@ class Cluster:
             "timeoutSeconds": str(WATCH_SECONDS),
         }
         with metrics.Request("watch", plural) as request:
-            answer = await self._send("GET", _path(plural, namespace), parameters=parameters, patience=WATCH_TIMEOUT)
+            path = _path(plural, namespace)
+            answer = await self._send("GET", path, parameters=parameters, patience=self._watch_timeout)
             request.code = answer.status
         async with aclosing(_lines(answer, LONGEST_EVENT)) as batches:
             async for lines in batches:

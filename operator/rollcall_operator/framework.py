@@ -22,14 +22,15 @@ class _NoDiffBase(kopf.DiffBaseStorage):
         pass
 
 
-def kopf_settings() -> kopf.OperatorSettings:
-    """The settings of the embedded framework."""
+def kopf_settings(watch_silence_seconds: int) -> kopf.OperatorSettings:
+    """The settings of the embedded framework, whose watches may be silent for so long."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False  # transitions have Events of their own
     settings.scanning.disabled = True  # the CRDs are there: we come in one chart
     settings.persistence.finalizer = FINALIZER_INVOCATION
     settings.persistence.diffbase_storage = _NoDiffBase()
     settings.watching.server_timeout = 300
+    settings.watching.inactivity_timeout = watch_silence_seconds
     settings.queueing.idle_timeout = 1.0
     settings.background.cancellation_polling = 1.0
     settings.networking.request_timeout = 30.0

@@ -10,7 +10,6 @@ import time
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Final
 
 import kopf
@@ -18,14 +17,13 @@ import kopf
 from rollcall.names import ConditionType, Reason
 from rollcall.plan.holding import secrets_to_read
 from rollcall.plan.invocation import reconcile
-from rollcall.plan.locks import Claimant, Locks
 from rollcall.plan.observed import Note, Observed, Origin, Plan
 from rollcall.plan.pods import Pod
 from rollcall.plan.resolution import chosen_template
 from rollcall.plan.slices import Slices
-from rollcall.plan.starting import TEMPLATE, locks_for
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall_operator import metrics
+from rollcall_operator.claims import Claims
 from rollcall_operator.cluster import Cluster, ClusterError, RefusedError
 from rollcall_operator.collector import Collector
 from rollcall_operator.execution import Execution, Memory
@@ -53,8 +51,7 @@ class Reconciler:
         self._execution = Execution(cluster, store, settings)
         self.contacts = self._execution.contacts
         self._memories: defaultdict[Key, Memory] = defaultdict(Memory)
-        self._locks = Locks()
-        self._claimants: dict[Key, Claimant] = {}
+        self._claims = Claims(store, self.nudge)
         self._turns = Turns(settings.concurrent_reconciles)
         store.changed = self.nudge
 
@@ -63,32 +60,14 @@ class Reconciler:
         if invocation in self._memories:
             self._memories[invocation].nudge.set()
         if invocation not in self._store.invocations:
-            self._let_go(invocation)
+            self._claims.leave(invocation)
+        else:
+            self._claims.settle(invocation)
 
     def restore_locks(self) -> None:
-        """Learn what invocations at work use, before any of them, or another, goes on."""
-        for key, invocation in self._store.invocations.items():
-            if not invocation.finished and invocation.condition(ConditionType.RESOLVED) is not None:
-                observed = self._look(key, invocation, Memory())
-                held = reconcile(observed, datetime.now(UTC)).held
-                self._claimants[key] = observed.claimant
-                self._locks.update(observed.claimant, held, partial(locks_for, observed), {})
-
-    def _claim(self, key: Key, observed: Observed, plan: Plan) -> None:
-        """Take what the plan works on, at once: nobody else decides before this is known."""
-        starting = {slice_.metadata.name for slice_ in plan.start_slices}
-        held = plan.held | starting | ({TEMPLATE} if starting else set())
-        if self._claimants.setdefault(key, observed.claimant) != observed.claimant:
-            self._let_go(key)
-        self._claimants[key] = observed.claimant
-        for other in self._locks.update(observed.claimant, held, partial(locks_for, observed), plan.waited):
-            self.nudge((other.namespace, other.name))
-
-    def _let_go(self, key: Key) -> None:
-        """Free what an invocation used that has ended."""
-        claimant = self._claimants.pop(key, None)
-        for other in self._locks.drop(claimant) if claimant else ():
-            self.nudge((other.namespace, other.name))
+        """Learn what invocations use and wait for, before any of them goes on."""
+        unfinished = ((key, found) for key, found in self._store.invocations.items() if not found.finished)
+        self._claims.restore((self._look(key, found, Memory()) for key, found in unfinished), datetime.now(UTC))
 
     async def run(self, invocation: Key, stopped: kopf.DaemonStopped) -> None:
         """Reconcile until nothing is left to do; also through the invocation's deletion."""
@@ -116,7 +95,7 @@ class Reconciler:
         self._collector.forget(invocation)
         self._memories.pop(invocation, None)
         if not exiting(stopped):
-            self._let_go(invocation)
+            self._claims.leave(invocation)
 
     def _tell_refusal(self, key: Key, error: ClusterError, memory: Memory) -> None:
         """Say once on the invocation what the API server will not take: only a person can change that."""
@@ -131,6 +110,7 @@ class Reconciler:
         kopf begins no daemon for an object that is being deleted, or that has ended, when the operator starts.
         """
         now = datetime.now(UTC)
+        self._claims.settle_all()
         for key, pods in list(self._store.pods.items()):
             invocation = self._store.invocations.get(key)
             try:
@@ -167,7 +147,7 @@ class Reconciler:
         observed, now = await self._observe(key, invocation, memory)
         begun = time.perf_counter()
         plan = reconcile(observed, now)
-        self._claim(key, observed, plan)
+        self._claims.take(observed, plan)
         memory.thought_seconds = time.perf_counter() - begun
         logger.debug("invocation %s/%s: %s", *key, plan)
         await self._execution.carry_out(observed, plan, memory)
@@ -221,7 +201,7 @@ class Reconciler:
             template=chosen_template(invocation, self._store.templates[namespace]),
             made=memory.made_pods,
             output_exceeded=self._collector.exceeded(key),
-            locks=self._locks,
+            locks=self._claims.locks,
             origin=self._origin(namespace, invocation),
             timing=self._settings.timing,
             pods_per_slice=self._settings.pods_per_slice,

@@ -39,7 +39,7 @@ async def _run(settings: Settings) -> int:
     _stop_on_signals(stop)
     health = Health()
     server = await health.serve(settings.health_port)
-    async with await Cluster.connect() as cluster:
+    async with await Cluster.connect(settings.watch_silence_seconds) as cluster:
         lease = Lease(cluster, settings.own_namespace, LEASE, settings.identity, settings.lease_seconds)
         leading = asyncio.create_task(lease.hold(lambda: _lead(cluster, settings, health, stop)))
         stopping = asyncio.create_task(_wait_for(stop))
@@ -79,7 +79,7 @@ async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyn
         _take_signals_back(ready, stop),
         kopf.operator(
             registry=registry,
-            settings=kopf_settings(),
+            settings=kopf_settings(settings.watch_silence_seconds),
             standalone=True,
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,

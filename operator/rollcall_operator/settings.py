@@ -54,6 +54,7 @@ class Settings:
     timing: Timing
     output_limit_bytes_per_invocation: int
     lease_seconds: int
+    watch_silence_seconds: int
     concurrent_reconciles: int
     pods_per_slice: int
     health_port: int
@@ -133,6 +134,14 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         help="how long a dead operator keeps the Lease (default: 15)",
     )
     add(
+        "--watch-silence-seconds",
+        type=_positive,
+        default=90,
+        metavar="N",
+        help="how long a watch may say nothing before it is taken for lost on the way and begun anew; the API server"
+        " says something every minute (default: 90)",
+    )
+    add(
         "--concurrent-reconciles",
         type=_positive,
         default=2,
@@ -173,6 +182,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         ),
         output_limit_bytes_per_invocation=given.output_limit_bytes_per_invocation,
         lease_seconds=given.lease_seconds,
+        watch_silence_seconds=given.watch_silence_seconds,
         concurrent_reconciles=given.concurrent_reconciles,
         pods_per_slice=given.pods_per_slice,
         health_port=given.health_port,

@@ -25,7 +25,7 @@ from support.proxy import Answer, Break, Call, Faults, Proxy
 from support.sshhosts import KeyPair, SshHost
 
 LEASE = "rollcall-operator"
-AWAY_SECONDS = 12
+AWAY_SECONDS = 30
 SHARE_OF_ERRORS = 0.2
 SHARING = ("--pods-per-slice", "2")
 """More than two hosts with a pod each share slice objects."""
@@ -202,22 +202,43 @@ def test_a_job_ends_right_when_one_request_in_five_fails(
         assert kubelet.deaths == []
 
 
-@pytest.mark.parametrize(("lease_seconds", "leads_on"), [(5, False), (60, True)])
-def test_a_job_goes_on_after_the_api_server_was_away(
-    make_jobs: Callable[[int], Jobs], lease_seconds: int, leads_on: bool
+def begun(jobs: Jobs) -> None:
+    """A job in the middle of its rollout: one host has ended, and one of the second batch is at work."""
+    jobs.create("job", "sleep 2", rollout={"batches": [2, "100%"], "concurrency": 2, "hostsPerSlice": 1})
+    jobs.wait_for("job", jobs.names[0], "Succeeded")
+    jobs.at_work("job", jobs.names[2])
+
+
+def test_jobs_go_on_after_the_api_server_was_away_and_after_streams_fell_silent(
+    make_jobs: Callable[[int], Jobs],
 ) -> None:
-    jobs = make_jobs(6)
-    with jobs.kept_running(Faults(), "--lease-seconds", str(lease_seconds)) as (proxy, kubelet):
-        rollout = {"batches": [2, "100%"], "concurrency": 2, "hostsPerSlice": 1}
-        jobs.create("job", "sleep 2", rollout=rollout)
-        jobs.wait_for("job", jobs.names[0], "Succeeded")
-        jobs.at_work("job", jobs.names[2])
-        proxy.refuse()
-        time.sleep(AWAY_SECONDS)
-        proxy.accept()
-        jobs.all_succeed("job")
-        assert jobs.leader() == kubelet.operator.identity
-        assert (kubelet.deaths == []) == leads_on, kubelet.deaths
+    """The API server is away for longer than a leader has the Lease by default, and for another one that has it longer.
+
+    Meanwhile the streams of a third one fall silent, as behind a firewall that forgets connections.
+    """
+    cut_off, patient, deaf = make_jobs(6), make_jobs(6), make_jobs(4)
+    with (
+        cut_off.kept_running(Faults()) as (first, restarted),
+        patient.kept_running(Faults(), "--lease-seconds", "60") as (second, leads_on),
+        deaf.kept_running(Faults(), "--watch-silence-seconds", "10") as (third, hears_again),
+    ):
+        for jobs in (cut_off, patient):
+            begun(jobs)
+        deaf.create("job", "sleep 2", rollout={"concurrency": 2, "hostsPerSlice": 1})
+        deaf.at_work("job", deaf.names[0])
+        for proxy in (first, second):
+            proxy.refuse()
+        back = time.monotonic() + AWAY_SECONDS
+        assert third.disturb(Break.SILENT) >= 5
+        deaf.all_succeed("job")
+        time.sleep(max(0.0, back - time.monotonic()))
+        for proxy in (first, second):
+            proxy.accept()
+        for jobs in (cut_off, patient):
+            jobs.all_succeed("job")
+            assert jobs.leader() == "tests"
+        assert restarted.deaths, "it led on without its Lease"
+        assert (leads_on.deaths, hears_again.deaths) == ([], [])
 
 
 class Cuts(Faults):
@@ -240,17 +261,6 @@ def test_a_job_ends_right_when_no_stream_lasts(make_jobs: Callable[[int], Jobs],
         jobs.create("job", f"sleep 2; {ONCE_MORE}", rollout=rollout, **RETRIED)
         jobs.all_succeed("job", host_0=2, host_1=2)
         assert cuts.cuts > 10
-        assert kubelet.deaths == []
-
-
-def test_a_job_ends_when_all_streams_fall_silent(make_jobs: Callable[[int], Jobs]) -> None:
-    """As behind a firewall that forgets connections. A watch has bookmarks, which are missed after some time."""
-    jobs = make_jobs(4)
-    with jobs.kept_running(Faults()) as (proxy, kubelet):
-        jobs.create("job", "sleep 2", rollout={"concurrency": 2, "hostsPerSlice": 1})
-        jobs.at_work("job", jobs.names[0])
-        assert proxy.disturb(Break.SILENT) >= 5
-        jobs.all_succeed("job")
         assert kubelet.deaths == []
 
 

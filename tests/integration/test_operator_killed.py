@@ -1,10 +1,11 @@
 """The operator is killed with SIGKILL at its writes, and comes back: each host runs exactly once in each attempt.
 
-A plain job is killed at every one of its writes, before it and after it. What other jobs write is mostly the same, and
-some of it is chosen: of each kind of write (verb and resource) the first after it was done, the last before it is, and
-where there are more than two the middle one after it was done. Of a rerun, which is a plain job once it has its hosts,
-only the first. Writes that are no part of a job, as those of ids, are left to the plain job, and those that come once a
-day in their own time, of hosts' last contacts, to nobody. The hosts themselves count their runs.
+A plain job is killed at every one of its writes after it was done, and at the first and the last of each kind (verb and
+resource) before it is. What other jobs write is mostly the same, and some of it is chosen: of each kind the first after
+it was done, the last before it is, and where there are more than two the middle one after it was done. Of retries in
+slices of their own and of a rerun, which are plain jobs once they have their hosts, only the first. Writes that are no
+part of a job, as those of ids, are left to the plain job, and those that come once a day in their own time, of hosts'
+last contacts, to nobody. The hosts themselves count their runs.
 """
 
 import threading
@@ -92,7 +93,7 @@ class Scene(CountedJobs):
 def plain(scene: Scene) -> None:
     """Two slices, of which one says enough for a JobOutput."""
     scene.begin()
-    scene.create(scene.job, f"[ $(hostname) != host-0 ] || {NOISE}", rollout={"hostsPerSlice": 3})
+    scene.create(scene.job, f"[ $(hostname) != host-0 ] || {NOISE}", rollout={"hostsPerSlice": 2})
     scene.check(scene.job, dict.fromkeys(scene.names, "Succeeded"), dict.fromkeys(scene.names, 1))
 
 
@@ -239,11 +240,12 @@ def stage(
 
 
 def every(writes: list[Call]) -> Iterator[Point]:
-    """Each write, before and after it is done."""
+    """Each write after it was done, and the first and the last of each kind before it is."""
     for call, count in Counter(writes).items():
         for number in range(1, count + 1):
-            yield Point(call, number, "before")
             yield Point(call, number, "after")
+        for number in sorted({1, count}):
+            yield Point(call, number, "before")
 
 
 def firsts(writes: list[Call]) -> Iterator[Point]:
@@ -264,14 +266,20 @@ def chosen(writes: list[Call]) -> Iterator[Point]:
             yield Point(first.call, count, "before")
 
 
+def check_struck(killers: Sequence[Killer]) -> None:
+    """The operator was killed at each kind of write at least once.
+
+    Not at every point: how often progress is written depends on time, so the last of it may not come in another run.
+    """
+    points = {killer.point.call: False for killer in killers if killer.point}
+    points |= {killer.point.call: True for killer in killers if killer.point and killer.struck}
+    assert all(points.values()), [call for call, struck in points.items() if not struck]
+
+
 def test_no_host_runs_twice_and_nothing_is_lost_whichever_write_the_operator_dies_at(stage: Stage) -> None:
-    writes = stage.play_undisturbed(plain, 6)
+    writes = stage.play_undisturbed(plain, 4)
     assert len(writes) > 20
-    killers = stage.play_all(plain, 6, list(every(writes)))
-    # The last writes may be fewer in another run (progress depends on time); the others must all have been reached.
-    missed = [killer.point for killer in killers if not killer.struck]
-    assert len(missed) <= 6, missed
-    paths = {killer.point.call.path for killer in killers if killer.struck and killer.point}
+    paths = {call.path for call in writes}
     for expected in (
         "jobslices",
         "secrets",
@@ -281,13 +289,14 @@ def test_no_host_runs_twice_and_nothing_is_lost_whichever_write_the_operator_die
         "jobinvocations/NAME/status",
     ):
         assert any(path.endswith(expected) for path in paths), (expected, paths)
+    check_struck(stage.play_all(plain, 4, list(every(writes))))
 
 
 @pytest.mark.parametrize(
     ("job", "count", "choose"),
     [
         (in_batches, 3, chosen),
-        (with_retries, 3, chosen),
+        (with_retries, 3, firsts),
         (sharing, 4, chosen),
         (cancelled, 4, chosen),
         (run_again, 3, firsts),
@@ -297,7 +306,4 @@ def test_no_host_runs_twice_and_nothing_is_lost_whichever_write_the_operator_die
 def test_whatever_the_job_does_nothing_runs_twice_in_an_attempt_and_nothing_is_lost(
     stage: Stage, job: Callable[[Scene], None], count: int, choose: Callable[[list[Call]], Iterator[Point]]
 ) -> None:
-    points = list(choose(stage.play_undisturbed(job, count)))
-    killers = stage.play_all(job, count, points)
-    missed = [killer.point for killer in killers if not killer.struck]
-    assert len(missed) <= len(points) // 4, missed
+    check_struck(stage.play_all(job, count, list(choose(stage.play_undisturbed(job, count)))))

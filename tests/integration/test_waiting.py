@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
+from support.counted import CountedJobs
 from support.jobs import end_of, events, invocation, run, slices, template
 from support.kube import Kube, Object, condition
 from support.operator import Operator
@@ -27,18 +26,39 @@ def pods(kube: Kube, namespace: str, name: str) -> list[Object]:
     return kube.list("pods", namespace, labelSelector=f"rollcall.dev/invocation={name}")
 
 
-def test_a_suspended_job_waits_until_it_is_resumed(kube: Kube, namespace: str, operator: Operator) -> None:
-    """As Kueue does it: suspended from the start, let go later."""
-    kube.create(invocation(namespace, "suspended", "true", ["host-0"], suspend=True))
+def suspended(kube: Kube, namespace: str, name: str, state: str, **counts: int) -> None:
+    """Wait until the invocation says that it is suspended, what its state is, and how many hosts are in which."""
 
-    def suspended() -> bool:
-        found = kube.get("jobinvocations", namespace, "suspended")
-        return (condition(found, "Suspended") or {}).get("status") == "True" and found["status"]["state"] == "Suspended"
+    def found() -> bool:
+        job = kube.get("jobinvocations", namespace, name)
+        told = (condition(job, "Suspended") or {}).get("status") == "True" and job["status"]["state"] == state
+        return told and counts.items() <= job["status"]["hosts"].items()
 
-    kube.wait("suspension", suspended)
-    assert not pods(kube, namespace, "suspended")
-    kube.patch("jobinvocations", namespace, "suspended", {"spec": {"suspend": False}})
-    ended = end_of(kube, namespace, "suspended")
+    kube.wait(f"suspension of {name}, {state}, with {counts}", found)
+
+
+def test_a_job_is_suspended_and_resumed_as_a_queue_does_it(kube: Kube, namespace: str, operator: Operator) -> None:
+    """Created suspended, let go, suspended in the middle, let go again: who works then ends, and nobody works twice."""
+    names = [f"host-{number}" for number in range(4)]
+    jobs = CountedJobs(kube, namespace, names)
+    go = f"/tmp/go-{namespace}"
+    rollout = {"concurrency": 2, "hostsPerSlice": 1}
+    wait = f"until [ -e {go} ]; do sleep 0.2; done"
+    jobs.create("queued", wait, targeting={"hosts": names}, rollout=rollout, suspend=True)
+    suspended(kube, namespace, "queued", "Suspended", pending=4)
+    assert not pods(kube, namespace, "queued")
+    kube.patch("jobinvocations", namespace, "queued", {"spec": {"suspend": False}})
+    for name in names[:2]:
+        jobs.at_work("queued", name)
+    kube.patch("jobinvocations", namespace, "queued", {"spec": {"suspend": True}})
+    suspended(kube, namespace, "queued", "Running", running=2, pending=2)
+    for name in names:
+        jobs.on_host(name, f"touch {go}")
+    suspended(kube, namespace, "queued", "Suspended", succeeded=2, pending=2)
+    assert {pod["metadata"]["name"] for pod in pods(kube, namespace, "queued")} <= {"queued-0", "queued-1"}
+    assert [jobs.ran(name, "queued") for name in names] == [1, 1, 0, 0]
+    kube.patch("jobinvocations", namespace, "queued", {"spec": {"suspend": False}})
+    ended = jobs.check("queued", dict.fromkeys(names, "Succeeded"), dict.fromkeys(names, 1))
     assert condition(ended, "Complete")
     assert (condition(ended, "Suspended") or {})["reason"] == "Resumed"
 
@@ -154,19 +174,3 @@ def test_a_template_that_forbids_it_runs_one_invocation_at_a_time(
     assert "alone-1" in waiting["message"]
     first, second = end_of(kube, namespace, "alone-1"), end_of(kube, namespace, "alone-2")
     assert first["status"]["completionTime"] <= second["status"]["startTime"]
-
-
-@pytest.mark.parametrize("death", ["kill"])
-def test_a_lock_does_not_outlive_its_holder(kube: Kube, namespace: str, operator: Operator, death: str) -> None:
-    """The operator dies while one job holds a host and another waits; then the first job is deleted."""
-    kube.patch("hosts", namespace, "host-9", {"spec": {"exclusive": "Slice"}})
-    kube.create(invocation(namespace, "holder", "sleep 600", ["host-9"]))
-    kube.wait("pod of the holder", lambda: pods(kube, namespace, "holder"))
-    kube.create(invocation(namespace, "waiter", "true", ["host-9"]))
-    waits_for(kube, namespace, "waiter", "HostsBusy")
-    operator.kill()
-    operator.start()
-    waits_for(kube, namespace, "waiter", "HostsBusy")
-    kube.delete("jobinvocations", namespace, "holder")
-    assert condition(end_of(kube, namespace, "waiter", 90), "Complete")
-    kube.patch("hosts", namespace, "host-9", {"spec": {"exclusive": "None"}})

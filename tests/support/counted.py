@@ -31,9 +31,12 @@ class CountedJobs:
 
     def ran(self, host: str, name: str) -> int:
         """How often the invocation ran on the host, as the host itself counted."""
+        return int(self.on_host(host, f"cat {self._count(name)} 2>/dev/null | wc -l"))
+
+    def on_host(self, host: str, script: str) -> str:
+        """What a script says that is run on the host by other ways than an invocation."""
         command = ["kubectl", "--kubeconfig", str(self.kube.kubeconfig), "-n", HOSTS_NAMESPACE, "exec", host, "--"]
-        shell = ["sh", "-c", f"cat {self._count(name)} 2>/dev/null | wc -l"]
-        return int(subprocess.run([*command, *shell], check=True, capture_output=True, text=True).stdout)
+        return subprocess.run([*command, "sh", "-c", script], check=True, capture_output=True, text=True).stdout
 
     def create(self, name: str, then: str = "true", **spec: Any) -> None:
         self.kube.create(invocation(self.namespace, name, self.counting(name, then), None, **spec))

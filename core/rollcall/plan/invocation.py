@@ -101,7 +101,8 @@ def _recover(observed: Observed, now: datetime) -> Plan:
         slices=max((slice_.spec.index + 1 for slice_ in observed.slices), default=0),
         hosts=HostCounts(total=total, pending=total),
     )
-    return Plan(status=status, again_at=now)
+    working = frozenset(pod.slice for pod in observed.pods.values() if not pod.over(now))
+    return Plan(status=status, held=working | {TEMPLATE} if working else working, again_at=now)
 
 
 def _patience_ends(observed: Observed, now: datetime) -> datetime:

@@ -14,14 +14,14 @@ from enum import Enum, auto
 from functools import partial
 from typing import Any
 
-from rollcall.names import ConditionType
 from rollcall.outputs import Exit
 from rollcall.plan.holding import secrets_to_read
 from rollcall.plan.invocation import reconcile
-from rollcall.plan.locks import Claimant, Locks
+from rollcall.plan.locks import NOTHING, Claimant, Locks
 from rollcall.plan.observed import Observed, Plan, Refusal, Timing
 from rollcall.plan.pods import HURRIED_GRACE_SECONDS
 from rollcall.plan.prepare import Prepared, prepare
+from rollcall.plan.restoring import restore_locks
 from rollcall.plan.results import with_failures
 from rollcall.plan.slices import Slices
 from rollcall.plan.starting import TEMPLATE, locks_for
@@ -85,12 +85,16 @@ class Operator:
         self.locks = Locks()
         self.claimants: dict[str, Claimant] = {}
         self.promises.operator_forgets()
-        for name, found in self.view_invocations.items():
-            if not found.finished and found.condition(ConditionType.RESOLVED) is not None:
-                observed = self.observe(name)
-                self.claimants[name] = observed.claimant
-                held = reconcile(observed, cluster.now).held
-                self.locks.update(observed.claimant, held, partial(locks_for, observed), {})
+        unfinished = [self.observe(name) for name, found in self.view_invocations.items() if not found.finished]
+        restore_locks(unfinished, cluster.now)
+        for observed in unfinished:
+            self.claimants[observed.invocation.metadata.name] = observed.claimant
+            self.promises.operator_knows(observed, reconcile(observed, cluster.now))
+        for observed in unfinished:
+            # The framework begins nothing for what is being deleted, and lets it go.
+            if observed.invocation.metadata.deletion_timestamp is not None:
+                self.done.add(observed.invocation.metadata.name)
+                cluster.disappear(observed.invocation.metadata.name)
 
     def _real(self, name: str) -> JobInvocation | None:
         return self.cluster.stored_invocation(name)
@@ -172,6 +176,7 @@ class Operator:
         self._follow(name)
         observed = self.observe(name)
         plan = reconcile(observed, self.cluster.now)
+        self._check_turns(observed, plan)
         self._claim(observed, plan)
         self.asleep[name] = plan.again_at
         self._stop_at, self._stop, self.writes = stop_at, stop, 0
@@ -200,6 +205,8 @@ class Operator:
 
     def release_orphans(self) -> None:
         """Let pods go that nobody looks after: their invocation, or their slice, is gone or has ended."""
+        for name in self.claimants.keys() - self.view_invocations.keys():
+            self._let_go(name)
         for name, pod in list(self.view_pods.items()):
             found, parent = self.view_slices.get(name), self.view_invocations.get(pod.invocation)
             if pod.deleting_since is None and parent is not None and parent.finished and pod.invocation in self.done:
@@ -214,6 +221,13 @@ class Operator:
             elif pod.deleting_since is None:
                 self._delete(name)
 
+    def _check_turns(self, observed: Observed, plan: Plan) -> None:
+        if self.old:
+            return  # it shares no locks with the one who replaced it
+        now = self.cluster.now
+        others = [self.observe(name) for name in self.view_invocations if name != observed.invocation.metadata.name]
+        self.promises.it_is_decided(observed, plan, [(other, reconcile(other, now)) for other in others])
+
     def _claim(self, observed: Observed, plan: Plan) -> None:
         """Take what the plan works on, at once."""
         starting = {slice_.metadata.name for slice_ in plan.start_slices}
@@ -223,8 +237,17 @@ class Operator:
             self.nudge(other.name)
 
     def _let_go(self, name: str) -> None:
-        claimant = self.claimants.pop(name, None)
-        for other in self.locks.drop(claimant) if claimant else ():
+        """Free what an invocation used that is over, or gone; what its pods still work on, as they end."""
+        claimant = self.claimants.get(name)
+        if claimant is None:
+            return
+        pods = (pod for pod in self.view_pods.values() if pod.invocation == name and not pod.over(self.cluster.now))
+        slices = self.view_slices if name in self.view_invocations else {}
+        working = frozenset(pod.slice for pod in pods if pod.slice not in slices)
+        if not working:
+            del self.claimants[name]
+        held = working | {TEMPLATE} if working else working
+        for other in self.locks.update(claimant, held, lambda _: NOTHING, NOTHING):
             self.nudge(other.name)
 
     def _write(self, effect: Callable[[], None], answer: Callable[[], None] = lambda: None) -> None:

@@ -5,16 +5,18 @@ are at work at once, in what batch, and beside whom: pods are made on no conditi
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from rollcall.names import ConditionType, HostState, Reason
 from rollcall.outputs import Exit
-from rollcall.plan.observed import Note, Observed
+from rollcall.plan.locks import Lock, Wanted
+from rollcall.plan.observed import Note, Observed, Plan
 from rollcall.plan.retry import retry_policy
 from rollcall.plan.rollout import parallelism, share, slice_name
 from rollcall.plan.slices import UNSUCCESSFUL
+from rollcall.plan.starting import TEMPLATE, locks_for
 from rollcall.plan.stopping import deadline
 from rollcall.resources.host import Exclusive
 from rollcall.resources.jobinvocation import FINAL_CONDITIONS, JobInvocation, JobInvocationStatus
@@ -50,6 +52,33 @@ class Promises:
         self.told: Counter[tuple[str, Reason]] = Counter()
         self.doubtful = False
         """Whether an old operator has made a pod."""
+        self.has: dict[str, frozenset[str]] = {}
+        """What each invocation works on, as was decided last."""
+        self.waits: dict[str, Wanted] = {}
+        """What each invocation waits for, as was decided last, by whatever operator."""
+
+    # ---- who comes next ----------------------------------------------------------------------------------------
+
+    def it_is_decided(self, observed: Observed, plan: Plan, others: Iterable[tuple[Observed, Plan]]) -> None:
+        """Nobody takes what somebody waits for who came before, and who could take it now."""
+        mine, held = observed.claimant, _names(plan)
+        # What pods work on that were not known of is no decision.
+        chosen = frozenset(s.metadata.name for s in plan.start_slices) | (frozenset() if observed.pods else {TEMPLATE})
+        taken = _locks(observed, (held & chosen) - self.has.get(mine.name, frozenset()))
+        for other, would in others if taken else ():
+            waits = self.waits.get(other.claimant.name, {})
+            if other.claimant < mine:
+                for lock in taken.keys() & waits.keys() & _locks(other, _names(would)).keys():
+                    alone = taken[lock] or waits[lock]
+                    assert not alone, f"{mine.name} slips past {other.claimant.name} at {lock}"
+        self.has[mine.name], self.waits[mine.name] = held, plan.waited
+
+    def operator_knows(self, observed: Observed, plan: Plan) -> None:
+        """An operator has begun: who waited before, and would not take it now, is not waited for."""
+        name = observed.claimant.name
+        would = plan.waited.keys() | _locks(observed, _names(plan)).keys()
+        self.has[name] = plan.held
+        self.waits[name] = {lock: alone for lock, alone in self.waits.get(name, {}).items() if lock in would}
 
     # ---- what an operator writes -------------------------------------------------------------------------------
 
@@ -317,6 +346,16 @@ class Promises:
             spec = stored.spec
             given_up = spec.active_deadline_seconds or spec.start_before or spec.rollout.max_failed is not None
             assert given_up, f"nothing kept {result} from being started"
+
+
+def _names(plan: Plan) -> frozenset[str]:
+    """What a plan works on."""
+    starting = {slice_.metadata.name for slice_ in plan.start_slices}
+    return plan.held | starting | ({TEMPLATE} if starting else frozenset())
+
+
+def _locks(observed: Observed, names: Iterable[str]) -> dict[Lock, bool]:
+    return {lock: alone for name in names for lock, alone in locks_for(observed, name).items()}
 
 
 def covers(invocation: JobInvocation, host: str) -> bool:

@@ -1,5 +1,6 @@
 """Locks: nobody has what another has alone, who came first is served first, and nobody waits for nothing."""
 
+import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
@@ -109,8 +110,12 @@ class Rivals(RuleBasedStateMachine):
         assert vars(self.locks) == vars(Locks()), "something is left over"
 
 
+SCALE = int(os.environ.get("SIMULATION_SCALE", "1"))
+"""How many times as many examples as usual; from 2 on, they are other ones each time."""
+STEPS = int(os.environ.get("SIMULATION_STEPS", "20"))
+"""How much may happen in an example."""
 TestRivals = Rivals.TestCase
-TestRivals.settings = settings(max_examples=25, stateful_step_count=20)
+TestRivals.settings = settings(max_examples=25 * SCALE, stateful_step_count=STEPS, derandomize=SCALE == 1)
 
 OLD, YOUNG = PEOPLE[0], PEOPLE[2]
 WEB0, WEB1, _ = HOSTS

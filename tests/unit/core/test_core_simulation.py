@@ -368,14 +368,16 @@ class SharingInvocations(Invocations):
 
 
 class RivalInvocations(Invocations):
-    """Two that want the same hosts."""
+    """Some that want the same hosts."""
 
-    names = ("job", "other")
+    names = ("job", "other", "third")
 
 
 SCALE = int(os.environ.get("SIMULATION_SCALE", "1"))
 """How many times as many examples as usual; from 2 on, they are other ones each time."""
-FEW = settings(max_examples=8 * SCALE, stateful_step_count=30, derandomize=SCALE == 1)
+STEPS = int(os.environ.get("SIMULATION_STEPS", "30"))
+"""How much may happen in an example."""
+FEW = settings(max_examples=8 * SCALE, stateful_step_count=STEPS, derandomize=SCALE == 1)
 
 TestPlainInvocations = PlainInvocations.TestCase
 TestPlainInvocations.settings = FEW

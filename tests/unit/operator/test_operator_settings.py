@@ -38,11 +38,13 @@ def test_the_environment_speaks_where_the_command_line_is_silent(monkeypatch: py
 def test_namespaces_and_times_can_be_given() -> None:
     found = parse(
         [*IMAGE, "--namespace", "a", "--namespace", "b", "--pickup-seconds", "5", "--reference-grace-seconds", "1",
-         "--lease-seconds", "3", "--health-port", "0", "--output-limit-bytes", "10", "--runner-memory-limit", "1Gi"]
+         "--lease-seconds", "3", "--watch-silence-seconds", "4", "--health-port", "0", "--output-limit-bytes", "10",
+         "--runner-memory-limit", "1Gi"]
     )  # fmt: skip
     assert found.namespaces == ("a", "b")
     assert (found.timing.pickup, found.timing.reference_grace) == (timedelta(seconds=5), timedelta(seconds=1))
     assert (found.lease_seconds, found.health_port, found.runner.output_limit_bytes) == (3, 0, 10)
+    assert found.watch_silence_seconds == 4
     assert found.runner.memory_limit == "1Gi"
 
 

@@ -142,5 +142,7 @@ class Schedules(RuleBasedStateMachine):
 
 SCALE = int(os.environ.get("SIMULATION_SCALE", "1"))
 """How many times as many examples as usual; from 2 on, they are other ones each time."""
+STEPS = int(os.environ.get("SIMULATION_STEPS", "40"))
+"""How much may happen in an example."""
 TestSchedules = Schedules.TestCase
-TestSchedules.settings = settings(max_examples=100 * SCALE, stateful_step_count=40, derandomize=SCALE == 1)
+TestSchedules.settings = settings(max_examples=100 * SCALE, stateful_step_count=STEPS, derandomize=SCALE == 1)
