@@ -104,7 +104,7 @@ class Schedules:
     def _settle(self, document: Document) -> None:
         metadata = document["metadata"]
         key = (metadata["namespace"], metadata["name"])
-        until = settled_until(document)
+        until = settled_until(document, self._invocations(key))
         if until is not None and until > self._clock():
             self._look_at(key, until)
         else:
