@@ -90,7 +90,7 @@ def test_fifty_schedules_make_one_run_for_each_moment_whichever_operator_is_stru
     """The leader is stopped, and goes on when the other one leads; that one is killed in the midst of the next runs.
     What was on its way by then arrives while the new leader makes the same runs."""
     proxy, first, second = rivals
-    moment = soon(12)
+    moment = soon(25)
     for number in range(COUNT):
         kube.create(schedule(place, f"s-{number}", at=moment, invocationTemplate=unrunnable()))
     wait_for_all(kube, place, "Active")
@@ -102,13 +102,13 @@ def test_fifty_schedules_make_one_run_for_each_moment_whichever_operator_is_stru
         strike.let_go()
     finally:
         send(first, signal.SIGCONT)
-    kube.wait("the end of the first", lambda: not first.alive)
+    kube.wait("the end of the first", lambda: not first.alive, 25)
     wait_for_all(kube, place, "Finished")
 
     first.start()
     kube.wait("health of the first", first.healthy)
     proxy.faults = strike = Strike(second, signal.SIGKILL)
-    later = soon(8)
+    later = soon(15)
     for number in range(COUNT):
         kube.patch("schedules", place, f"s-{number}", {"spec": {"at": later}})
     wait_for_all(kube, place, "Active")
