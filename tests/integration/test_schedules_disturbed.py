@@ -190,7 +190,7 @@ def errands(kube: Kube, place: str, operator: Operator) -> str:
     `replaced` is going to replace a run by hand, `over` to delete one that has been cancelled, and `new` has no id yet,
     and a request to run now.
     """
-    moment, yearly = soon(8), ["0 0 1 1 *"]
+    moment, yearly = soon(30), ["0 0 1 1 *"]
     kube.create(asked(schedule(place, "replaced", at=moment, concurrencyPolicy="Replace",
                                invocationTemplate=unrunnable())))  # fmt: skip
     kube.create(asked(schedule(place, "over", cron=yearly, failedJobsHistoryLimit=0, invocationTemplate=unrunnable())))
@@ -242,7 +242,7 @@ def test_what_else_is_written_of_schedules_is_done_once_whatever_write_the_opera
     operator, proxy = proxied
     moment = errands(kube, place, operator)
     proxy.faults = killer = Killer(operator, proxy, ERRANDS)
-    kube.wait("the operator to die at every point", lambda: len(killer.deaths) == len(ERRANDS), 120)
+    kube.wait("the operator to die at every point", lambda: len(killer.deaths) == len(ERRANDS), 240)
     wait_for_errands(kube, place, moment)
 
 
@@ -273,7 +273,7 @@ def test_nothing_is_done_twice_or_lost_when_writes_are_done_and_answered_as_if_t
 ) -> None:
     operator, proxy = proxied
     names = [f"{policy.lower()}-{number}" for policy in ("Allow", "Forbid", "Replace") for number in range(3)]
-    moment = soon(15)
+    moment = soon(35)
     for name in names:
         kube.create(schedule(place, name, at=moment, concurrencyPolicy=name.partition("-")[0].title(),
                              invocationTemplate=unrunnable()))  # fmt: skip

@@ -108,7 +108,7 @@ def test_fifty_schedules_make_one_run_for_each_moment_whichever_operator_is_stru
     first.start()
     kube.wait("health of the first", first.healthy)
     proxy.faults = strike = Strike(second, signal.SIGKILL)
-    later = soon(15)
+    later = soon(25)
     for number in range(COUNT):
         kube.patch("schedules", place, f"s-{number}", {"spec": {"at": later}})
     wait_for_all(kube, place, "Active")
