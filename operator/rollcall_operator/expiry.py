@@ -4,6 +4,7 @@ The wait is cut into short pieces, because a clock that is set forward wakes nob
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -56,10 +57,9 @@ class Expiry:
                 await self._expire(key, now)
             first = self.timetable.first
             patience = None if first is None else min((first - now).total_seconds(), self._longest_wait_seconds)
-            try:
-                await asyncio.wait_for(self._changed.wait(), patience)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._changed.wait()
 
     def _moment(self, key: Key) -> datetime | None:
         """When the invocation is to be deleted; None for one that is kept, or is being deleted already."""

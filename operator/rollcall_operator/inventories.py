@@ -48,7 +48,8 @@ class Inventories:
         anew = time.monotonic() + ANEW_SECONDS
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), anew - time.monotonic())
+                async with asyncio.timeout(anew - time.monotonic()):
+                    await self._arrived.wait()
                 await asyncio.sleep(SETTLE_SECONDS)
             if time.monotonic() >= anew:
                 self._changed.update(self._store.inventories)

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from rollcall.names import ANNOTATION_RUN_NOW
-from rollcall.plan.scheduling import MANUAL
+from rollcall.names import ANNOTATION_PLANNED, ANNOTATION_RUN_NOW
+from rollcall.plan.scheduling import MANUAL, beyond_history
+from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.schedule import Schedule, ScheduleState
 from rollcall_operator.packed import Document, pack, unpack
 from rollcall_operator.store import MAX_GONE, Key, first_problem
@@ -202,15 +203,23 @@ def _moment(text: str | None) -> datetime | None:
     return found if found.tzinfo else None
 
 
-def settled_until(document: Document) -> datetime | None:
-    """When to look at a schedule first after a start, if its status says and nothing has happened to it since."""
-    metadata, status = document["metadata"], document.get("status") or {}
+def settled_until(document: Document, children: Sequence[JobInvocation]) -> datetime | None:
+    """When to look at a schedule first after a start, if its status says so, and nothing has happened to it since.
+
+    None also when its status does not tell of one of its invocations, or an old one is left to be deleted.
+    """
+    metadata, spec, status = document["metadata"], document["spec"], document.get("status") or {}
     untouched = (
         status.get("state") == ScheduleState.ACTIVE
         and status.get("observedGeneration") == metadata.get("generation")
         and not status.get("active")
-        and not document["spec"].get("purpose")
+        and not spec.get("purpose")
         and ANNOTATION_RUN_NOW not in (metadata.get("annotations") or {})
     )
     times = status.get("nextTimes") or ()
-    return _moment(times[0]) if untouched and times else None
+    if not untouched or not times:
+        return None
+    if any(may_be_untold(document, child.metadata.annotations.get(ANNOTATION_PLANNED, "")) for child in children):
+        return None  # the clock was set back since it was made
+    old = beyond_history(children, spec.get("successfulJobsHistoryLimit", 0), spec.get("failedJobsHistoryLimit", 0))
+    return None if old else _moment(times[0])

@@ -6,6 +6,7 @@ The wait is cut into short pieces, because a clock that is set forward wakes nob
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -105,7 +106,7 @@ class Schedules:
     def _settle(self, document: Document) -> None:
         metadata = document["metadata"]
         key = (metadata["namespace"], metadata["name"])
-        until = settled_until(document)
+        until = settled_until(document, self._invocations(key))
         if until is not None and until > self._clock():
             self._look_at(key, until)
         else:
@@ -192,10 +193,10 @@ class Schedules:
                 self._lineup.add(key, Rank.DUE)
             first = self._timetable.first
             patience = None if first is None else min((first - now).total_seconds(), self._longest_wait_seconds)
-            try:
-                await asyncio.wait_for(self._moved.wait(), patience)
-            except TimeoutError:
-                continue
+            # `asyncio.wait_for` of Python 3.11 can lose a cancellation, and who has lost the Lease would never end.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._moved.wait()
 
     async def _work(self) -> None:
         while True:

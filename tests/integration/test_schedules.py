@@ -1,6 +1,8 @@
 """Schedules on a real cluster: what they make, and what they do not."""
 
 import itertools
+import re
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -73,19 +75,53 @@ def test_a_grid_makes_a_run_at_each_point_up_to_its_iterations(kube: Kube, permi
     assert until_state(kube, permitted, "grid", "Finished")["iteration"] == 3
 
 
-def test_the_table_tells_what_runs_next_and_when(kube: Kube, permitted: str) -> None:
-    kube.create(schedule(permitted, "nightly", cron=["30 2 * * *", "@noon"], timeZone="Europe/Berlin"))
-    told = until_state(kube, permitted, "nightly", "Active")
-    assert len(told["nextTimes"]) == 5
-    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
-    table = kube.request("GET", kube.path("schedules", permitted, "nightly"), headers=accept).json()
-    names = [column["name"] for column in table["columnDefinitions"]]
-    row = dict(zip(names, table["rows"][0]["cells"], strict=True))
-    assert row["State"] == "Active"
-    assert row["Times"] == "30 2 * * * | @noon (Europe/Berlin)"
-    assert row["Template"] == "run-command"
-    assert row["Problem"] in (None, "")
-    assert row["Next"] == told["nextTimes"][0]
+def table(kube: Kube, namespace: str, *arguments: str) -> dict[str, dict[str, str]]:
+    """What `kubectl get rsched` prints: the rows by their names, and of each the cells by the columns' heads."""
+    command = ["kubectl", "--kubeconfig", str(kube.kubeconfig), "-n", namespace, "get", "rsched", *arguments]
+    head, *rows = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    starts = [found.start() for found in re.finditer(r"\S+", head)]
+    columns = [slice(start, end) for start, end in itertools.zip_longest(starts, starts[1:])]
+    cells = [{head[column].strip(): row[column].strip() for column in columns} for row in rows]
+    return {row["NAME"]: row for row in cells}
+
+
+def test_the_table_tells_what_runs_next_and_when_and_what_needs_somebody(kube: Kube, permitted: str) -> None:
+    twice, lines = ["30 2 * * *", "@noon"], "30 2 * * * | @noon"
+    feature = {"spec": {"feature": "run_script", "targeting": {"hosts": ["host-0"]}}}
+    kube.create(schedule(permitted, "well", cron=twice, timeZone="Europe/Berlin"))
+    kube.create(schedule(permitted, "featured", cron=twice, invocationTemplate=feature))
+    kube.create(schedule(permitted, "paused", cron=twice, suspend=True))
+    kube.create(schedule(permitted, "broken", cron=twice, timeZone="Mars/Olympus"))
+    hourly, mallory = {"seconds": 3600, "anchor": soon(2)}, {"username": "mallory"}
+    kube.create(schedule(permitted, "refused", every=hourly, requestedBy=mallory))
+    kube.wait("the refusal", lambda: status(kube, permitted, "refused").get("lastRun", {}).get("error"))
+    states = {"well": "Active", "featured": "Active", "paused": "Suspended", "broken": "Invalid", "refused": "Active"}
+    told = {name: until_state(kube, permitted, name, state) for name, state in states.items()}
+    assert len(told["well"]["nextTimes"]) == 5
+    following = {name: told[name]["nextTimes"][0] for name in ("well", "featured", "refused")}
+
+    rows = table(kube, permitted)
+    assert [*rows["well"]] == ["NAME", "STATE", "TIMES", "TEMPLATE", "NEXT", "LAST", "AGE"]
+    glance = {name: [rows[name][head] for head in ("STATE", "TIMES", "TEMPLATE", "NEXT", "LAST")] for name in states}
+    last = glance["refused"].pop()
+    assert re.fullmatch(r"\d+s", last)
+    assert glance == {
+        "well": ["Active", f"{lines} (Europe/Berlin)", "run-command", following["well"], ""],
+        "featured": ["Active", f"{lines} (UTC)", "feature: run_script", following["featured"], ""],
+        "paused": ["Suspended", f"{lines} (UTC)", "run-command", "", ""],
+        "broken": ["Invalid", f"{lines} (Mars/Olympus)", "run-command", "", ""],
+        "refused": ["Active", "every 3600 s", "run-command", following["refused"]],
+    }
+
+    rows = table(kube, permitted, "-o", "wide")
+    problems = {name: [rows[name][head] for head in ("PROBLEM", "ERROR", "ITERATION", "MISSED")] for name in states}
+    error = problems["refused"].pop(1)
+    assert problems == {
+        "well": ["", "", "0", "0"], "featured": ["", "", "0", "0"], "paused": ["", "", "0", "0"],
+        "broken": ["InvalidSpec", "", "0", "0"], "refused": ["", "0", "0"],
+    }  # fmt: skip
+    assert error.endswith(f"was not made: mallory may not create jobinvocations in {permitted}")
+    kube.delete("schedules", permitted, "refused")
 
 
 @pytest.mark.parametrize(
@@ -164,27 +200,45 @@ def _age(moment: datetime) -> float:
 def overlapping(kube: Kube, permitted: str) -> None:
     """A schedule of each policy whose jobs outlast its period, all at work at the same time."""
     for policy in POLICIES:
-        kube.create(schedule(permitted, f"overlap-{policy.lower()}", "sleep 180", maxIterations=3,
+        work = "sleep 12" if policy == "Forbid" else "sleep 180"
+        kube.create(schedule(permitted, f"overlap-{policy.lower()}", work, maxIterations=2 if policy == "Forbid" else 3,
                              every={"seconds": 3, "anchor": soon(2)}, concurrencyPolicy=policy,
                              failedJobsHistoryLimit=10))  # fmt: skip
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_jobs_that_outlast_the_period(kube: Kube, permitted: str, overlapping: None, policy: str) -> None:
-    name = f"overlap-{policy.lower()}"
-    if policy == "Forbid":
-        (first,) = kube.wait("the run", lambda: runs(kube, permitted, name))
-        kube.wait("runs left out", lambda: status(kube, permitted, name)["missed"] >= 2)
-        told = status(kube, permitted, name)
-        assert told["active"] == [first["metadata"]["name"]]
-        assert told["iteration"] == 1
-        assert "is active" in told["lastRun"]["error"]
-        assert "RunSkipped" in events_of(kube, permitted, name)
-    else:
-        made(kube, permitted, name, 3)
-        until_state(kube, permitted, name, "Finished")  # by then it is done with what the last run replaces
-        cancelled = [bool(run["spec"].get("cancellation")) for run in runs(kube, permitted, name)]
-        assert cancelled == ([False, False, False] if policy == "Allow" else [True, True, False])
+def test_beside_jobs_that_outlast_the_period_others_are_allowed(kube: Kube, permitted: str, overlapping: None) -> None:
+    made(kube, permitted, "overlap-allow", 3)
+    until_state(kube, permitted, "overlap-allow", "Finished")
+    kube.wait("three runs at work", lambda: [
+        run["status"]["hosts"]["running"] for run in runs(kube, permitted, "overlap-allow")] == [1, 1, 1])  # fmt: skip
+
+
+def test_jobs_that_outlast_the_period_are_replaced(kube: Kube, permitted: str, overlapping: None) -> None:
+    made(kube, permitted, "overlap-replace", 3)
+    until_state(kube, permitted, "overlap-replace", "Finished")
+    first, second, third = (run["metadata"]["name"] for run in runs(kube, permitted, "overlap-replace"))
+    for replaced in (first, second):
+        assert (condition(end_of(kube, permitted, replaced), "Cancelled") or {})["status"] == "True"
+    kube.wait("the last to be at work", lambda: (
+        kube.get("jobinvocations", permitted, third)["status"]["hosts"]["running"] == 1))  # fmt: skip
+    assert "cancellation" not in kube.get("jobinvocations", permitted, third)["spec"]
+    kube.wait("one active run", lambda: status(kube, permitted, "overlap-replace")["active"] == [third])
+
+
+def test_while_a_job_outlasts_the_period_others_are_forbidden_and_follow_when_it_has_ended(
+    kube: Kube, permitted: str, overlapping: None
+) -> None:
+    name = "overlap-forbid"
+    first, second = (run["metadata"] for run in made(kube, permitted, name, 2))
+    ended = end_of(kube, permitted, first["name"])
+    assert condition(ended, "Complete")
+    assert second["creationTimestamp"] >= ended["status"]["completionTime"]
+    told = until_state(kube, permitted, name, "Finished")
+    apart = [datetime.fromisoformat(run["annotations"]["rollcall.dev/planned"]) for run in (first, second)]
+    left_out = (apart[1] - apart[0]).total_seconds() / 3 - 1
+    assert left_out >= 3
+    assert (told["iteration"], told["missed"], told["lastRun"]["name"]) == (2, left_out, second["name"])
+    assert "RunSkipped" in events_of(kube, permitted, name)
 
 
 def test_runs_go_with_their_schedule(kube: Kube, permitted: str, overlapping: None) -> None:

@@ -1,32 +1,60 @@
 """Schedules whose operator is killed around the moment that they are due, or is away for a while."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from support.kube import Kube, Object
+from support.kube import Kube, Object, condition
 from support.operator import Operator
 from support.proxy import Answer, Call, Faults, Proxy
-from support.schedules import permit, runs, schedule, soon, status
+from support.schedules import all_states, numbered, permit, runs, schedule, soon, status, unrunnable
 
 COUNT = 50
 STEP = 10
 """Seconds from one run to the next in the outage."""
-POINTS = [
-    ("localsubjectaccessreviews", 1, "before"), ("localsubjectaccessreviews", 1, "after"),
-    ("configmaps/NAME", 1, "before"), ("configmaps/NAME", 1, "after"),
-    ("jobinvocations", 1, "before"), ("jobinvocations", 1, "after"),
-    ("jobinvocations", 3, "before"), ("jobinvocations", 3, "after"),
-    ("schedules/NAME/status", 1, "before"), ("schedules/NAME/status", 1, "after"),
-    ("schedules/NAME/status", 3, "before"), ("schedules/NAME/status", 3, "after"),
-    ("events", 1, "before"), ("events", 3, "after"),
-]  # fmt: skip
-"""The writes at which the operator dies, one after the other: which one of a kind in its life, before it is done or
-before it is answered. All runs are made before the first status is written."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A write at which the operator dies: the n-th of its kind in a life, before it is done or before its answer."""
+
+    path: str
+    nth: int
+    moment: Literal["before", "after"]
+    body: str = ""
+    """What is in the body of such a write."""
+
+    def concerns(self, call: Call) -> bool:
+        return call.writes and call.path.endswith(f"/{self.path}") and self.body in call.body
+
+
+def both(path: str, body: str = "", nth: int = 1) -> tuple[Point, Point]:
+    """A write, before it is done and before it is answered."""
+    return Point(path, nth, "before", body), Point(path, nth, "after", body)
+
+
+POINTS = (
+    *both("localsubjectaccessreviews"), *both("configmaps/NAME"),
+    *both("jobinvocations"), *both("jobinvocations", nth=3),
+    *both("schedules/NAME/status"), *both("schedules/NAME/status", nth=3),
+    Point("events", 1, "before"), Point("events", 3, "after"),
+)  # fmt: skip
+"""The writes at which the operator dies, one after the other. All runs are made before the first status is written."""
+ERRANDS = (
+    *both("schedules/NAME", '"rollcall.dev/id"'),
+    *both("schedules/NAME", '"taken-'),
+    *both("schedules/NAME", '"rollcall.dev/run-now":null'),
+    *both("jobinvocations/NAME", '"cancellation"'),
+    *both("jobinvocations/NAME", '"preconditions"'),
+)
+"""What else is written of schedules: an id, the mark of a request to run now and its end, the cancellation of a run
+that another replaces, the deletion of an old run."""
 
 AFTER_OUTAGE = {"Skip": (0, 3), "Last": (1, 2), "All": (3, 0)}
 """How many of three runs are made after an outage, and how many are missed, by policy."""
@@ -36,11 +64,13 @@ class Killer(Faults):
     """Kills the operator at one write of each of its lives, and starts it again.
 
     Each life has a token of its own: what the dead one has sent is not done after its death. Writes of the kind that
-    come after the fatal one wait for it, so that every life does as many of them, however fast it is.
+    come after the fatal one wait for it, so that every life does as many of them, however fast it is. Writes of kinds
+    whose turn is in a later life are refused until then.
     """
 
-    def __init__(self, victim: Operator, proxy: Proxy) -> None:
-        self.deaths: list[tuple[str, int, str]] = []
+    def __init__(self, victim: Operator, proxy: Proxy, points: Sequence[Point]) -> None:
+        self.deaths: list[Point] = []
+        self._points = points
         self._victim = victim
         self._proxy = proxy
         self._seen = 0
@@ -52,30 +82,32 @@ class Killer(Faults):
         self._proxy.kubeconfig(self._victim.kubeconfig, f"life-{len(self.deaths)}")
         self._victim.start()
 
-    def _concerned(self, call: Call) -> bool:
-        return len(self.deaths) < len(POINTS) and call.writes and call.path.endswith(f"/{POINTS[len(self.deaths)][0]}")
+    def _fatal(self, call: Call) -> Point | None:
+        """The point of this life, if the write is of its kind."""
+        point = next(iter(self._points[len(self.deaths) :]), None)
+        return point if point is not None and point.concerns(call) else None
 
     async def before(self, call: Call) -> Answer | None:
         if call.caller != f"life-{len(self.deaths)}":
             return Answer(503)
-        if not self._concerned(call):
-            return None
-        _, nth, moment = POINTS[len(self.deaths)]
+        point = self._fatal(call)
+        if point is None:
+            return Answer(503) if any(later.concerns(call) for later in self._points[len(self.deaths) :]) else None
         self._seen += 1
-        if self._seen > nth:
+        if self._seen > point.nth:
             await self._died.wait()
             return Answer(503)
-        return self._kill() if self._seen == nth and moment == "before" else None
+        return self._kill(point) if self._seen == point.nth and point.moment == "before" else None
 
     async def after(self, call: Call) -> Answer | None:
-        if call.caller != f"life-{len(self.deaths)}" or not self._concerned(call):
+        point = self._fatal(call)
+        if point is None or call.caller != f"life-{len(self.deaths)}":
             return None
-        _, nth, moment = POINTS[len(self.deaths)]
-        return self._kill() if self._seen >= nth and moment == "after" else None
+        return self._kill(point) if self._seen >= point.nth and point.moment == "after" else None
 
-    def _kill(self) -> Answer:
+    def _kill(self, point: Point) -> Answer:
         self._victim.kill()
-        self.deaths.append(POINTS[len(self.deaths)])
+        self.deaths.append(point)
         self._died.set()
         self._died, self._seen = asyncio.Event(), 0
         self.live()
@@ -126,17 +158,10 @@ def proxied(kube: Kube, place: str, tmp_path: Path) -> Iterator[tuple[Operator, 
     """An operator behind a proxy."""
     with Proxy(kube) as proxy:
         config = proxy.kubeconfig(tmp_path / "kubeconfig")
-        with Operator(place, config, tmp_path / "operator.log") as operator:
+        patient = ("--reference-grace-seconds", "600")  # what these runs refer to never comes
+        with Operator(place, config, tmp_path / "operator.log", *patient) as operator:
             operator.wait_until_leading(kube)
             yield operator, proxy
-
-
-def all_states(kube: Kube, namespace: str) -> list[str]:
-    return [found.get("status", {}).get("state", "") for found in kube.list("schedules", namespace)]
-
-
-def numbered(kube: Kube, namespace: str) -> bool:
-    return all("rollcall.dev/id" in s["metadata"].get("labels", {}) for s in kube.list("schedules", namespace))
 
 
 def test_fifty_schedules_make_one_run_each_whatever_write_the_operator_dies_at(
@@ -149,16 +174,123 @@ def test_fifty_schedules_make_one_run_each_whatever_write_the_operator_dies_at(
     kube.wait("schedules that wait", lambda: all_states(kube, place) == ["Active"] * COUNT and numbered(kube, place))
     operator.stop()
     assert soon(0) < moment, "the schedules were not ready in time: this machine is too slow, or too busy"
-    proxy.faults = killer = Killer(operator, proxy)
+    proxy.faults = killer = Killer(operator, proxy, POINTS)
     kube.wait("the operator to die at every point", lambda: len(killer.deaths) == len(POINTS), 240)
     kube.wait("the end of all", lambda: all_states(kube, place) == ["Finished"] * COUNT, 60)
-    assert killer.deaths == POINTS
     owners = sorted(run["metadata"]["ownerReferences"][0]["name"] for run in kube.list("jobinvocations", place))
     assert owners == sorted(f"s-{number}" for number in range(COUNT))
     for found in kube.list("schedules", place):
         told = found["status"]
         assert (told["iteration"], told["missed"], told["lastRun"]["time"]) == (1, 0, moment)
         assert told["lastRun"]["name"] == runs(kube, place, found["metadata"]["name"])[0]["metadata"]["name"]
+
+
+def errands(kube: Kube, place: str, operator: Operator) -> str:
+    """Leave an operator that is stopped then something to write for three schedules, and say when `replaced` is due.
+
+    `replaced` is going to replace a run by hand, `over` to delete one that has been cancelled, and `new` has no id yet,
+    and a request to run now.
+    """
+    moment, yearly = soon(30), ["0 0 1 1 *"]
+    kube.create(asked(schedule(place, "replaced", at=moment, concurrencyPolicy="Replace",
+                               invocationTemplate=unrunnable())))  # fmt: skip
+    kube.create(asked(schedule(place, "over", cron=yearly, failedJobsHistoryLimit=0, invocationTemplate=unrunnable())))
+    kube.wait("runs by hand", lambda: len(kube.list("jobinvocations", place)) == 2 and not requests(kube, place))
+    kube.wait("schedules that wait", lambda: set(all_states(kube, place)) == {"Active"} and numbered(kube, place))
+    operator.stop()
+    assert soon(0) < moment, "the schedules were not ready in time: this machine is too slow, or too busy"
+    cancellation = {"spec": {"cancellation": {"policy": "Graceful"}}}
+    kube.patch("jobinvocations", place, runs(kube, place, "over")[0]["metadata"]["name"], cancellation)
+    kube.create(asked(schedule(place, "new", cron=yearly, invocationTemplate=unrunnable())))
+    return moment
+
+
+def asked(manifest: Object) -> Object:
+    """A schedule with a request to run now."""
+    return manifest | {"metadata": manifest["metadata"] | {"annotations": {"rollcall.dev/run-now": "please"}}}
+
+
+def requests(kube: Kube, place: str) -> list[str]:
+    """The schedules of which a run now is asked."""
+    found = (schedule["metadata"] for schedule in kube.list("schedules", place))
+    return [metadata["name"] for metadata in found if "rollcall.dev/run-now" in metadata.get("annotations", {})]
+
+
+def wait_for_errands(kube: Kube, place: str, moment: str) -> None:
+    """Wait until all of that is written, each of it once."""
+    kube.wait("no more requests", lambda: not requests(kube, place))
+    kube.wait("the old run to go", lambda: not runs(kube, place, "over"))
+    kube.wait("all ids", lambda: numbered(kube, place) and numbered(kube, place, "jobinvocations"))
+    kube.wait("the end of what is replaced", lambda: status(kube, place, "replaced")["active"] == [
+        run["metadata"]["name"] for run in runs(kube, place, "replaced")[:-1]])  # fmt: skip
+    planned, by_hand = runs(kube, place, "replaced")
+    assert planned["metadata"]["annotations"]["rollcall.dev/planned"] == moment
+    assert by_hand["metadata"]["annotations"]["rollcall.dev/planned"] == "Manual"
+    assert "cancellation" not in planned["spec"]
+    assert (condition(by_hand, "Cancelled") or {})["status"] == "True"
+    told = status(kube, place, "replaced")
+    assert (told["iteration"], told["missed"], told["state"]) == (1, 0, "Finished")
+    assert (told["lastRun"]["time"], told["lastRun"]["name"]) == (moment, planned["metadata"]["name"])
+    (run,) = runs(kube, place, "new")
+    told = status(kube, place, "new")
+    assert (told["iteration"], told["missed"], told["active"]) == (0, 0, [run["metadata"]["name"]])
+    assert (told["lastRun"]["name"], told["lastRun"]["manual"]) == (run["metadata"]["name"], True)
+
+
+def test_what_else_is_written_of_schedules_is_done_once_whatever_write_the_operator_dies_at(
+    kube: Kube, place: str, proxied: tuple[Operator, Proxy]
+) -> None:
+    operator, proxy = proxied
+    moment = errands(kube, place, operator)
+    proxy.faults = killer = Killer(operator, proxy, ERRANDS)
+    kube.wait("the operator to die at every point", lambda: len(killer.deaths) == len(ERRANDS), 240)
+    wait_for_errands(kube, place, moment)
+
+
+class Misled(Faults):
+    """Two of three writes of each kind are done, and answered as if they were not."""
+
+    ANSWERS = (Answer(500, "InternalError"), Answer(409, "AlreadyExists"), Answer(504, "Timeout"))
+
+    def __init__(self) -> None:
+        self.given: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    async def after(self, call: Call) -> Answer | None:
+        point = next((point for point in (*POINTS, *ERRANDS) if point.concerns(call)), None)
+        if point is None:
+            return None
+        kind = (point.path, point.body)
+        self._seen[kind] += 1
+        if self._seen[kind] % 3 == 0:
+            return None
+        answer = self.ANSWERS[len(self.given[kind]) % len(self.ANSWERS)]
+        self.given[kind].append(answer.status)
+        return answer
+
+
+def test_nothing_is_done_twice_or_lost_when_writes_are_done_and_answered_as_if_they_were_not(
+    kube: Kube, place: str, proxied: tuple[Operator, Proxy]
+) -> None:
+    operator, proxy = proxied
+    names = [f"{policy.lower()}-{number}" for policy in ("Allow", "Forbid", "Replace") for number in range(3)]
+    moment = soon(35)
+    for name in names:
+        kube.create(schedule(place, name, at=moment, concurrencyPolicy=name.partition("-")[0].title(),
+                             invocationTemplate=unrunnable()))  # fmt: skip
+    earlier = errands(kube, place, operator)
+    proxy.faults = misled = Misled()
+    operator.start()
+    kube.wait("the end", lambda: all_states(kube, place).count("Finished") == len(names) + 1)
+    wait_for_errands(kube, place, earlier)
+    for name in names:
+        (run,) = runs(kube, place, name)
+        told = status(kube, place, name)
+        assert "cancellation" not in run["spec"]
+        assert (told["iteration"], told["missed"], told["active"]) == (1, 0, [run["metadata"]["name"]])
+        assert (told["lastRun"]["name"], told["lastRun"].get("error")) == (run["metadata"]["name"], None)
+    assert set(misled.given["jobinvocations", ""]) == {500, 409, 504}
+    assert misled.given.keys() >= {(point.path, point.body) for point in ERRANDS}
 
 
 class Silence(Faults):
@@ -214,11 +346,6 @@ def test_a_run_goes_with_a_schedule_that_cannot_tell_of_it(
     kube.patch("schedules", place, "unreadable", {"spec": {"at": moment}})
     kube.wait("the repair", lambda: status(kube, place, "unreadable")["state"] == "Finished")
     assert runs(kube, place, "unreadable") == [], "what was over while it could not be read is not made up for"
-
-
-def unrunnable() -> Object:
-    """Invocations that wait for ever: these tests are about how many there are."""
-    return {"spec": {"templateRef": {"name": "none"}, "targeting": {"hosts": ["none"]}, "suspend": True}}
 
 
 def test_an_outage_over_three_runs(kube: Kube, outage: Outage) -> None:

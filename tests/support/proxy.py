@@ -34,14 +34,17 @@ class Call:
     """The token that came with it."""
     agent: str = field(default="", compare=False)
     """What the program calls itself that sent it."""
+    body: str = field(default="", compare=False, repr=False)
+    """What it says, as JSON; not shown, because it may hold a Secret."""
 
     @classmethod
-    def of(cls, request: web.Request) -> Self:
+    def of(cls, request: web.Request, body: bytes) -> Self:
         path = re.sub(r"^/apis?/", "", re.sub(r"/namespaces/[^/]+", "", request.path))
         named = re.sub(r"(/v1\w*/\w+)/[^/]+", r"\1/NAME", "/" + path)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         agent = request.headers.get("User-Agent", "")
-        return cls(request.method, named, request.query.get("watch") == "true", token, agent)
+        watch = request.query.get("watch") == "true"
+        return cls(request.method, named, watch, token, agent, body.decode(errors="replace"))
 
     @property
     def writes(self) -> bool:
@@ -192,7 +195,7 @@ class Proxy:
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        call = Call.of(request)
+        call = Call.of(request, body)
         if (answer := await self.faults.before(call)) is not None:
             return answer.response()
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _NOT_PASSED_ON}

@@ -61,3 +61,19 @@ def status(kube: Kube, namespace: str, name: str) -> Object:
     """What a schedule's status says."""
     found: Object = kube.get("schedules", namespace, name).get("status", {})
     return found
+
+
+def unrunnable() -> Object:
+    """Invocations that wait for ever, for tests that are about how many there are."""
+    return {"spec": {"templateRef": {"name": "none"}, "targeting": {"hosts": ["none"]}, "suspend": True}}
+
+
+def all_states(kube: Kube, namespace: str) -> list[str]:
+    """The states of all schedules."""
+    return [found.get("status", {}).get("state", "") for found in kube.list("schedules", namespace)]
+
+
+def numbered(kube: Kube, namespace: str, plural: str = "schedules") -> bool:
+    """Whether all schedules, or objects of another kind, have ids, each its own."""
+    ids = [found["metadata"].get("labels", {}).get("rollcall.dev/id") for found in kube.list(plural, namespace)]
+    return None not in ids and len(set(ids)) == len(ids)

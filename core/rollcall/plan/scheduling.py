@@ -90,7 +90,9 @@ def plan(schedule: Schedule, children: Sequence[JobInvocation], holder: str | No
     runs, skipped, cancel = _together(schedule.spec.concurrency_policy, wanted, children)
     runs, crowded = _with_room(runs, children)
     skipped, cancel = (*skipped, *crowded), () if crowded else cancel
-    return SchedulePlan(decision, runs, skipped, cancel, _beyond_history(schedule, children), invalid)
+    spec = schedule.spec
+    old = beyond_history(children, spec.successful_jobs_history_limit, spec.failed_jobs_history_limit)
+    return SchedulePlan(decision, runs, skipped, cancel, old, invalid)
 
 
 def _planned(schedule: Schedule, child: JobInvocation) -> datetime | None:
@@ -184,16 +186,15 @@ def _in_the_way(run: Run, other: str) -> Note:
     return Note(Reason.RUN_SKIPPED, f"{run.name} was not made: {other} is active", warning=True)
 
 
-def _beyond_history(schedule: Schedule, children: Sequence[JobInvocation]) -> tuple[JobInvocation, ...]:
-    """The invocations that have finished and that the limits of the history leave no room for, oldest first."""
+def beyond_history(children: Sequence[JobInvocation], successful: int, failed: int) -> tuple[JobInvocation, ...]:
+    """The invocations that have finished and that are more than so many of each kind, oldest first."""
     ended = sorted(
         (child for child in children if child.finished and child.metadata.deletion_timestamp is None),
         key=lambda child: (child.status.completion_time or _EPOCH, child.metadata.name),
     )
     good = [child for child in ended if _succeeded(child)]
     bad = [child for child in ended if not _succeeded(child)]
-    spec = schedule.spec
-    limits = ((good, spec.successful_jobs_history_limit), (bad, spec.failed_jobs_history_limit))
+    limits = ((good, successful), (bad, failed))
     return tuple(child for group, limit in limits for child in group[: max(0, len(group) - limit)])
 
 

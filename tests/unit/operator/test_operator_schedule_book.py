@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rollcall.plan.scheduling import Run
+from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.schedule import LastRun, Schedule, ScheduleRequester, ScheduleStatus
 from rollcall_operator.permissions import groups_of
 from rollcall_operator.schedule_book import ScheduleBook, UnreadableError, may_be_untold, settled_until
@@ -118,7 +119,7 @@ def test_a_status_is_believed_while_nothing_has_happened_since() -> None:
     settled = {"state": "Active", "observedGeneration": 1, "nextTimes": ["2030-01-01T00:00:00Z"], "active": []}
     found = document("a", **settled)
     del found["spec"]["purpose"]
-    assert settled_until(found) == datetime(2030, 1, 1, tzinfo=UTC)
+    assert settled_until(found, []) == datetime(2030, 1, 1, tzinfo=UTC)
     unreadable = {"nextTimes": ["0000-01-01T00:00:00Z"]}
     for change in (
         {"observedGeneration": 0},
@@ -127,9 +128,38 @@ def test_a_status_is_believed_while_nothing_has_happened_since() -> None:
         {"nextTimes": []},
         unreadable,
     ):
-        assert settled_until({**found, "status": settled | change}) is None
+        assert settled_until({**found, "status": settled | change}, []) is None
     asked = {**found["metadata"], "annotations": {"rollcall.dev/run-now": "yes"}}
-    assert settled_until({**found, "metadata": asked}) is None
+    assert settled_until({**found, "metadata": asked}, []) is None
+
+
+def ended(number: int, end: str, planned: str = "2026-05-06T12:00:00Z") -> JobInvocation:
+    condition = {"type": end, "status": "True", "reason": "x", "lastTransitionTime": "2026-05-06T12:30:00Z"}
+    return JobInvocation.model_validate({
+        "metadata": {"name": f"a-{number}", "annotations": {"rollcall.dev/planned": planned}}, "spec": {},
+        "status": {"conditions": [condition]},
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("children", "believed"),
+    [
+        ([], True),
+        ([ended(1, "Complete"), ended(2, "Complete"), ended(3, "Failed")], True),
+        ([ended(1, "Complete"), ended(2, "Complete"), ended(3, "Complete")], False),
+        ([ended(1, "Failed"), ended(2, "Cancelled")], False),
+        ([ended(1, "Complete", "2026-05-06T13:00:00Z")], True),
+        ([ended(1, "Complete", "2026-05-06T13:00:01Z")], False),
+    ],
+)
+def test_a_status_is_not_believed_while_runs_are_left_to_delete_or_to_tell_of(
+    children: list[JobInvocation], believed: bool
+) -> None:
+    """The operator died after it had written that status, or before it could write the next, and the clock was set."""
+    status = {"state": "Active", "observedGeneration": 1, "decidedUntil": "2026-05-06T13:00:00Z"}
+    found = document("a", **status, nextTimes=["2030-01-01T00:00:00Z"])
+    found["spec"] = {"successfulJobsHistoryLimit": 2, "failedJobsHistoryLimit": 1}
+    assert (settled_until(found, children) is not None) is believed
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rollcall.schedule.cronlines import CronLine
 from rollcall.schedule.due import ON_TIME, Decision, MissedRunPolicy, Progress, Terms, due, jitter
+from rollcall.schedule.recurrence import recurrence
 from rollcall.schedule.slots import Grid, Once, Slots
 from rollcall.schedule.zones import zone
 
@@ -118,6 +119,20 @@ def test_once() -> None:
     fired = due(once, FRESH, at(1))
     assert (fired.run, fired.finished) == ((at(1),), True)
     assert due(once, Progress(at(2)), at(2)) == Decision(finished=True)
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        Terms(Once(at(-1))),
+        replace(HOURLY, end_at=at(-1)),
+        Terms(recurrence("DTSTART:20261001T000000Z RRULE:FREQ=DAILY;UNTIL=20261010T000000Z")),
+    ],
+    ids=["at", "endAt", "rrule"],
+)
+def test_what_is_over_before_it_was_made_has_finished_and_missed_nothing(over: Terms) -> None:
+    assert due(over, FRESH, START) == Decision(finished=True)
+    assert due(over, FRESH, at(100)) == Decision(finished=True)
 
 
 def test_who_is_suspended_does_nothing() -> None:

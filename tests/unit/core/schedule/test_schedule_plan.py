@@ -7,7 +7,7 @@ import pytest
 
 from rollcall.names import ConditionType, Reason
 from rollcall.plan.observed import Note
-from rollcall.plan.schedule import due, run_name
+from rollcall.plan.schedule import run_name
 from rollcall.plan.scheduling import (
     Outcome,
     conclude,
@@ -462,10 +462,3 @@ def test_the_history_keeps_the_latest_of_each_kind() -> None:
     planned = plan(owner, [*ended, child(owner, at(-9))], None, at(0.5))
     deleted = [found.metadata.name for found in planned.delete]
     assert deleted == [run_name(owner, at(-2)), run_name(owner, at(-4))]
-
-
-def test_two_operators_decide_the_same() -> None:
-    assert due(schedule(), at(3.5)) == due(schedule(), at(3.5))
-    assert [run.name for run in plan(schedule(), [], None, at(1)).runs] == [
-        run.name for run in plan(schedule(), [], None, at(1.2)).runs
-    ]
