@@ -135,7 +135,8 @@ class Series:
         while not self._nudged:
             due = min(self._retry_at.values(), default=None)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), None if due is None else max(0.0, due - now()))
+                async with asyncio.timeout(None if due is None else max(0.0, due - now())):
+                    await self._wake.wait()
             self._wake.clear()
             self._nudged |= {name for name, moment in self._retry_at.items() if moment <= now()}
 

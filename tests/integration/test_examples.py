@@ -283,12 +283,17 @@ def test_what_is_cancelled_stops_host_by_host_and_by_force_at_once(
     apply(kube, namespace, "41-cancelled-by-force")
     at_work("cancelled", 3)
     at_work("cancelled-by-force", 1)
+    (stubborn,) = slices(kube, namespace, "cancelled-by-force")
+    log = f"{kube.path('pods', namespace, stubborn['metadata']['name'])}/log"
+    # Before that it would listen.
+    kube.wait("the script's first word", lambda: "here to stay" in kube.request("GET", log).text)
     patch(kube, namespace, "cancelled-by-force", cancellation={"policy": "Graceful"})
     patch(kube, namespace, "cancelled", cancellation={"hosts": ["web1"]})
     kube.wait(
         "the first end", lambda: results(kube, namespace, "cancelled").get("web1", {}).get("state") == "Cancelled"
     )
-    assert results(kube, namespace, "cancelled-by-force")["db1"]["state"] == "Running"
+    forced = results(kube, namespace, "cancelled-by-force")["db1"]
+    assert forced["state"] == "Running", forced
     patch(kube, namespace, "cancelled-by-force", cancellation={"policy": "Force"})
     patch(kube, namespace, "cancelled", cancellation={"hosts": None})
     for name, count in (("cancelled", 3), ("cancelled-by-force", 1)):
