@@ -17,7 +17,10 @@ def failed_host(kube: Kube, namespace: str, name: str, host: str) -> Object:
     assert found["state"] == "Failed", found
     assert ended["status"]["hosts"]["failed"] == 1
     assert found["message"]
-    assert ended["status"]["failures"] == [{"host": host, "reason": found["reason"], "message": found["message"]}]
+    (fate,) = ended["status"]["failures"]
+    told = {"host": host, "state": "Failed", "reason": found["reason"], "message": found["message"], "attempt": 0}
+    assert {key: fate[key] for key in told} == told
+    assert host in kube.get("jobslices", namespace, fate["slice"])["spec"]["hosts"]
     return found
 
 
