@@ -219,7 +219,7 @@ def test_jobs_go_on_after_the_api_server_was_away_and_after_streams_fell_silent(
     cut_off, patient, deaf = make_jobs(6), make_jobs(6), make_jobs(4)
     with (
         cut_off.kept_running(Faults()) as (first, restarted),
-        patient.kept_running(Faults(), "--lease-seconds", "60") as (second, leads_on),
+        patient.kept_running(Faults(), "--lease-seconds", "120") as (second, leads_on),
         deaf.kept_running(Faults(), "--watch-silence-seconds", "10") as (third, hears_again),
     ):
         for jobs in (cut_off, patient):
