@@ -90,12 +90,12 @@ def test_the_table_tells_what_runs_next_and_when_and_what_needs_somebody(kube: K
     feature = {"spec": {"feature": "run_script", "targeting": {"hosts": ["host-0"]}}}
     kube.create(schedule(permitted, "well", cron=twice, timeZone="Europe/Berlin"))
     kube.create(schedule(permitted, "featured", cron=twice, invocationTemplate=feature))
-    kube.create(schedule(permitted, "paused", cron=twice, suspend=True))
+    kube.create(schedule(permitted, "halted", cron=twice, suspend=True))
     kube.create(schedule(permitted, "broken", cron=twice, timeZone="Mars/Olympus"))
     hourly, mallory = {"seconds": 3600, "anchor": soon(2)}, {"username": "mallory"}
     kube.create(schedule(permitted, "refused", every=hourly, requestedBy=mallory))
     kube.wait("the refusal", lambda: status(kube, permitted, "refused").get("lastRun", {}).get("error"))
-    states = {"well": "Active", "featured": "Active", "paused": "Suspended", "broken": "Invalid", "refused": "Active"}
+    states = {"well": "Active", "featured": "Active", "halted": "Suspended", "broken": "Invalid", "refused": "Active"}
     told = {name: until_state(kube, permitted, name, state) for name, state in states.items()}
     assert len(told["well"]["nextTimes"]) == 5
     following = {name: told[name]["nextTimes"][0] for name in ("well", "featured", "refused")}
@@ -108,7 +108,7 @@ def test_the_table_tells_what_runs_next_and_when_and_what_needs_somebody(kube: K
     assert glance == {
         "well": ["Active", f"{lines} (Europe/Berlin)", "run-command", following["well"], ""],
         "featured": ["Active", f"{lines} (UTC)", "feature: run_script", following["featured"], ""],
-        "paused": ["Suspended", f"{lines} (UTC)", "run-command", "", ""],
+        "halted": ["Suspended", f"{lines} (UTC)", "run-command", "", ""],
         "broken": ["Invalid", f"{lines} (Mars/Olympus)", "run-command", "", ""],
         "refused": ["Active", "every 3600 s", "run-command", following["refused"]],
     }
@@ -117,7 +117,7 @@ def test_the_table_tells_what_runs_next_and_when_and_what_needs_somebody(kube: K
     problems = {name: [rows[name][head] for head in ("PROBLEM", "ERROR", "ITERATION", "MISSED")] for name in states}
     error = problems["refused"].pop(1)
     assert problems == {
-        "well": ["", "", "0", "0"], "featured": ["", "", "0", "0"], "paused": ["", "", "0", "0"],
+        "well": ["", "", "0", "0"], "featured": ["", "", "0", "0"], "halted": ["", "", "0", "0"],
         "broken": ["InvalidSpec", "", "0", "0"], "refused": ["", "0", "0"],
     }  # fmt: skip
     assert error.endswith(f"was not made: mallory may not create jobinvocations in {permitted}")
