@@ -206,11 +206,15 @@ def overlapping(kube: Kube, permitted: str) -> None:
                              failedJobsHistoryLimit=10))  # fmt: skip
 
 
+def _running(invocation: Object) -> int:
+    """On how many hosts it is at work; it may not have been looked at yet."""
+    return int(invocation.get("status", {}).get("hosts", {}).get("running", 0))
+
+
 def test_beside_jobs_that_outlast_the_period_others_are_allowed(kube: Kube, permitted: str, overlapping: None) -> None:
     made(kube, permitted, "overlap-allow", 3)
     until_state(kube, permitted, "overlap-allow", "Finished")
-    kube.wait("three runs at work", lambda: [
-        run["status"]["hosts"]["running"] for run in runs(kube, permitted, "overlap-allow")] == [1, 1, 1])  # fmt: skip
+    kube.wait("three runs at work", lambda: [*map(_running, runs(kube, permitted, "overlap-allow"))] == [1, 1, 1])
 
 
 def test_jobs_that_outlast_the_period_are_replaced(kube: Kube, permitted: str, overlapping: None) -> None:
@@ -219,8 +223,7 @@ def test_jobs_that_outlast_the_period_are_replaced(kube: Kube, permitted: str, o
     first, second, third = (run["metadata"]["name"] for run in runs(kube, permitted, "overlap-replace"))
     for replaced in (first, second):
         assert (condition(end_of(kube, permitted, replaced), "Cancelled") or {})["status"] == "True"
-    kube.wait("the last to be at work", lambda: (
-        kube.get("jobinvocations", permitted, third)["status"]["hosts"]["running"] == 1))  # fmt: skip
+    kube.wait("the last to be at work", lambda: _running(kube.get("jobinvocations", permitted, third)) == 1)
     assert "cancellation" not in kube.get("jobinvocations", permitted, third)["spec"]
     kube.wait("one active run", lambda: status(kube, permitted, "overlap-replace")["active"] == [third])
 
