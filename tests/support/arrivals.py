@@ -44,9 +44,11 @@ class Arrivals:
                 if self._expired:
                     self._list()
                 self._follow()
-            except (httpx.TransportError, httpx.StreamError, RuntimeError, ValueError, OSError) as error:
+            except (httpx.HTTPError, httpx.StreamError, RuntimeError, ValueError, OSError) as error:
                 if not self._ended:  # the API server ends a watch that it finds too slow
                     print(f"the watch was cut: {error!r}", flush=True)
+                    self._expired = isinstance(error, httpx.HTTPStatusError)
+                    time.sleep(0.1)
             self._read()
 
     def _list(self) -> None:
