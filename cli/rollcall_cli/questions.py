@@ -30,15 +30,17 @@ def read(language: QueryLanguage, text: str, names: frozenset[str] = frozenset()
 
 
 def _arrays(text: str) -> Statement:
-    """Their errors have no place."""
+    """Their errors point into all of the query in one line."""
     try:
-        return pql.parse_arrays(json.loads(text))
+        document = json.loads(text)
+        return pql.parse_arrays(document)
     except json.JSONDecodeError as error:
         raise CommandError(f"this is no JSON: {error.msg}\n{pointed(text, error.pos)}") from None
-    except (QueryError, RecursionError) as error:
-        expected = getattr(error, "expected", "") or "nesting that is less deep"
-        message = getattr(error, "message", "the arrays are nested too deep")
-        raise CommandError(f"{message}: expected {expected}") from None
+    except QueryError as error:
+        said = f"{error.message}: expected {error.expected}"
+        raise CommandError(f"{said}\n{pointed(json.dumps(document), error.position)}") from None
+    except RecursionError:
+        raise CommandError("the arrays are nested too deep: expected nesting that is less deep") from None
 
 
 def pointed(text: str, position: int) -> str:

@@ -3,9 +3,9 @@
 Python's own engine tries alternatives one after the other, so that `(a+)+b` takes minutes for forty characters. RE2
 follows all alternatives at once. The API server checks patterns at admission with Go's regexp, which is its sibling.
 
-Telling RE2 of one text costs more than matching it. So patterns that repeat nothing are left to Python's engine, which
-has no choice to go back to within them, and a pattern that begins with plain characters is only asked of texts that
-have those.
+Telling RE2 of one text costs more than matching it. So short patterns that repeat nothing are left to Python's engine,
+which has no more ways to try them than they name themselves, and a pattern that begins with plain characters is only
+asked of texts that have those.
 """
 
 import re
@@ -22,8 +22,12 @@ _MAX_MEMORY: Final = 512 * 1024
 _PLAIN: Final = r"[A-Za-z0-9 _/:@,;=<>%~&#\"'!-]"
 _RANGE: Final = r"(?:[a-z]-[a-z]|[A-Z]-[A-Z]|[0-9]-[0-9]|[A-Za-z0-9_])"
 _ATOM: Final = rf"(?:{_PLAIN}|\.|\\[.+*?()|\[\]{{}}^$\\/-]|\[\^?{_RANGE}+\])"
-_WITHOUT_CHOICE: Final = re.compile(rf"\^?{_ATOM}*\$?(?:\|\^?{_ATOM}*\$?)*")
-"""Patterns that mean the same to both engines, and of which each alternative fits in one way at most."""
+_WAY: Final = rf"\^?{_ATOM}*(?:\({_ATOM}*(?:\|{_ATOM}*)*\){_ATOM}*)?\$?"
+"""A sequence with one choice in it at most: two choices would multiply, and twenty of them take minutes."""
+_WITHOUT_REPETITION: Final = re.compile(rf"{_WAY}(?:\|{_WAY})*")
+"""Patterns that mean the same to both engines, and fit a text at one place in as many ways at most as they name."""
+_MAX_STEPS: Final = 256
+"""How many steps Python's engine may take at one place of a text. RE2 takes hardly more for a long pattern."""
 _BEGINNING: Final = re.compile(rf"(\^?)({_PLAIN}+)(?![?*+{{])")
 
 
@@ -52,8 +56,12 @@ class Pattern:
             Anchor.WHOLE: re2.Set.FullMatchSet,
         }
         found = kinds[anchor](_options())
-        found.Add(text)
-        found.Compile()
+        try:
+            found.Add(text)
+            found.Compile()
+        except re2.error:
+            # A set has less room for the same pattern, and does not say that this is what it lacks.
+            raise PatternError("pattern too large") from None
         self.accepts: Final[Callable[[str], bool]] = _narrowed(pattern, anchor, found.Match, fold=fold)
         """Whether a text matches."""
 
@@ -62,7 +70,7 @@ def _narrowed(pattern: str, anchor: Anchor, match: Callable[[str], list[int]], *
     """What says the same as RE2's `match`, and asks it less."""
     if fold:
         return lambda text: bool(match(text))
-    if _WITHOUT_CHOICE.fullmatch(pattern):
+    if (1 + pattern.count("|")) * len(pattern) <= _MAX_STEPS and _WITHOUT_REPETITION.fullmatch(pattern):
         # Python's `$` also fits before a last line end.
         at_end = re.sub(rf"({_ATOM})|\$", lambda found: found[1] or r"\Z", pattern)
         ask = getattr(re.compile(at_end), anchor.value)
@@ -94,5 +102,10 @@ def _compiled(pattern: str) -> Any:
     try:
         return re2.compile(pattern, _options())
     except re2.error as error:
-        reason = error.args[0] if error.args else ""
-        raise PatternError(reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)) from None
+        raise PatternError(_reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    """What RE2 has against a pattern."""
+    reason = error.args[0] if error.args else ""
+    return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)

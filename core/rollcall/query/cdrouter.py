@@ -15,8 +15,10 @@ from rollcall.query.errors import MAX_LENGTH, QueryError, UnspeakableError
 from rollcall.query.fields import Field, Fields, Kind
 from rollcall.query.predicates import Bound, Compares, Equals, Holds, Matches, Scalar, Which
 
+_NAME: Final = r"[a-z_][a-z0-9_]*(?:\.[a-z0-9_]+)*"
+_FIELD: Final = re.compile(_NAME)
 _FILTER: Final = re.compile(
-    r"(?P<field>[a-z_][a-z0-9_]*(?:\.[a-z0-9_]+)*)(?P<operator>!~\*|!~|~\*|~|!=|>=|<=|@>|<@|&&|=|>|<)(?P<value>.*)",
+    rf"(?P<field>{_NAME})(?P<operator>!~\*|!~|~\*|~|!=|>=|<=|@>|<@|&&|=|>|<)(?P<value>.*)",
     re.DOTALL,
 )
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
@@ -58,6 +60,8 @@ def _condition(text: str, fields: Fields) -> Query:
         raise QueryError(f"the filter is longer than {MAX_LENGTH} characters", MAX_LENGTH, subject=text)
     match = _FILTER.fullmatch(text)
     if match is None:
+        if named := _FIELD.match(text):
+            raise QueryError("this is no filter", named.end(), expected="an operator", subject=text)
         raise QueryError("this is no filter", 0, expected="a field, an operator and a value", subject=text)
     name, operator, value = match.groups()
     field = fields.get(name)

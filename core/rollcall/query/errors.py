@@ -21,7 +21,11 @@ class QueryError(ValueError):
         self.position = position
         self.expected = expected
         self.subject = subject
-        super().__init__(f"{message} at character {position + 1}" + (f": expected {expected}" if expected else ""))
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        expected = f": expected {self.expected}" if self.expected else ""
+        return f"{self.message} at character {self.position + 1}{expected}"
 
 
 class UnspeakableError(ValueError):

@@ -1,6 +1,6 @@
 """Which rows a query selects, and why."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
 from typing import TypeVar
 
 from rollcall.query.ast import (
@@ -179,11 +179,10 @@ def _of_item(part: Query) -> Query:
             return part
 
 
-def _sorted(names: Iterable[str], order: Order, index: Index) -> list[str]:
+def _sorted(names: Sequence[str], order: Order, index: Index) -> list[str]:
     """The names by a value of their rows; rows without a value come first or last."""
-    ranks = index.ranks(order.path)
-    found = list(names)
-    lacking = [name for name in found if name not in ranks]
-    having = [name for name in found if name in ranks]
-    having.sort(key=ranks.__getitem__, reverse=order.direction is Direction.DESCENDING)
+    places = dict(zip(names, index.places(order.path, names), strict=True))
+    lacking = [name for name in names if places[name] < 0]
+    having = [name for name in names if places[name] >= 0]
+    having.sort(key=places.__getitem__, reverse=order.direction is Direction.DESCENDING)
     return lacking + having if order.missing_first else having + lacking

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from rollcall.query.ast import (
+    GROUPS,
     And,
     Constant,
     Direction,
@@ -70,6 +71,9 @@ def why(query: Query, name: str, index: Index) -> str:
         if isinstance(node, Has):
             found = [_value(value) for value in values_at(row, node.path)]
             said += f": it has {_some(found)}" if found else ": it has none"
+        elif isinstance(node, Members):
+            groups = [_value(group) for group in values_at(row, GROUPS) if node.predicate.accepts(group)]
+            said += f": it is in {_some(groups)}" if groups else ": it is in no such group"
         return f"  [{said}]"
 
     return "\n".join(_lines(query, verdict))

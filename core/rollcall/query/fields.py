@@ -30,8 +30,8 @@ class Field:
     kind: Kind = Kind.TEXT
     free_text: bool = False
     """Whether a word without a field is looked for here."""
-    only_equal: bool = False
-    """Whether it can only be compared for equality."""
+    operators: tuple[str, ...] = ()
+    """The only operators that suit it, by the names that its errors use; without any, those of its kind."""
 
 
 Fields = Mapping[str, Field]

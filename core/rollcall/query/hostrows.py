@@ -11,6 +11,8 @@ from rollcall import ids
 from rollcall.query.foreman import HOSTS, Subject
 from rollcall.resources.host import Host
 
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+"""An annotation that is all of the object once more."""
 _FIELDS: Final[dict[str, Callable[[Host], Any]]] = {
     "name": lambda host: host.metadata.name,
     "id": lambda host: ids.read(host.metadata.labels),
@@ -25,7 +27,11 @@ _FIELDS: Final[dict[str, Callable[[Host], Any]]] = {
     "facts": lambda host: host.spec.facts,
     "variables": lambda host: host.spec.variables,
     "variableNames": lambda host: list(host.spec.variables),
-    "trusted": lambda host: {"certname": host.metadata.name},
+    "trusted": lambda host: {"certname": host.metadata.name, "extensions": _extensions(host)},
+    "environment": lambda host: host.metadata.labels.get("environment"),
+    # Every host is managed, and none is being installed.
+    "managed": lambda _: True,
+    "build": lambda _: False,
 }
 
 TARGETS: Final = Subject(
@@ -61,6 +67,12 @@ class HostRow(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(_FIELDS)
+
+
+def _extensions(host: Host) -> Mapping[str, str]:
+    """What is said of a host from outside (contracts/puppet.md §8.2)."""
+    noted = host.metadata.annotations.items()
+    return {**{name: value for name, value in noted if name != _LAST_APPLIED}, **host.metadata.labels}
 
 
 def _epoch(moment: datetime | None) -> float | None:

@@ -6,7 +6,7 @@ asked for again. A test looks at each *distinct* value once, however many rows h
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -79,10 +79,13 @@ class _Column:
         self._arrays: dict[Any, list[Any]] = {}
         self._holding: dict[Any, list[Any]] | None = None
         """The keys of the arrays with each item; None until somebody asks."""
+        self._places: Sequence[int] | None = None
+        """As `places` says; None until somebody asks."""
         for slot, row in rows:
             self.add(slot, row)
 
     def add(self, slot: int, row: Row) -> None:
+        self._places = None
         for name, value in self._found(row).items():
             if name in self._masks:
                 self._masks[name] |= 1 << slot
@@ -100,6 +103,7 @@ class _Column:
                 del self._slots[name]
 
     def remove(self, slot: int, row: Row) -> None:
+        self._places = None
         for name in self._found(row):
             if name in self._masks:
                 self._masks[name] &= ~(1 << slot)
@@ -124,7 +128,18 @@ class _Column:
     def values(self) -> Iterable[Any]:
         return (self._values.get(name, name) for name in chain(self._slots, self._masks))
 
-    def having(self, value: Any) -> Iterable[int]:
+    def places(self, capacity: int) -> Sequence[int]:
+        """For each slot the place of its row in the order of their values, -1 for a row without a number or text."""
+        if self._places is None:
+            places = array("l", [-1]) * capacity
+            for place, (_, value) in enumerate(sorted(filter(None, map(_rank, self.values())))):
+                for slot in self._having(value):
+                    if places[slot] < 0:
+                        places[slot] = place
+            self._places = places
+        return self._places
+
+    def _having(self, value: Any) -> Iterable[int]:
         """The slots of rows with this value."""
         name = key(value)
         if name in self._masks:
@@ -153,8 +168,11 @@ class _Column:
         return masks | bits_of(few, capacity) if few else masks
 
     def _accepted(self, accepts: Callable[[Any], bool]) -> Iterator[Any]:
+        names = chain(self._slots, self._masks)
+        if not self._values:
+            return filter(accepts, names)
         value_of = self._values.get
-        return (name for name in chain(self._slots, self._masks) if accepts(value_of(name, name)))
+        return (name for name in names if accepts(value_of(name, name)))
 
     def _arrays_with(self, item: Any) -> Iterable[Any]:
         if not self._arrays:
@@ -292,18 +310,13 @@ class Index:
         held = f"{bits:0{len(self._rows)}b}"[::-1]
         return [name for name, slot in self._ordered if held[slot] == "1"]
 
-    def ranks(self, path: Path) -> Mapping[str, int]:
-        """The places of rows in the order of their values at the path, from 0; rows without a number or text have none.
+    def places(self, path: Path, names: Iterable[str]) -> list[int]:
+        """The places of these rows in the order of the values that rows have at the path, from 0, as many as names.
 
-        Numbers come before texts. Of several values of a row the least counts.
+        Numbers come before texts. Of several values of a row the least counts; -1 for a row without a number or text.
         """
-        column = self._column(path)
-        values = sorted(filter(None, map(_rank, column.values())))
-        found: dict[str, int] = {}
-        for place, (_, value) in enumerate(values):
-            for slot in column.having(value):
-                found.setdefault(self._names[slot], place)
-        return found
+        places = self._column(path).places(len(self._rows))
+        return [places[self._slots[name]] for name in names]
 
     def _place(self, entry: tuple[str, int]) -> Any:
         return self._order(entry[0]) if self._order else entry[0]

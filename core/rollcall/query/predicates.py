@@ -111,8 +111,8 @@ class Like:
         """Says whether a value is what is asked for."""
         fits = _fits(tuple(piece.lower() for piece in self.pieces) if self.fold else self.pieces)
         if self.fold:
-            return lambda value: (text := _text(value)) is not None and fits(text.lower())
-        return lambda value: (text := _text(value)) is not None and fits(text)
+            return _of_text(lambda text: fits(text.lower()))
+        return _of_text(fits)
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,7 @@ class Matches:
     @cached_property
     def accepts(self) -> Accepts:
         """Says whether a value is what is asked for."""
-        matches = Pattern(self.pattern, self.anchor, fold=self.fold).accepts
-        return lambda value: (text := _text(value)) is not None and matches(text)
+        return _of_text(Pattern(self.pattern, self.anchor, fold=self.fold).accepts)
 
 
 @dataclass(frozen=True)
@@ -215,6 +214,8 @@ def _fits(pieces: tuple[str, ...]) -> Callable[[str], bool]:
     if first == last == "" and len(middle) == 1:
         (needle,) = middle
         return lambda text: needle in text
+    if last == "" and not middle:
+        return lambda text: text.startswith(first)
 
     def fits(text: str) -> bool:
         if not text.startswith(first):
@@ -230,8 +231,12 @@ def _fits(pieces: tuple[str, ...]) -> Callable[[str], bool]:
     return fits
 
 
-def _text(value: Any) -> str | None:
-    """A scalar as text."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value) if isinstance(value, int | float) else None
+def _of_text(fits: Callable[[str], bool]) -> Accepts:
+    """Asks that of texts, and of numbers and booleans by their JSON text."""
+
+    def accepts(value: Any) -> bool:
+        if type(value) is str:
+            return fits(value)
+        return isinstance(value, int | float) and fits(json.dumps(value))
+
+    return accepts

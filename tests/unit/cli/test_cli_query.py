@@ -114,6 +114,7 @@ def test_it_explains() -> None:
         ("pql", "inventory { certname = 'größe' an }", "  inventory { certname = 'größe' an }", 33),
         ("pql", "inventory { certname = '東京' an }", "  inventory { certname = '東京' an }", 32),
         ("pql", '["from",', '  ["from",', 10),
+        ("pql", '["from","nodes",["not",["=","bogus",1]]]', '  ["from", "nodes", ["not", ["=", "bogus", 1]]]', 28),
     ],
 )
 def test_errors_point_at_the_place(language: str, text: str, line: str, caret: int) -> None:

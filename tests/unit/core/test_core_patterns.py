@@ -90,9 +90,30 @@ def test_whoever_is_asked_says_what_re2_says(pattern: str, text: str, anchor: An
     assert Pattern(pattern, anchor, fold=fold).accepts(text) is (expected is not None)
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+b", "[ab][ab]c|[ab][ab]d", "a" * 200, "|".join(["a" * 20 + "b"] * 12)])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(a+)+b",
+        "[ab][ab]c|[ab][ab]d",
+        "a" * 200,
+        "|".join(["a" * 20 + "b"] * 12),
+        "a(a|aa)a",
+        "(a|a)" * 30 + "b",
+        "(" + "|" * 500 + ")" + "." * 500 + "!",
+        "." * 1_000 + "!",
+    ],
+)
 def test_no_pattern_that_is_searched_takes_long(pattern: str) -> None:
     ask = Pattern(pattern, Anchor.NOWHERE).accepts
     begun = time.process_time()
     ask("a" * 100_000)
     assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize("length", [2_000, 16_000, 40_000])
+def test_a_pattern_of_any_length_is_one_or_is_refused(length: int) -> None:
+    if length < 4_000:
+        assert Pattern("web.*" + "b" * length, Anchor.NOWHERE).accepts("web-" + "b" * length)
+    else:
+        with pytest.raises(PatternError, match="too large"):
+            Pattern("web.*" + "b" * length, Anchor.NOWHERE)

@@ -28,10 +28,12 @@ def fleet(inventories: dict[str, Inventory | str] | None = None, *more: Host) ->
         host("web1", {"tier": "front"}, groups=["web"], variables={"a": 1}, facts=DEBIAN | {"cpus": 8}),
         host("web2", {"tier": "front"}, groups=["web"], facts={"os": {"family": "RedHat"}, "cpus": 4}, location="Ulm"),
         host("web3", {"tier": "front"}, groups=["web"], facts=DEBIAN, unschedulable=True),
-        host("db1", groups=["db"], facts=DEBIAN | {"cpus": 16}, organization="Acme"),
+        host("db1", {"environment": "test"}, groups=["db"], facts=DEBIAN | {"cpus": 16}, organization="Acme"),
         *more,
     ]  # fmt: skip
     hosts = {found.metadata.name: found for found in made}
+    noted = {"example.com/rack": "r7", "kubectl.kubernetes.io/last-applied-configuration": "{}"}
+    hosts["web2"] = made[1].model_copy(update={"metadata": made[1].metadata.model_copy(update={"annotations": noted})})
     rows = {name: HostRow(found) for name, found in hosts.items() if not found.spec.unschedulable}
     return Fleet(hosts, Index(rows), inventories or {})
 
@@ -58,6 +60,10 @@ def refusal(targeting: dict[str, Any], known: Fleet | None = None) -> TargetingE
         ("Foreman", "location = Ulm or organization = Acme", ["db1", "web2"]),
         ("Foreman", "params.a = 1", ["web1"]),
         ("Foreman", "not name ~ web", ["db1"]),
+        ("Foreman", "managed", ["db1", "web1", "web2"]),
+        ("Foreman", "not managed", []),
+        ("Foreman", "build", []),
+        ("Foreman", "managed = true and build = false and name ~ db", ["db1"]),
         ("Ansible", "web:!web1", ["web2"]),
         ("Ansible", "all", ["db1", "web1", "web2"]),
         ("Ansible", "web[0]", ["web1"]),
@@ -65,6 +71,11 @@ def refusal(targeting: dict[str, Any], known: Fleet | None = None) -> TargetingE
         ("PQL", "inventory { order by facts.cpus desc limit 2 }", ["db1", "web1"]),
         ("PQL", 'inventory { trusted.certname = "db1" }', ["db1"]),
         ("PQL", "nodes { deactivated is null }", ["db1", "web1", "web2"]),
+        ("PQL", 'inventory { trusted.extensions.tier = "front" }', ["web1", "web2"]),
+        ("PQL", 'inventory { trusted.extensions."example.com/rack" ~ "^r" }', ["web2"]),
+        ("PQL", "inventory { trusted.extensions.tier is null }", ["db1"]),
+        ("PQL", 'inventory { environment = "test" }', ["db1"]),
+        ("PQL", 'nodes { facts_environment != "test" }', ["web1", "web2"]),
     ],
 )
 def test_a_query_selects_hosts_that_take_work(language: str, text: str, expected: list[str]) -> None:
@@ -80,6 +91,8 @@ def test_a_query_selects_hosts_that_take_work(language: str, text: str, expected
         ("Ansible", "web:[a", r"a bracket is not closed: '\[' at character 5: expected pairs of \[ and \]$"),
         ("PQL", "inventory { certname = }", r"^the PQL query cannot be read: .* at character 24: expected "),
         ("PQL", "reports {}", "the PQL query cannot be read: "),
+        ("PQL", f'inventory {{ certname ~ "web.*{"b" * 8_000}" }}', "pattern too large"),
+        ("Ansible", f"~web.*{'b' * 8_000}", "pattern too large"),
     ],
 )
 def test_an_unreadable_query_says_where_and_what_was_expected(language: str, text: str, said: str) -> None:

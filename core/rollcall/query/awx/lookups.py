@@ -95,11 +95,11 @@ def scalar(kind: Kind, value: str) -> Scalar:
     match kind:
         case Kind.INTEGER:
             if not _INTEGER.fullmatch(value):
-                raise _wrong(value, "value must be an integer.")
+                raise _wrong(value, "value must be an integer.", "an integer")
             return int(value)
         case Kind.NUMBER:
             if not _DECIMAL.fullmatch(value):
-                raise _wrong(value, "value must be a decimal number.")
+                raise _wrong(value, "value must be a decimal number.", "a decimal number")
             return float(value)
         case Kind.BOOLEAN:
             return boolean(value)
@@ -123,9 +123,9 @@ def _moment(value: str) -> float:
         moment = datetime.fromisoformat(value.strip())
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        raise _wrong(value, f"value has an invalid format. It must be in {_TIME_FORM} format.") from None
+        raise _wrong(value, f"value has an invalid format. It must be in {_TIME_FORM} format.", "a time") from None
 
 
-def _wrong(value: str, what: str) -> QueryError:
+def _wrong(value: str, what: str, expected: str) -> QueryError:
     message = json.dumps([f"\u201c{value}\u201d {what}"], ensure_ascii=False)
-    return QueryError(message, 0, subject=value)
+    return QueryError(message, 0, expected=expected, subject=value)

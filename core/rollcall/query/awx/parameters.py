@@ -36,7 +36,7 @@ class _Place:
 def parse(parameters: Iterable[tuple[str, str]], model: Model) -> Query:
     """The query in the parameters of a list's address; everything, without filters.
 
-    Raises QueryError in AWX's words.
+    Raises QueryError in AWX's words, whose position counts from the beginning of `KEY=VALUE`.
     """
     filters: list[tuple[tuple[Path, ...], Query]] = []
     alone: list[Query] = []
@@ -49,21 +49,35 @@ def parse(parameters: Iterable[tuple[str, str]], model: Model) -> Query:
             raise QueryError(f"a filter is longer than {MAX_LENGTH} characters", MAX_LENGTH)
         if key == "search":
             alone.append(_search(model, value))
-        elif key.endswith("__search"):
-            searches.setdefault(key, []).append(_search_related(model, key.removesuffix("__search"), value))
-        else:
-            group, negated, path = _prefixes(key)
+            continue
+        group, negated, path = _prefixes(key)
+        try:
+            if key.endswith("__search"):
+                searches.setdefault(key, []).append(_search_related(model, key.removesuffix("__search"), value))
+                continue
             arrays, query = _filter(model, path, value)
-            if group == "or":
-                found = _within(arrays, query)
-                alternatives.append(Not(found) if negated else found)
-            elif group == "chain" or negated:
-                found = _within(arrays, query)
-                alone.append(Not(found) if negated else found)
-            else:
-                filters.append((arrays, query))
+        except QueryError as error:
+            error.position = _place_of(error.subject, key)
+            raise
+        if group == "or":
+            found = _within(arrays, query)
+            alternatives.append(Not(found) if negated else found)
+        elif group == "chain" or negated:
+            found = _within(arrays, query)
+            alone.append(Not(found) if negated else found)
+        else:
+            filters.append((arrays, query))
     found_all = [*_joined(filters), *alone, *(either(*queries) for queries in searches.values())]
     return _flat(both(*found_all, *([either(*alternatives)] if alternatives else [])))
+
+
+def _place_of(subject: str, key: str) -> int:
+    """Where in `KEY=VALUE` the wrong step of a path is, or else the value."""
+    steps = key.split("__")
+    if subject not in steps:
+        return len(key) + 1
+    last = len(steps) - 1 - steps[::-1].index(subject)
+    return len("__".join((*steps[:last], "")))
 
 
 def _flat(query: Query) -> Query:
@@ -110,21 +124,22 @@ def _filter(model: Model, path: str, value: str) -> tuple[tuple[Path, ...], Quer
 def walk(model: Model, steps: Sequence[str]) -> _Place:
     """Follows the names to a field or relation. Raises QueryError in AWX's words."""
     if len(steps) > MAX_STEPS:
-        raise QueryError(f"the path has more than {MAX_STEPS} steps", 0, expected="a shorter path")
+        raise QueryError(f"the path has more than {MAX_STEPS} steps", 0, expected="a shorter path", subject=steps[-1])
     arrays: list[Path] = []
     path: Path = ()
     seen: set[str] = set()
     end: Field | Relation | None = None
     for name in steps:
         if isinstance(end, Field):
-            raise QueryError(f"No related model for field {name}.", 0, subject=name)
+            raise QueryError(f"No related model for field {name}.", 0, expected="a comparison", subject=name)
         if isinstance(end, Relation):
             model = end.model()
             if end.many:
                 arrays.append(path)
                 path = (Entry.VALUE,)
         if name in seen:
-            raise QueryError(f"Loops not allowed in filters, detected on field {name}.", 0, subject=name)
+            message = f"Loops not allowed in filters, detected on field {name}."
+            raise QueryError(message, 0, expected="another field", subject=name)
         end = model.find(name)
         if isinstance(end, Relation):
             seen.add(name)
@@ -165,7 +180,7 @@ def _search_related(model: Model, path: str, text: str) -> Query:
     """Rows with a related thing that has each term, which commas separate, somewhere."""
     place = walk(model, path.split("__"))
     if not isinstance(place.end, Relation):
-        raise QueryError(f"No related model for field {place.name}.", 0, subject=place.name)
+        raise QueryError(f"No related model for field {place.name}.", 0, expected="a relation", subject=place.name)
     related = place.end.model()
     start: Path = (Entry.VALUE,) if place.end.many else place.path
     names = [name for name in SEARCHED if name in related.fields]

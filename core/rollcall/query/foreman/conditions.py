@@ -60,7 +60,10 @@ class Conditions:
 
     def compare(self, name: Token, sign: Sign, values: Sequence[Token]) -> Query:
         """Rows whose field compares so with the values. Raises QueryError for what cannot be compared."""
-        query = self._test(name, self._field(name), _NEGATIVE.get(sign, sign), values)
+        field = self._field(name)
+        if field.operators and sign.value not in field.operators:
+            raise _unsupported(name, sign, field)
+        query = self._test(name, field, _NEGATIVE.get(sign, sign), values)
         return Not(query) if sign in _NEGATIVE else query
 
     def _field(self, name: Token) -> Field:
@@ -84,8 +87,6 @@ class Conditions:
                 return self._text(field, sign, (word,))
 
     def _test(self, name: Token, field: Field, sign: Sign, values: Sequence[Token]) -> Query:
-        if field.only_equal and sign is not Sign.EQUAL:
-            raise _unsupported(name, sign, field)
         match field.kind:
             case Kind.TIME:
                 return self._time(name, field, sign, values)

@@ -1,5 +1,6 @@
 """Queries as arrays, PuppetDB's older language (contracts/puppet.md §8.3)."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,10 +16,18 @@ _PAGING: Final = frozenset({"limit", "offset", "order_by"})
 
 
 def parse_arrays(document: Any) -> Statement:
-    """The statement in a JSON array. Raises QueryError, whose position says nothing."""
+    """The statement in a JSON array.
+
+    Raises QueryError, whose position is that of the array that is wrong, in the text that `json.dumps` makes of all.
+    """
     match document:
         case ["from", str(entity), *rest] if entity in FIELDS:
-            return _Reader(entity).statement(rest)
+            reader = _Reader(entity)
+            try:
+                return reader.statement(rest)
+            except QueryError as error:
+                error.position = _place_of(reader.reading, document) or 0
+                raise
         case ["from", entity, *_]:
             raise _error(f"the entity {entity!r} is not supported", ", ".join(FIELDS))
         case _:
@@ -29,6 +38,8 @@ class _Reader:
     def __init__(self, entity: str) -> None:
         self._entity = entity
         self._fields = FIELDS[entity]
+        self.reading: Any = None
+        """The array that was read last."""
 
     def statement(self, rest: Sequence[Any]) -> Statement:
         parts = list(rest)
@@ -40,6 +51,7 @@ class _Reader:
         order: tuple[Order, ...] = ()
         offset, limit = 0, None
         for part in parts:
+            self.reading = part
             match part:
                 case ["limit", int(count)] if count >= 0 and not isinstance(count, bool):
                     limit = count
@@ -52,6 +64,7 @@ class _Reader:
         return Statement(query, order, offset, limit)
 
     def _extracted(self, document: Any) -> Query:
+        self.reading = document
         match document:
             case ["extract", fields, *inner] if len(inner) <= 1:
                 names = fields if isinstance(fields, list) else [fields]
@@ -64,6 +77,7 @@ class _Reader:
                 return self._filter(document, 0)
 
     def _filter(self, document: Any, depth: int) -> Query:
+        self.reading = document
         if depth > MAX_DEPTH:
             raise _error(f"the query is nested more than {MAX_DEPTH} deep", "less")
         match document:
@@ -110,6 +124,19 @@ class _Reader:
                 return Order(self._field(field).path, way, missing_first=descending)
             case [field] | field:
                 return Order(self._field(field).path)
+
+
+def _place_of(array: Any, document: Any) -> int | None:
+    """Where an array begins in the JSON of a document that holds it; None if it does not."""
+    if document is array:
+        return 0
+    place = 1
+    for item in document if isinstance(document, list) else ():
+        found = _place_of(array, item)
+        if found is not None:
+            return place + found
+        place += len(json.dumps(item)) + len(", ")
+    return None
 
 
 def _is_paging(document: Any) -> bool:

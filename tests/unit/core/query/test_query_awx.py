@@ -35,10 +35,16 @@ def jobs() -> Index:
                 {"host_name": "web2", "failed": False, "ok": 2},
             ],
             "host_status_counts_text": '{"ok": 1}',
+            "organization": {"id": 9, "name": "Ops"},
+            "schedule": {"id": 4, "name": "nightly"},
+            "instance_group": {"id": 1, "name": "default"},
+            "job_events": [{"id": 1, "event": "runner_on_ok"}],
+            "inventory": {"id": 2, "name": "Prod", "hosts": [{"id": 1, "name": "web1"}]},
         },
         {
             "id": 2,
             "name": "Ping",
+            "description": "",
             "type": "job",
             "status": "successful",
             "failed": False,
@@ -58,6 +64,8 @@ def jobs() -> Index:
         ("status=failed&status=error", []),
         ("status__in=failed,successful", [1, 2]),
         ("status__in=failed,", [1]),
+        ("description__in=nope,", [2]),
+        ("description__in=nope", []),
         ("status=bogus", []),
         ("type=job,workflow_job", [1, 2]),
         ("type=foo", []),
@@ -88,6 +96,15 @@ def jobs() -> Index:
         ("failed=0", [2]),
         ("created__gt=2024-01-01T12:00:00Z", [2]),
         ("created__lt=2024-01-02", [1, 2]),
+        ("created__gte=2024-01-01T14:00:01+02:00", [2]),
+        ("created__gte=2024-01-01 12:00:01", [2]),
+        ("organization__name=Ops", [1]),
+        ("schedule=4", [1]),
+        ("schedule=none", [2]),
+        ("instance_group__name=default", [1]),
+        ("job_events__event=runner_on_ok", [1]),
+        ("inventory__name=Prod", [1]),
+        ("inventory__hosts__name=web1", [1]),
         ("finished__isnull=true", [2]),
         ("finished__isnull=f", [1]),
         ("job_template=7", [1]),
@@ -134,6 +151,8 @@ def test_what_parameters_select(jobs: Index, parameters: str, expected: list[int
         ("bogus", "1", "Job has no field named 'bogus'"),
         ("bogus__name", "1", "Job has no field named 'bogus'"),
         ("launched_by", "x", "Job has no field named 'launched_by'"),
+        ("url", "x", "Job has no field named 'url'"),
+        ("related", "1", "Job has no field named 'related'"),
         ("name__bogus", "1", "No related model for field bogus."),
         ("id", "abc", '["“abc” value must be an integer."]'),
         ("elapsed__gte", "abc", '["“abc” value must be a decimal number."]'),
@@ -157,6 +176,27 @@ def test_errors_in_awxs_words(key: str, value: str, message: str) -> None:
     with pytest.raises(QueryError) as caught:
         parse([(key, value)], JOB)
     assert caught.value.message == message
+    assert caught.value.expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "position"),
+    [
+        ("bogus", "1", 0),
+        ("inventory__bogus", "1", 11),
+        ("or__not__inventory__bogus__in", "1", 20),
+        ("job_template__inventory__job_template", "1", 25),
+        ("name__bogus", "1", 6),
+        ("id", "abc", 3),
+        ("status__in", "", 11),
+        ("name__regex", "[", 12),
+        ("inventory__bogus__search", "x", 11),
+    ],
+)
+def test_errors_name_the_place(key: str, value: str, position: int) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse([("name", "a"), (key, value)], JOB)
+    assert caught.value.position == position
 
 
 @pytest.mark.parametrize(

@@ -78,10 +78,10 @@ def test_all_filters_must_hold() -> None:
     ("filter_", "position"),
     [
         ("bogus=1", 0),
-        ("id", 0),
+        ("id", 2),
         ("=3", 0),
         ("Id=3", 0),
-        ("id = 3", 0),
+        ("id = 3", 2),
         ("id=abc", 3),
         ("id~1", 2),
         ("active=yes", 7),

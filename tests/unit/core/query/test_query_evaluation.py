@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.patterns import PatternError
+from rollcall.query import ansible
 from rollcall.query.ast import (
     EACH,
     And,
@@ -237,6 +238,13 @@ def test_a_path_of_a_host_in_words() -> None:
         'all of:  [no]\n  facts."a b".disks[0] (each) is one of "x", 1  [yes: it has "x", "y"]\n'
         '  not:  [no]\n    name matches /^w/  [yes: it has "web"]'
     )
+
+
+def test_of_a_group_it_says_which_one() -> None:
+    hosts = index({"name": "web1", "groups": ["web", "rack01", "rack02"]}, {"name": "web2", "groups": []})
+    asked = ansible.parse("rack*")
+    assert why(asked, "web1", hosts).endswith('fits "rack*"  [yes: it is in "rack01", "rack02"]')
+    assert why(asked, "web2", hosts).endswith('fits "rack*"  [no: it is in no such group]')
 
 
 def test_what_was_not_asked_about_for_long_is_forgotten_and_found_again() -> None:

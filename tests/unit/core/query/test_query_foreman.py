@@ -54,6 +54,13 @@ def those(*conditions: str) -> list[str]:
         ("not not a", those("a")),
         ("name = xa or name = xb", ["xa", "xb"]),
         ("name = XA", []),
+        ("name == xa", ["xa"]),
+        ("name at xa", ["xa"]),
+        ("name AT xa OR name=xb", ["xa", "xb"]),
+        ("name=xab,a", ["xab"]),
+        ('name = "or" or name = xa', ["xa"]),
+        ('"not" a', []),
+        ('name = "\\xa"', ["xa"]),
         ("name ~ XA", those("a")),
         ("name ~ xa*", ["xa", "xab", "xabc", "xac"]),
         ("name ~ x%c", ["xabc", "xac", "xbc", "xc"]),
@@ -100,8 +107,20 @@ HOST: dict[str, Any] = {
     "groups": ["web", "prod"],
     "organization": "ACME",
     "organizationId": 3,
-    "facts": {"os": {"name": "CentOS", "release": {"major": "8"}}, "processors": {"count": 4}, "virtual": True},
+    "facts": {
+        "os": {
+            "name": "CentOS",
+            "release": {"major": "8", "minor": "4"},
+            "architecture": "x86_64",
+            "distro": {"description": "CentOS Linux 8"},
+        },
+        "networking": {"mac": "52:54:00:12:34:56"},
+        "processors": {"count": 4},
+        "virtual": True,
+    },
     "variables": {"role": "web"},
+    "variableNames": ["role"],
+    "uid": "9f5bdcd1",
     "managed": True,
     "created": at("2024-01-01T10:20:30"),
 }
@@ -122,6 +141,15 @@ HOST: dict[str, Any] = {
         ("params.role = web and os ~ centos", True),
         ("params.role = db", False),
         ("os_major = 8", True),
+        ("os_minor = 4", True),
+        ('os_title = "CentOS Linux 8"', True),
+        ("os_description ~ linux", True),
+        ("architecture = x86_64", True),
+        ("mac = 52:54:00:12:34:56", True),
+        ("uuid = 9f5bdcd1", True),
+        ("params_name = role", True),
+        ("params_name = rack", False),
+        ("parent_hostgroup = prod", True),
         ("facts.processors::count = 4", True),
         ("facts.processors.count > 3", True),
         ("facts.processors::count > 4", False),
@@ -147,6 +175,11 @@ HOST: dict[str, Any] = {
         ("created_at before today", True),
         ('created_at after "1000 days ago"', False),
         ('created_at < "1 minute ago"', True),
+        ("created_at before yesterday", True),
+        ("created_at > tomorrow", False),
+        ('created_at > "3 years ago"', True),
+        ('created_at > "20 months ago"', False),
+        ("created_at at 2024-01-01", True),
         ('created_at < "3 weeks from now"', True),
         ("created_at != 2024-01-01", False),
     ],
@@ -226,6 +259,12 @@ def test_fields_of_jobs(query: str, found: bool) -> None:
 def test_fields_that_only_equality_suits_and_tasks() -> None:
     with pytest.raises(QueryError, match="operator 'like' is not supported"):
         parse("status ~ run", JOBS, NOW)
+    for query in ("targeted_host_id != 2", "targeted_host_id > 1", "pattern_template_name != x", "status ^ (failed)"):
+        with pytest.raises(QueryError, match="is not supported for field type"):
+            parse(query, JOBS, NOW)
+    assert selected(parse("user ~ ad and owner ^ (adam, eve)", JOBS, NOW), index({"name": "j", "user": "adam"})) == [
+        "j"
+    ]
     task = {"name": "t", "resource_type": "JobInvocation", "resourceId": 4, "state": "stopped"}
     assert selected(parse("resource_type = JobInvocation and resource_id = 4", TASKS, NOW), index(task)) == ["t"]
 

@@ -1,5 +1,6 @@
 """PQL and its arrays: the worked cases of the contract (contracts/puppet.md §8)."""
 
+import json
 from typing import Any
 
 import pytest
@@ -49,6 +50,12 @@ def hosts() -> Index:
         ("inventory { facts.cpus > -1 }", "ab"),
         ('inventory { facts.cpus > "1" }', ""),
         ('inventory { facts.cpus ~ "^1" }', "b"),
+        ('inventory { facts.os.family !~ "^Red" }', "bc"),
+        ('inventory { facts.os.family ~ "(?i)^debian$" }', "b"),
+        ('inventory { facts.os.family ~ "^[[:alpha:]]+$" }', "ab"),
+        ("inventory { facts.cpus = 1.6e1 }", "b"),
+        ('nodes { catalog_environment = "production" }', "a"),
+        ('nodes { report_environment = "test" }', "b"),
         ('inventory { facts.disks = "sdb" }', "b"),
         ('inventory { facts.disks[1] = "sdb" }', "b"),
         ('inventory { facts.disks[0] = "sdb" }', ""),
@@ -158,6 +165,23 @@ def test_errors_name_the_place_and_what_could_stand_there(query: str, position: 
 def test_arrays_that_are_no_query(document: Any) -> None:
     with pytest.raises(QueryError):
         parse_arrays(document)
+
+
+@pytest.mark.parametrize(
+    ("document", "wrong"),
+    [
+        (["from", "inventory", ["and", ["=", "certname", "a"], ["not", ["=", "bogus", 1]]]], '["=", "bogus"'),
+        (["from", "inventory", ["or", ["~", "certname", "a"], ["~", "certname", "("]]], '["~", "certname", "("'),
+        (["from", "inventory", ["=", "certname", "a"], ["limit", -1]], '["limit"'),
+        (["from", "inventory", ["extract", ["certname"], ["in", "certname", ["array", [[]]]]]], '["in"'),
+        (["from", "bogus"], '["from"'),
+    ],
+)
+def test_errors_in_arrays_name_the_place(document: Any, wrong: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse_arrays(document)
+    assert json.dumps(document)[caught.value.position :].startswith(wrong)
+    assert caught.value.expected
 
 
 def test_nested_arrays_are_bounded() -> None:
