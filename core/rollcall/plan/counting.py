@@ -11,6 +11,11 @@ from rollcall.resources.jobinvocation import HostCounts
 from rollcall.resources.jobslice import HostResult, JobSlice, JobSliceStatus, SliceState
 
 
+def counted(number: int, word: str = "host") -> str:
+    """How many there are, in words: `1 host`, `2 hosts`."""
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
 @dataclass(frozen=True)
 class View:
     """A slice that was open, and the status that it should have now."""

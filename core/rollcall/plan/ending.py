@@ -5,6 +5,7 @@ from datetime import datetime
 
 from rollcall.names import ConditionType, HostState, Reason
 from rollcall.plan.conditions import conclude
+from rollcall.plan.counting import counted
 from rollcall.plan.observed import Note
 from rollcall.plan.stopping import Stop
 from rollcall.resources.jobinvocation import (
@@ -42,18 +43,19 @@ def _end(
     succeeded, cancelled = states.get(HostState.SUCCEEDED, 0), states.get(HostState.CANCELLED, 0)
     unproven, failed = states.get(HostState.CANCEL_FAILED, 0), states.get(HostState.FAILED, 0)
     if succeeded == total:
-        return ConditionType.COMPLETE, Reason.ALL_SUCCEEDED, f"all {total} hosts succeeded"
+        said = "the host succeeded" if total == 1 else f"all {counted(total)} succeeded"
+        return ConditionType.COMPLETE, Reason.ALL_SUCCEEDED, said
     sums = ", ".join(f"{count} {_WORDS[state]}" for state in _WORDS if (count := states.get(state, 0)))
     whole = closing is not None and closing.cancelled
     if (cancelled or unproven) and (whole or not failed) and (closing is None or closing.cancelled):
         reason = Reason.CANCEL_FAILED if unproven else Reason.CANCELLED
-        return ConditionType.CANCELLED, reason, f"cancelled on request: of {total} hosts {sums}"
+        return ConditionType.CANCELLED, reason, f"cancelled on request: of {counted(total)} {sums}"
     if closing is not None and not closing.cancelled:
-        return ConditionType.FAILED, closing.cause.reason, f"{closing.cause.message}: of {total} hosts {sums}"
+        return ConditionType.FAILED, closing.cause.reason, f"{closing.cause.message}: of {counted(total)} {sums}"
     lost = total - succeeded
     shown = ", ".join(f"{failure.host} ({failure.reason})" for failure in failures[:3])
     more = f" and {lost - 3} more" if shown and lost > 3 else ""
-    message = f"{lost} of {total} hosts did not succeed" + (f": {shown}{more}" if shown else "")
+    message = f"{lost} of {counted(total)} did not succeed" + (f": {shown}{more}" if shown else "")
     return ConditionType.FAILED, Reason.SOME_FAILED, message
 
 

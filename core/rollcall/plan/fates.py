@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Final
 
 from rollcall.names import ConditionType, HostState
-from rollcall.plan.counting import Tally, View, to_try_again
+from rollcall.plan.counting import Tally, View, counted, to_try_again
 from rollcall.plan.rollout import child_name
 from rollcall.plan.slices import STOPPED, UNSUCCESSFUL
 from rollcall.resources.jobinvocation import MAX_FATES, HostFate, JobInvocation, JobInvocationStatus
@@ -142,4 +142,4 @@ def retrying(parents: Sequence[JobSlice]) -> str:
         if result.retry
     ]
     more = f" and {len(hosts) - _NAMED} more" if len(hosts) > _NAMED else ""
-    return f"{len(hosts)} hosts that failed will be tried again: {', '.join(hosts[:_NAMED])}{more}"
+    return f"{counted(len(hosts))} that failed will be tried again: {', '.join(hosts[:_NAMED])}{more}"

@@ -12,6 +12,7 @@ from datetime import datetime
 from rollcall.names import LABEL_INVOCATION, ConditionType, Reason
 from rollcall.plan.choosing import inventory_name
 from rollcall.plan.conditions import conclude, unless_same
+from rollcall.plan.counting import counted
 from rollcall.plan.holding import chooses_at_start, held_by, hold_back, latest_choice, may_choose_since, turn
 from rollcall.plan.observed import Note, Observed, Plan
 from rollcall.plan.playbooks import provider_of
@@ -95,7 +96,7 @@ def _recover(observed: Observed, now: datetime) -> Plan:
         observed.invocation.status,
         observed.invocation,
         now,
-        (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, f"{total} hosts, as the slices that exist say"),
+        (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, f"{counted(total)}, as the slices that exist say"),
         state=InvocationState.RUNNING,
         inventory=inventory_name(observed),
         slices=max((slice_.spec.index + 1 for slice_ in observed.slices), default=0),
@@ -174,7 +175,7 @@ def _deal(observed: Observed, resolution: Resolution, now: datetime) -> Plan:
         inventory=resolution.inventory, slices=sum(made.spec.places for made in slices),
         hosts=HostCounts(total=total, pending=total),
     )  # fmt: skip
-    message = f"{total} hosts in {len(slices)} slices" if total else "the targeting selects no host"
+    message = f"{counted(total)} in {counted(len(slices), 'slice')}" if total else "the targeting selects no host"
     message += ", with a pod for each host" if any(made.spec.pod_per_host for made in slices) else ""
     message += f"; see them with kubectl describe js -l {LABEL_INVOCATION}={invocation.metadata.name}" if total else ""
     status = conclude(status, invocation, now, (ConditionType.RESOLVED, True, Reason.HOSTS_RESOLVED, message))

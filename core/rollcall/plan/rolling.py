@@ -6,7 +6,7 @@ from functools import cached_property
 
 from rollcall.names import ConditionType, HostState, Reason
 from rollcall.plan.conditions import unless_same
-from rollcall.plan.counting import Tally, View, host_counts, to_try_again
+from rollcall.plan.counting import Tally, View, counted, host_counts, to_try_again
 from rollcall.plan.ending import closing_note, finished_status
 from rollcall.plan.fates import retrying, with_fates
 from rollcall.plan.halting import NONE, Halt, halt_all, halt_some
@@ -357,7 +357,7 @@ class _RollOut:
         told = (c for c in turned(status, before) if c.type != ConditionType.FAILURE_TARGET)
         notes = [Note(Reason(c.reason), c.message) for c in told]
         if status.start_time is not None and before.start_time is None:
-            notes.append(Note(Reason.STARTED, f"the first of {self._total} hosts are being started"))
+            notes.append(Note(Reason.STARTED, f"begun, with {counted(self._total)} in all"))
         if status.state != before.state and status.state == InvocationState.CANCELLING:
             notes.append(Note(Reason.CANCEL_REQUESTED, "hosts at work are being stopped, the others are not started"))
         if children:

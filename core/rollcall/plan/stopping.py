@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rollcall.names import ConditionType, HostState, Reason
+from rollcall.plan.counting import counted
 from rollcall.plan.pods import Trouble
 from rollcall.plan.rollout import share
 from rollcall.resources.jobinvocation import CancelPolicy, JobInvocation
@@ -110,4 +111,4 @@ def too_many_failed(invocation: JobInvocation, failed: int, total: int) -> Stop 
     most = invocation.spec.rollout.max_failed
     if most is None or failed <= share(total, most):
         return None
-    return Stop(Trouble(Reason.TOO_MANY_FAILED, f"{failed} hosts failed, and rollout.maxFailed is {most}"))
+    return Stop(Trouble(Reason.TOO_MANY_FAILED, f"{counted(failed)} failed, and rollout.maxFailed is {most}"))

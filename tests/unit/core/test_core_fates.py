@@ -108,9 +108,7 @@ def test_a_host_that_is_tried_again_says_why_from_when_and_where() -> None:
     assert born.status is not None
     assert told(born.status.unfinished) == [("a", "Pending", "ExitCode", 1, "job-0-r1")]
     assert words(born.status.unfinished)["a"].endswith("exit code 3; tried again from 12:00:20 UTC on")
-    assert [note.message for note in born.notes] == [
-        "1 hosts that failed will be tried again: a (ExitCode) in job-0-r1"
-    ]
+    assert [note.message for note in born.notes] == ["1 host that failed will be tried again: a (ExitCode) in job-0-r1"]
     observed = written(observed, born)
     assert asks_for_nothing(reconcile(observed, after(2))), "nothing is new while the time passes"
     again = reconcile(observed, after(20))
@@ -176,7 +174,7 @@ def test_hosts_that_are_never_started_name_the_slice_that_says_so() -> None:
     assert told(status.stopped) == [
         ("b", "NotStarted", "TooManyFailed", 0, "job-1"), ("c", "NotStarted", "TooManyFailed", 0, "job-1"),
     ]  # fmt: skip
-    assert words(status.stopped)["b"] == "1 hosts failed, and rollout.maxFailed is 0; it was not started"
+    assert words(status.stopped)["b"] == "1 host failed, and rollout.maxFailed is 0; it was not started"
 
 
 def test_the_status_is_small_however_many_hosts_fail_at_length_in_whatever_script() -> None:
