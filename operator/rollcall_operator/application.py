@@ -8,7 +8,7 @@ from typing import Any
 
 import kopf
 
-from rollcall.names import Kind
+from rollcall.names import FINALIZER_INVOCATION, Kind
 from rollcall_operator.cluster import Cluster, Document
 from rollcall_operator.expiry import Expiry
 from rollcall_operator.hosts import HostJudge
@@ -121,10 +121,20 @@ class Application:
 
     def invocation_event(self, event: kopf.RawEvent) -> None:
         """Take in a watch event about a JobInvocation: number it, and remember when it expires."""
-        self._number(Kind.JOB_INVOCATION, event)
-        metadata = event["object"]["metadata"]
+        document: Any = event["object"]
+        metadata = document["metadata"]
+        key = (metadata["namespace"], metadata["name"])
         self._rare(Kind.JOB_INVOCATION, event)
-        self._invocation_changed((metadata["namespace"], metadata["name"]))
+        if event["type"] == "DELETED" or not self._is_met_by_kopf(key, metadata):
+            self._number(Kind.JOB_INVOCATION, event)
+        self._invocation_changed(key)
+
+    def _is_met_by_kopf(self, key: Key, metadata: Document) -> bool:
+        """Whether kopf is about to write its finalizer to an invocation: an id that is written meanwhile meets, or
+        makes, a conflict. The next event comes with the finalizer."""
+        invocation = self.store.invocations.get(key)
+        unfinished = invocation is not None and not invocation.finished
+        return unfinished and FINALIZER_INVOCATION not in metadata.get("finalizers", ())
 
     def template_event(self, event: kopf.RawEvent) -> None:
         """Take in a watch event about a JobTemplate: number it."""

@@ -34,6 +34,8 @@ WATCH_SILENCE_SECONDS: Final = 90
 """How long a watch may say nothing. A bookmark comes every minute: after that the connection is taken for forgotten."""
 MAX_REQUESTS: Final = 32
 """How many requests may be under way at once, besides followed logs."""
+BESIDE_URGENT: Final = 6
+"""How many of them others may make while urgent ones are under way."""
 TOO_MANY: Final = 429
 MAX_SENDS: Final = 5
 """How often a request is sent, at most, while the API server puts it off (429)."""
@@ -96,7 +98,7 @@ class Cluster:
         tls = ApiClient(configuration).rest_client.ssl_context
         # No limit: followed logs hold a connection each, and requests are bounded here.
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=tls), trust_env=False)
-        self._slots = Slots(MAX_REQUESTS)
+        self._slots = Slots(MAX_REQUESTS, BESIDE_URGENT)
         self.may_write_until = math.inf
         """The loop time from when on nothing is written: another may hold the Lease. A process that was stopped, or
         starved, cannot know what it has missed."""

@@ -5,42 +5,47 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from rollcall_operator.recent import PATIENCE_SECONDS, Recent
+
 
 class Slots:
-    """So many slots, given in the order in which they are asked for, first to whoever is in a hurry."""
+    """So many slots, given in the order in which they are asked for, first to whoever is in a hurry.
 
-    def __init__(self, count: int) -> None:
+    While somebody is in a hurry the others have few of them: the server would take its time from what is urgent.
+    """
+
+    def __init__(self, count: int, beside_urgent: int, patience: float = PATIENCE_SECONDS) -> None:
+        """`beside_urgent` is how many are given to others while urgent ones are in use."""
         self._free = count
-        self._hurried: deque[asyncio.Future[None]] = deque()
-        self._others: deque[asyncio.Future[None]] = deque()
+        self._beside_urgent = beside_urgent
+        self._used = {urgent: Recent(self._hand_out, patience) for urgent in (True, False)}
+        """Those in use, by whether that is urgent."""
+        self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
 
     @asynccontextmanager
     async def slot(self, *, urgent: bool = False) -> AsyncIterator[None]:
         """Wait for a slot, and have it while inside."""
-        await self._take(self._hurried if urgent else self._others)
-        try:
-            yield
-        finally:
-            self._give_back()
-
-    async def _take(self, line: deque[asyncio.Future[None]]) -> None:
-        if self._free:
-            self._free -= 1
-            return
         turn = asyncio.get_running_loop().create_future()
-        line.append(turn)
+        self._waiting[urgent].append(turn)
+        self._hand_out()
         try:
             await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._give_back()  # it was given, and then the wait was called off
-            raise
+            yield
+        finally:
+            if turn.done() and not turn.cancelled():  # else it was not given: the wait was called off
+                self._used[urgent].end(turn)
+                self._free += 1
+                self._hand_out()
 
-    def _give_back(self) -> None:
-        for line in (self._hurried, self._others):
-            while line:
+    def _hand_out(self) -> None:
+        for urgent in (True, False):
+            line = self._waiting[urgent]
+            while line and self._free and (urgent or self._may_go_beside()):
                 turn = line.popleft()
                 if not turn.done():
                     turn.set_result(None)
-                    return
-        self._free += 1
+                    self._used[urgent].begin(turn)
+                    self._free -= 1
+
+    def _may_go_beside(self) -> bool:
+        return not self._used[True] or len(self._used[False]) < self._beside_urgent

@@ -24,6 +24,8 @@ def test_an_invocation_made_again_under_the_same_name_runs_again(
 ) -> None:
     first = run(kube, invocation(namespace, "again", "echo first", ["host-1"]))
     kube.delete("jobinvocations", namespace, "again")
+    # One that has just ended may have its finalizer still, and its name is taken for as long.
+    kube.wait("the first to go", lambda: kube.find("jobinvocations", namespace, "again") is None)
     second = run(kube, invocation(namespace, "again", "echo second", ["host-1"]))
     assert second["metadata"]["uid"] != first["metadata"]["uid"]
     assert condition(second, "Complete")

@@ -119,6 +119,7 @@ def spread(kube: Kube, operator: Operator, report: Report) -> None:
     report.add("the same, half of them", statistics.median(late), "s")
     report.add("the same, the last of them", late[-1], "s")
     report.add("operator CPU until the last is made, of a run", cpu, "ms")
+    wait_until_idle(kube, operator)
 
 
 def burst(kube: Kube, operator: Operator, report: Report) -> None:
