@@ -8,6 +8,7 @@ from typing import Final
 
 from rollcall.inputs import InputValue, plain
 from rollcall.names import (
+    ANNOTATION_MADE_AHEAD,
     ANNOTATION_PLANNED,
     API_VERSION,
     LABEL_ID,
@@ -19,6 +20,7 @@ from rollcall.names import (
     MANAGED_BY_FACADE,
     Kind,
 )
+from rollcall.plan.ahead import made_of
 from rollcall.resources.jobinvocation import RerunHosts, RerunOf
 from rollcall.resources.meta import OwnerReference
 from rollcall.resources.targeting import Targeting
@@ -161,11 +163,12 @@ def requester(user: Identity) -> Object:
 
 
 def run(series: Schedule, name: str, slot: datetime, id_: int) -> Object:
-    """The JobInvocation of a run that is still to come: the Schedule takes it for its own when its time is there."""
+    """The JobInvocation of a run that is still to come: the Schedule lets it go when its time is there."""
     resource = series.resource
     template = resource.spec.invocation_template
     spec = template.spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
     labels = {LABEL_ID: str(id_), LABEL_SCHEDULE: series.name[:LABEL_LENGTH].rstrip("-.")}
+    marks = {ANNOTATION_PLANNED: timestamp(slot), ANNOTATION_MADE_AHEAD: made_of(resource.spec)}
     owner = OwnerReference(api_version=API_VERSION, kind=Kind.SCHEDULE.value, name=series.name, uid=series.uid)
     return {
         "apiVersion": API_VERSION,
@@ -173,7 +176,7 @@ def run(series: Schedule, name: str, slot: datetime, id_: int) -> Object:
         "metadata": {
             "name": name,
             "labels": {**template.metadata.labels, **labels},
-            "annotations": {**template.metadata.annotations, ANNOTATION_PLANNED: timestamp(slot)},
+            "annotations": {**template.metadata.annotations, **marks},
             "ownerReferences": [owner.wire()],
         },
         "spec": {

@@ -9,7 +9,7 @@ from typing import Final
 
 from rollcall import template as templates
 from rollcall.inputs import CONCEALED, concealed_inputs, plain
-from rollcall.names import ANNOTATION_PAUSED, GROUP, HostState, Kind
+from rollcall.names import GROUP, HostState, Kind
 from rollcall.plan.schedule import run_name
 from rollcall.resources.jobinvocation import CancelPolicy
 from rollcall_api.access import impersonate
@@ -29,8 +29,6 @@ Stamp = tuple[int, int, int, int, int, int]
 _CHANGE_ATTEMPTS: Final = 50
 _OUTCOME_LOOKS: Final = 100
 _OUTCOME_SECONDS: Final = 0.05
-_PAUSED: Final[Object] = {"metadata": {"annotations": {ANNOTATION_PAUSED: "true"}}, "spec": {"suspend": True}}
-_RESUMED: Final[Object] = {"metadata": {"annotations": {ANNOTATION_PAUSED: None}}, "spec": {"suspend": False}}
 KEPT_RUNS: Final = 1_000
 """How many runs of a series are kept of those that went well, and of the others."""
 
@@ -215,14 +213,6 @@ class Jobs:
             return {**kept, "spec": {"cancellation": {"policy": policy.value, "hosts": names}}}
 
         return await self._change(job, grown, user)
-
-    async def pause(self, job: Job, user: Identity) -> Job:
-        """Keeps a job that waits from starting, until it is resumed. Raises as `cancel` does."""
-        return await self._change(job, lambda _: _PAUSED, user)
-
-    async def resume(self, job: Job, user: Identity) -> Job:
-        """Lets a paused job go on. Raises as `cancel` does."""
-        return await self._change(job, lambda _: _RESUMED, user)
 
     async def _change(self, job: Job, change: Callable[[Job], Object], user: Identity | None) -> Job:
         """Stores a merge patch made of the job as it is, made anew when somebody else was first."""

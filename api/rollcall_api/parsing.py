@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from rollcall import ids, resources
 from rollcall.names import (
-    ANNOTATION_PAUSED,
     ANNOTATION_PLANNED,
     API_VERSION,
     ConditionType,
@@ -124,7 +123,6 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
         start_before=_moment(spec.get("startBefore")),
         schedule=next((sys.intern(owner["name"]) for owner in owners if owner.get("kind") == Kind.SCHEDULE), None),
         planned=_planned(annotations.get(ANNOTATION_PLANNED)),
-        paused=ANNOTATION_PAUSED in annotations and spec.get("suspend") is True,
         cancellation=_cancellation(spec.get("cancellation")),
         packed=_packed([*_inputs(spec), _targeting(targeting)]),
         packed_echo=_packed({key: value for key, value in annotations.items() if ECHO_DOMAIN in key}),

@@ -71,8 +71,6 @@ class Job(Record):
     """The Schedule that the job belongs to."""
     planned: datetime | None
     """The moment that a Schedule planned it for."""
-    paused: bool
-    """Whether it is suspended because its Schedule is."""
     cancellation: CancellationOrder | None
     packed: bytes
     """Inputs, their Secrets and the targeting, encoded: a hundred thousand jobs are kept, and few are looked at."""

@@ -1,14 +1,14 @@
 """Series: Schedules that clients pause, resume and end, and whose next run they see as a job that waits for its time.
 
 A Schedule makes a run when its moment has come. Clients of some dialects look for the next run before that, and skip it
-by cancelling it; so it is made ahead, under the name that the Schedule would give it, and starts at its moment. The
-Schedule then finds it, and counts it as made. While a series is paused its next run is suspended. Any number of facades
-can do this side by side, and none is no harm: the Schedule makes what is not there (docs/adr/0022).
+by cancelling it; so it is made ahead, under the name that the Schedule would give it, and waits until the Schedule lets
+it go at its moment, or takes it back. Any number of facades can do this side by side, and none is no harm: the Schedule
+makes what is not there (docs/adr/0022).
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -60,18 +60,21 @@ class Series:
     async def pause(self, schedule: Schedule, user: Identity) -> None:
         """Starts no run until the series is resumed. Raises NotFound, Forbidden, Rejected or Unavailable."""
         await self._objects.change(Kind.SCHEDULE, schedule.name, _suspend, user)
-        await self._bring_along(schedule, self._pause, user)
 
     async def resume(self, schedule: Schedule, user: Identity) -> None:
         """Goes on with a paused series, from now on. Raises as `pause` does."""
         await self._objects.change(Kind.SCHEDULE, schedule.name, _resume, user)
-        await self._bring_along(schedule, self._resume, user)
 
     async def end(self, schedule: Schedule, user: Identity) -> None:
-        """Ends the series and cancels its queued run; what is at work goes on. Raises as `pause` does."""
+        """Cancels the queued run of the series, and ends it; what is at work goes on. Raises as `pause` does.
+
+        In this order, because a Schedule that ends takes back what waits: nobody would see that it was cancelled.
+        """
+        for job in _waiting(self._cache.jobs.of_schedule(schedule.name)):
+            with suppress(NotFound, Forbidden):
+                await self._jobs.cancel(job, user)
         if not has_ended(schedule):
             await self._objects.change(Kind.SCHEDULE, schedule.name, _end, user)
-        await self._bring_along(schedule, self._jobs.cancel, user)
 
     async def run(self) -> None:
         """Looks after series for ever; it works only when a series or a job of one has changed."""
@@ -87,38 +90,15 @@ class Series:
                     await self._look(schedule)
 
     async def settle(self, schedule: Schedule) -> None:
-        """Makes the next run if none waits, and lets what waits share the fate of the series. Raises a Problem."""
+        """Makes the next run if none waits. Raises a Problem."""
         resource = schedule.resource
-        requester = Identity(resource.spec.requested_by.username, resource.spec.requested_by.groups)
         jobs = list(self._cache.jobs.of_schedule(schedule.name))
-        if is_cancelled(schedule):
-            order: _Order = self._jobs.cancel
-        elif resource.spec.suspend or resource.status.state is ScheduleState.INVALID:
-            order = self._pause
-        else:
-            order = self._resume
-            slot = None if any(job.scheduled for job in jobs) else next_slot(resource, jobs, datetime.now(UTC))
-            if slot is not None:
-                await self._jobs.create_run(schedule, slot)
-        for job in _waiting(jobs):
-            with suppress(NotFound):
-                await order(job, requester)
-
-    async def _bring_along(self, schedule: Schedule, order: "_Order", user: Identity) -> None:
-        """Gives the order to the run that waits; what the user may not do, `run` does in the requester's name."""
-        for job in _waiting(self._cache.jobs.of_schedule(schedule.name)):
-            with suppress(NotFound, Forbidden):
-                await order(job, user)
-
-    async def _pause(self, job: Job, user: Identity) -> None:
-        if not job.paused:
-            await self._jobs.pause(job, user)
-
-    async def _resume(self, job: Job, user: Identity) -> None:
-        """Lets a run go on; one whose time came meanwhile is not made up for."""
-        if job.paused:
-            late = job.start_at is not None and job.start_at <= datetime.now(UTC)
-            await (self._jobs.cancel(job, user) if late else self._jobs.resume(job, user))
+        idle = resource.status.state in (ScheduleState.INVALID, ScheduleState.FINISHED)
+        if idle or is_cancelled(schedule) or any(job.scheduled for job in jobs):
+            return
+        slot = next_slot(resource, jobs, datetime.now(UTC))
+        if slot is not None:
+            await self._jobs.create_run(schedule, slot)
 
     async def _look(self, schedule: Schedule) -> None:
         try:
@@ -149,9 +129,6 @@ class Series:
         schedule = None if job.schedule is None else self._cache.schedules.named(job.schedule)
         if schedule is not None:
             self._schedule_changed(schedule)
-
-
-_Order = Callable[[Job, Identity], Awaitable[object]]
 
 
 def _waiting(jobs: Iterable[Job]) -> list[Job]:

@@ -40,8 +40,9 @@ ANNOTATION_CHUNK: Final = f"{GROUP}/chunk"
 
 ANNOTATION_RUN_NOW: Final = f"{GROUP}/run-now"
 """On a Schedule: asks for one run at once, whatever the value; it is taken away when the run is there."""
-ANNOTATION_PAUSED: Final = f"{GROUP}/paused"
-"""On a JobInvocation: it was suspended because its Schedule is, and goes on with it."""
+ANNOTATION_MADE_AHEAD: Final = f"{GROUP}/made-ahead"
+"""On a JobInvocation that was made before its Schedule's time came: it starts nothing until the Schedule takes this
+away. The value says what it was made of."""
 ANNOTATION_PLANNED: Final = f"{GROUP}/planned"
 """On a JobInvocation that a Schedule made: the moment that it was planned for, in RFC 3339, or `Manual`."""
 

@@ -5,26 +5,30 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from sys import intern
+from typing import Any
 
 from pydantic import ValidationError
 
-from rollcall.names import ANNOTATION_PLANNED, ANNOTATION_RUN_NOW
+from rollcall.names import ANNOTATION_PLANNED, ANNOTATION_RUN_NOW, Reason
 from rollcall.plan.scheduling import MANUAL, beyond_history
 from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.schedule import Schedule, ScheduleState
-from rollcall_operator.packed import Document, pack, unpack
+from rollcall_operator.packed import Document, Packer
 from rollcall_operator.store import MAX_GONE, Key, first_problem
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One schedule: what has to be known of it at any time, and all of it as JSON."""
+    """One schedule: what has to be known of it at any time, and all of it, packed."""
 
     version: int
     uid: str
     created: str
     purpose: str
     state: str
+    broken: bool
+    """Whether it cannot be carried out for a fault of its own: it holds its purpose no longer then."""
     packed: bytes
 
 
@@ -43,6 +47,7 @@ class ScheduleBook:
         """`concerned` is called with each schedule whose right to its purpose another one's change may change."""
         self._concerned = concerned
         self._entries: dict[Key, Entry] = {}
+        self._packer = Packer()
         self._by_uid: dict[str, Key] = {}
         self._by_purpose: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
         self._gone: dict[Key, int] = {}
@@ -54,20 +59,22 @@ class ScheduleBook:
     def put(self, document: Document) -> bool:
         """Take in a schedule; False when that or something newer is known."""
         metadata, spec = document["metadata"], document["spec"]
-        key, version = (metadata["namespace"], metadata["name"]), int(metadata["resourceVersion"])
+        # What thousands of schedules have in common is kept once.
+        key, version = (intern(metadata["namespace"]), metadata["name"]), int(metadata["resourceVersion"])
         known = self._entries.get(key)
         if version <= max(known.version if known is not None else 0, self._gone.get(key, 0)):
             return False
         rivals = self.rivals(key)
         self._remove(key)
-        purpose = spec.get("purpose") or ""
+        purpose, status = spec.get("purpose") or "", document.get("status") or {}
         self._entries[key] = Entry(
             version=version,
             uid=metadata["uid"],
             created=metadata["creationTimestamp"],
             purpose=purpose,
-            state=(document.get("status") or {}).get("state") or "",
-            packed=pack({**document, "metadata": {**metadata, "managedFields": None}}),
+            state=intern(status.get("state") or ""),
+            broken=_is_broken(status),
+            packed=self._packer.pack({**document, "metadata": {**metadata, "managedFields": None}}),
         )
         self._by_uid[metadata["uid"]] = key
         if purpose:
@@ -123,7 +130,7 @@ class ScheduleBook:
     def document(self, key: Key) -> Document | None:
         """The JSON of a schedule; None when there is none."""
         entry = self._entries.get(key)
-        return unpack(entry.packed) if entry is not None else None
+        return self._packer.unpack(entry.packed) if entry is not None else None
 
     def uid(self, key: Key) -> Sequence[str]:
         """The uid of a schedule, if it is there."""
@@ -152,7 +159,7 @@ class ScheduleBook:
         before = [
             (_rank(found), other[1])
             for other, found in rivals
-            if found.state != ScheduleState.FINISHED and _rank(found) < _rank(entry)
+            if found.state != ScheduleState.FINISHED and not found.broken and _rank(found) < _rank(entry)
         ]
         return min(before)[1] if before else None
 
@@ -173,9 +180,15 @@ class ScheduleBook:
         }
 
 
-def _claim(entry: Entry) -> tuple[str, str, str]:
+def _claim(entry: Entry) -> tuple[str, str, bool, str]:
     """What a schedule's right to its purpose, and so that of others, follows from."""
-    return entry.purpose, entry.state, entry.uid
+    return entry.purpose, entry.state, entry.broken, entry.uid
+
+
+def _is_broken(status: Mapping[str, Any]) -> bool:
+    conditions = status.get("conditions") or ()
+    rivalled = any(condition.get("reason") == Reason.PURPOSE_TAKEN for condition in conditions)
+    return status.get("state") == ScheduleState.INVALID and not rivalled
 
 
 def _rank(entry: Entry) -> tuple[bool, str, str]:
@@ -219,6 +232,8 @@ def settled_until(document: Document, children: Sequence[JobInvocation]) -> date
     times = status.get("nextTimes") or ()
     if not untouched or not times:
         return None
+    if any(child.waits_for_schedule for child in children):
+        return None  # it may have to be taken back
     if any(may_be_untold(document, child.metadata.annotations.get(ANNOTATION_PLANNED, "")) for child in children):
         return None  # the clock was set back since it was made
     old = beyond_history(children, spec.get("successfulJobsHistoryLimit", 0), spec.get("failedJobsHistoryLimit", 0))

@@ -13,6 +13,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from rollcall.names import (
+    ANNOTATION_MADE_AHEAD,
     ANNOTATION_RUN_NOW,
     API_VERSION,
     FINALIZER_INVOCATION,
@@ -21,6 +22,7 @@ from rollcall.names import (
     Kind,
     Reason,
 )
+from rollcall.plan.ahead import passed_over
 from rollcall.plan.observed import Note
 from rollcall.plan.scheduling import (
     Outcome,
@@ -137,6 +139,7 @@ class ScheduleRuns:
             return self._clock()
         now = self._clock()
         planned = plan(schedule, self._with_untold(schedule, children), self._book.holder(key), now)
+        await self._delete(planned.withdraw)
         outcomes = [await self._make(schedule, document, run) for run in planned.runs]
         for name in to_cancel(planned, outcomes):
             await self._cancel(key[0], name)
@@ -144,8 +147,9 @@ class ScheduleRuns:
         known = {child.metadata.name: child for child in (*children, *made)}
         status = await self._write(schedule, planned, outcomes, list(known.values()), now)
         self.forget(schedule.metadata.uid)
-        for child in planned.delete:
-            await self._cluster.delete(_INVOCATIONS, key[0], child.metadata.name, uid=child.metadata.uid)
+        for name in passed_over(schedule, status, known.values()):
+            await self._cancel(key[0], name)
+        await self._delete(planned.delete)
         return status.next_times[0] if status.next_times else None
 
     def _made(self, key: Key, outcome: Outcome) -> JobInvocation | None:
@@ -153,7 +157,7 @@ class ScheduleRuns:
 
     async def _mark_request(self, schedule: Schedule) -> bool:
         """Give a request to run now a mark of its own, from which its run's name follows. True when one was given."""
-        value, now = schedule.metadata.annotations.get(ANNOTATION_RUN_NOW), self._clock()
+        value, now = _request(schedule), self._clock()
         if value is None or marked_at(schedule, value, now) is not None:
             return False
         await self._annotate(schedule, mark(now))
@@ -195,6 +199,11 @@ class ScheduleRuns:
             self._book.put(await self._cluster.get(_SCHEDULES, namespace, name))
             raise
 
+    async def _delete(self, children: Sequence[JobInvocation]) -> None:
+        for child in children:
+            metadata = child.metadata
+            await self._cluster.delete(_INVOCATIONS, metadata.namespace, metadata.name, uid=metadata.uid)
+
     async def _cancel(self, namespace: str, name: str) -> None:
         patch: Document = {"spec": {"cancellation": {"policy": "Graceful"}}}
         try:
@@ -212,6 +221,8 @@ class ScheduleRuns:
         if not await self._permissions.may_create_invocations(requester, namespace):
             said = f"{run.name} was not made: {requester.username} may not create jobinvocations in {namespace}"
             return Outcome(run, Note(Reason.PERMISSION_DENIED, said, warning=True))
+        if run.ahead:
+            return await self._let_go(run, namespace)
         invocation = invocation_of(schedule, document, run)
         if LABEL_ID not in invocation["metadata"]["labels"] and (number := await self._ids.next()) is not None:
             invocation["metadata"]["labels"][LABEL_ID] = str(number)
@@ -225,6 +236,21 @@ class ScheduleRuns:
             if schedule.metadata.uid not in owners:
                 said = f"{run.name} was not made: another JobInvocation has that name"
                 return Outcome(run, Note(Reason.NAME_TAKEN, said, warning=True))
+            if ANNOTATION_MADE_AHEAD in made["metadata"].get("annotations", {}):
+                self._store.put(_INVOCATIONS, made)
+                raise  # it was made ahead a moment ago, or is being taken back: the next look tells
+        self._store.put(_INVOCATIONS, made)
+        self._told((namespace, run.name))
+        return Outcome(run)
+
+    async def _let_go(self, run: Run, namespace: str) -> Outcome:
+        """Let a run begin that was made ahead. Raises NotFoundError when it has gone."""
+        patch: Document = {"metadata": {"annotations": {ANNOTATION_MADE_AHEAD: None}}}
+        try:
+            made = await self._cluster.merge(_INVOCATIONS, namespace, run.name, patch)
+        except NotFoundError:
+            self._store.forget(_INVOCATIONS, namespace, run.name)
+            raise
         self._store.put(_INVOCATIONS, made)
         self._told((namespace, run.name))
         return Outcome(run)
@@ -249,7 +275,8 @@ class ScheduleRuns:
                     await self._keep(key, status_patch(version, status), status=True)
         by_hand = any(outcome.run.manual for outcome in (*outcomes, *planned.skipped))
         read = self._book.read(key) if by_hand else None
-        if read is not None:
+        # Another request that somebody has made since is to be met, too.
+        if read is not None and _request(read[0]) == _request(schedule):
             await self._annotate(read[0], None)
         for note in notes:
             self._tell(schedule, note)
@@ -267,6 +294,11 @@ class ScheduleRuns:
         except ClusterError as error:
             regarding = event["regarding"]
             logger.warning("no event about %s/%s: %s", regarding["namespace"], regarding["name"], error)
+
+
+def _request(schedule: Schedule) -> str | None:
+    """The request to run now, with the mark that it was given."""
+    return schedule.metadata.annotations.get(ANNOTATION_RUN_NOW)
 
 
 _MAY_VANISH = (

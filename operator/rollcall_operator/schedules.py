@@ -91,9 +91,9 @@ class Schedules:
         uid = document["metadata"]["uid"]
         for key in self._children.get(uid, ()):
             invocation = self._store.invocations.get(key)
-            if invocation is not None and may_be_untold(
-                document, invocation.metadata.annotations.get(ANNOTATION_PLANNED, "")
-            ):
+            if invocation is None or invocation.waits_for_schedule:
+                continue
+            if may_be_untold(document, invocation.metadata.annotations.get(ANNOTATION_PLANNED, "")):
                 self._runs.remember(uid, invocation)
 
     async def until_told(self, key: Key, exiting: Callable[[], bool]) -> None:

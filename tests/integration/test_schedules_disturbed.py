@@ -13,9 +13,11 @@ import pytest
 from support.kube import Kube, Object, condition
 from support.operator import Operator
 from support.proxy import Answer, Call, Faults, Proxy
-from support.schedules import all_states, numbered, permit, runs, schedule, soon, status, unrunnable
+from support.schedules import all_states, make_ahead, numbered, permit, runs, schedule, soon, status, unrunnable
 
 COUNT = 50
+AHEAD = 12
+"""Of so many of them the run was made ahead."""
 STEP = 10
 """Seconds from one run to the next in the outage."""
 
@@ -42,10 +44,12 @@ def both(path: str, body: str = "", nth: int = 1) -> tuple[Point, Point]:
 POINTS = (
     *both("localsubjectaccessreviews"), *both("configmaps/NAME"),
     *both("jobinvocations"), *both("jobinvocations", nth=3),
+    *both("jobinvocations/NAME", '"rollcall.dev/made-ahead":null'),
     *both("schedules/NAME/status"), *both("schedules/NAME/status", nth=3),
     Point("events", 1, "before"), Point("events", 3, "after"),
 )  # fmt: skip
-"""The writes at which the operator dies, one after the other. All runs are made before the first status is written."""
+"""The writes at which the operator dies, one after the other. All runs are made, and those that were made ahead let go,
+before the first status is written."""
 ERRANDS = (
     *both("schedules/NAME", '"rollcall.dev/id"'),
     *both("schedules/NAME", '"taken-'),
@@ -169,8 +173,16 @@ def test_fifty_schedules_make_one_run_each_whatever_write_the_operator_dies_at(
 ) -> None:
     operator, proxy = proxied
     moment = soon(30)
+    ways: list[Object] = [
+        {"at": moment},
+        {"every": {"seconds": 86_400, "anchor": moment}, "maxIterations": 1},
+        {"rrule": f"DTSTART:{moment.translate({ord(mark): None for mark in '-:'})} RRULE:FREQ=DAILY;COUNT=1"},
+    ]
     for number in range(COUNT):
-        kube.create(schedule(place, f"s-{number}", at=moment, invocationTemplate=unrunnable()))
+        times = ways[number % len(ways)]
+        stored = kube.create(schedule(place, f"s-{number}", **times, invocationTemplate=unrunnable()))
+        if number < AHEAD:
+            make_ahead(kube, place, stored, moment)
     kube.wait("schedules that wait", lambda: all_states(kube, place) == ["Active"] * COUNT and numbered(kube, place))
     operator.stop()
     assert soon(0) < moment, "the schedules were not ready in time: this machine is too slow, or too busy"

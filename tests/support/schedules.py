@@ -3,6 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rollcall.names import ANNOTATION_MADE_AHEAD as MADE_AHEAD
+from rollcall.plan.schedule import run_name
+from rollcall_api.job_manifests import run
+from rollcall_api.parsing import parse_schedule
 from support.jobs import API_VERSION
 from support.kube import Kube, Object
 
@@ -29,19 +33,19 @@ def schedule(namespace: str, name: str, command: str = "true", **spec: Any) -> O
     }
 
 
-def permit(kube: Kube, namespace: str) -> None:
-    """Let the schedules' ServiceAccount create invocations."""
-    kube.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OWNER, "namespace": namespace}})
+def permit(kube: Kube, namespace: str, owner: str = OWNER) -> None:
+    """Let a ServiceAccount, usually that of the schedules, create invocations."""
+    kube.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": owner, "namespace": namespace}})
     kube.apply({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-        "metadata": {"name": OWNER, "namespace": namespace},
+        "metadata": {"name": owner, "namespace": namespace},
         "rules": [{"apiGroups": ["rollcall.dev"], "resources": ["jobinvocations"], "verbs": ["create"]}],
     })  # fmt: skip
     kube.apply({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": OWNER, "namespace": namespace},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OWNER},
-        "subjects": [{"kind": "ServiceAccount", "name": OWNER, "namespace": namespace}],
+        "metadata": {"name": owner, "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": owner},
+        "subjects": [{"kind": "ServiceAccount", "name": owner, "namespace": namespace}],
     })  # fmt: skip
 
 
@@ -61,6 +65,15 @@ def status(kube: Kube, namespace: str, name: str) -> Object:
     """What a schedule's status says."""
     found: Object = kube.get("schedules", namespace, name).get("status", {})
     return found
+
+
+def make_ahead(kube: Kube, namespace: str, stored: Object, moment: str) -> str:
+    """Make a schedule's run of a moment before that has come, as the REST facade does; its name."""
+    series, slot = parse_schedule(stored), datetime.fromisoformat(moment)
+    name = run_name(series.resource, slot)
+    made = kube.create(run(series, name, slot, 4711), namespace)
+    assert (made["spec"]["startAt"], MADE_AHEAD in made["metadata"]["annotations"]) == (moment, True)
+    return name
 
 
 def unrunnable() -> Object:

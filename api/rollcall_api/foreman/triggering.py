@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from rollcall.resources.schedule import ScheduleState
 from rollcall.schedule.cronlines import CronLine
 from rollcall.schedule.zones import zone
 from rollcall_api.cache import Cache
@@ -96,8 +97,12 @@ def _no_cron_line(line: str) -> ForemanError:
 
 
 def _purposes(cache: Cache) -> set[str | None]:
-    """The purposes of the series that have not ended."""
-    return {schedule.resource.spec.purpose for schedule in cache.schedules if not has_ended(schedule)}
+    """The purposes of the series that are active or disabled."""
+    return {
+        schedule.resource.spec.purpose
+        for schedule in cache.schedules
+        if not has_ended(schedule) and schedule.resource.status.state is not ScheduleState.INVALID
+    }
 
 
 def _time(given: Mapping[str, Any], key: str, now: datetime) -> datetime | None:

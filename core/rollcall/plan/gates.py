@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from rollcall.names import Reason
 from rollcall.plan.locks import Claimant, Lock, LockKind, Wanted
@@ -12,6 +13,8 @@ from rollcall.resources.jobinvocation import JobInvocation
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.jobtemplate import ConcurrencyPolicy, JobTemplate
 from rollcall.resources.rollout import PauseFor
+
+_FOR_SCHEDULE: Final = "its Schedule has not let it go: see what kubectl describe rsched tells of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +32,10 @@ def suspended(invocation: JobInvocation) -> Wait | None:
 
 
 def not_yet_due(invocation: JobInvocation, now: datetime) -> Wait | None:
-    """The wait for `spec.startAt`."""
+    """The wait for `spec.startAt`, or for the Schedule that lets a run go that was made ahead."""
     start = invocation.spec.start_at
     if start is None or now >= start:
-        return None
+        return Wait(Reason.NOT_YET_DUE, _FOR_SCHEDULE) if invocation.waits_for_schedule else None
     return Wait(Reason.NOT_YET_DUE, f"starts at {start:%Y-%m-%d %H:%M:%S} UTC", start)
 
 

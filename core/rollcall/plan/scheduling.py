@@ -1,11 +1,12 @@
 """What to do for a schedule: which runs to make, which to cancel and delete, and what its status says then."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from rollcall.names import ANNOTATION_PLANNED, ANNOTATION_RUN_NOW, ConditionType, Reason
+from rollcall.names import ANNOTATION_MADE_AHEAD, ANNOTATION_PLANNED, ANNOTATION_RUN_NOW, ConditionType, Reason
+from rollcall.plan.ahead import is_up_to_date, planned_slot, to_withdraw
 from rollcall.plan.conditions import with_condition
 from rollcall.plan.observed import Note
 from rollcall.plan.schedule import (
@@ -47,6 +48,10 @@ class Run:
     manual: bool = False
     exists: bool = False
     """Whether its invocation is there already."""
+    ahead: bool = False
+    """Whether its invocation was made ahead, and waits to be let go."""
+    skipped: bool = False
+    """Whether its invocation was made ahead, and ended before it was let go: somebody wanted no run then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,8 @@ class SchedulePlan:
     """What to do, in this order; everything in it can be done twice without harm."""
 
     decision: Decision
+    withdraw: tuple[JobInvocation, ...] = ()
+    """Invocations to delete: they were made ahead for what is no longer planned."""
     runs: tuple[Run, ...] = ()
     skipped: tuple[Outcome, ...] = ()
     """Runs that an active one stands in the way of."""
@@ -75,33 +82,35 @@ class SchedulePlan:
 
 def plan(schedule: Schedule, children: Sequence[JobInvocation], holder: str | None, now: datetime) -> SchedulePlan:
     """What to do, given the schedule's invocations, and the name of an older schedule with the same purpose."""
-    made = frozenset(slot for child in children if (slot := _planned(schedule, child)) is not None)
+    waiting = [child for child in children if child.waits_for_schedule]
+    children = [child for child in children if not child.waits_for_schedule]
+    made = {slot: child for child in children if (slot := planned_slot(schedule, child)) is not None}
     decision, invalid = Decision(), None
     try:
-        decision = due(schedule, now, made)
+        decision = due(schedule, now, frozenset(made))
     except (ValueError, OverflowError) as error:
         invalid = Note(Reason.INVALID_SPEC, str(error), warning=True)
     if holder is not None and invalid is None:
         said = f"the schedule {holder} has the same purpose, and has not finished"
         decision, invalid = Decision(), Note(Reason.PURPOSE_TAKEN, said, warning=True)
-    decision = _with_untold(schedule, decision, made)
-    wanted = [Run(run_name(schedule, slot), slot, exists=slot in made) for slot in decision.run]
+    decision = _with_untold(schedule, decision, frozenset(made))
+    settled = _decided_until(schedule, decision, now) or created(schedule)
+    withdraw = to_withdraw(schedule, waiting, decision, settled) if invalid is None else ()
+    ahead = {child.metadata.name for child in waiting if is_up_to_date(schedule, child)}
+    wanted = [_run(schedule, slot, made.get(slot), ahead) for slot in decision.run]
     wanted += [_exists(run, children) for run in _by_hand(schedule, now)]
     runs, skipped, cancel = _together(schedule.spec.concurrency_policy, wanted, children)
     runs, crowded = _with_room(runs, children)
     skipped, cancel = (*skipped, *crowded), () if crowded else cancel
     spec = schedule.spec
     old = beyond_history(children, spec.successful_jobs_history_limit, spec.failed_jobs_history_limit)
-    return SchedulePlan(decision, runs, skipped, cancel, old, invalid)
+    return SchedulePlan(decision, withdraw, runs, skipped, cancel, old, invalid)
 
 
-def _planned(schedule: Schedule, child: JobInvocation) -> datetime | None:
-    """The slot that an invocation was made for; None for one that was asked for by hand, or only says so."""
-    try:
-        slot = datetime.fromisoformat(child.metadata.annotations.get(ANNOTATION_PLANNED, MANUAL))
-    except ValueError:
-        return None
-    return slot if slot.tzinfo and child.metadata.name == run_name(schedule, slot) else None
+def _run(schedule: Schedule, slot: datetime, child: JobInvocation | None, ahead: Container[str]) -> Run:
+    name = run_name(schedule, slot)
+    never_began = child is not None and ANNOTATION_MADE_AHEAD in child.metadata.annotations
+    return Run(name, slot, exists=child is not None, ahead=name in ahead, skipped=never_began)
 
 
 def _with_untold(schedule: Schedule, decision: Decision, made: frozenset[datetime]) -> Decision:
@@ -216,7 +225,8 @@ def conclude(
     made = [outcome.run.planned for outcome in planned if outcome.problem is None]
     left_out = sum(not outcome.run.manual for outcome in made_plan.skipped)
     deleted = {child.metadata.name for child in made_plan.delete}
-    active = {child.metadata.name for child in children if not child.finished} - deleted
+    active = {child.metadata.name for child in children if not child.finished and not child.waits_for_schedule}
+    active -= deleted
     status = before.model_copy(
         update={
             "observed_generation": schedule.metadata.generation,
@@ -258,11 +268,15 @@ def _afterwards(schedule: Schedule, status: ScheduleStatus, now: datetime) -> De
 def _last_run(
     schedule: Schedule, outcomes: Sequence[Outcome], children: Sequence[JobInvocation], now: datetime
 ) -> LastRun | None:
-    if not outcomes:
+    begun = [outcome for outcome in outcomes if not outcome.run.skipped]
+    if not begun:
         return None
-    last = max(outcomes, key=lambda outcome: (outcome.run.planned, outcome.run.manual))
+    last = max(begun, key=lambda outcome: (outcome.run.planned, outcome.run.manual))
     made = (child.metadata.creation_timestamp for child in children if child.metadata.name == last.run.name)
-    late = (next(made, None) or now) - last.run.planned
+    began = next(made, None)
+    if began is None or began < last.run.planned:
+        began = now  # it was made ahead
+    late = began - last.run.planned
     if not last.run.manual:
         late -= delay(schedule)
     return LastRun(
@@ -364,7 +378,9 @@ def _told(before: LastRun | None, outcomes: Sequence[Outcome]) -> list[Note]:
     known = before.reason if before is not None else None
     for outcome in outcomes:
         run, problem = outcome.run, outcome.problem
-        if problem is None:
+        if run.skipped:
+            notes.append(Note(Reason.RUN_SKIPPED, f"{run.name} ended before its time came"))
+        elif problem is None:
             when = (
                 "asked for by hand" if run.manual else f"planned for {run.planned.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
             )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rollcall.names import ConditionType, HostState
+from rollcall.names import ANNOTATION_MADE_AHEAD, ConditionType, HostState, Kind
 from rollcall.resources.invocationrules import (
     CANCELLED_FOR_GOOD,
     FIXED_ROLLOUT,
@@ -366,3 +366,9 @@ class JobInvocation(Resource):
     def finished(self) -> bool:
         """Whether the invocation has ended; it never changes again."""
         return any(c.status == ConditionStatus.TRUE and c.type in FINAL_CONDITIONS for c in self.status.conditions)
+
+    @property
+    def waits_for_schedule(self) -> bool:
+        """Whether it was made before its Schedule's time came, and has neither been let go nor ended."""
+        owned = any(owner.kind == Kind.SCHEDULE for owner in self.metadata.owner_references)
+        return owned and ANNOTATION_MADE_AHEAD in self.metadata.annotations and not self.finished

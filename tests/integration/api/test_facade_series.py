@@ -1,8 +1,6 @@
 """Series that clients pause, resume and end (contract §4.5, §7.7; docs/adr/0022), against a real API server."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
@@ -40,10 +38,11 @@ def runs_of(world: World, body: Object) -> list[Object]:
     return world.kube.list("jobinvocations", world.namespace, labelSelector=f"rollcall.dev/schedule={name}")
 
 
-def asked_of(world: World, body: Object) -> Any:
-    """What the run's spec says by now, of what can change."""
-    spec = run_of(world, body)["spec"]
-    return spec["suspend"], "cancellation" in spec
+def waits(world: World, body: Object) -> bool:
+    """Whether a run waits for its Schedule to let it go, and nobody has cancelled it."""
+    run = run_of(world, body)
+    assert run["spec"]["suspend"] is False
+    return "rollcall.dev/made-ahead" in run["metadata"]["annotations"] and "cancellation" not in run["spec"]
 
 
 def test_a_series_that_is_paused_keeps_its_queued_run_and_goes_on_with_it(world: World, client: httpx.Client) -> None:
@@ -51,74 +50,28 @@ def test_a_series_that_is_paused_keeps_its_queued_run_and_goes_on_with_it(world:
     path = f"{LOGICS}/{body['recurrence']['id']}"
     paused = client.put(path, json={"enabled": False}).json()
     assert (paused["state"], paused["next_occurence"]) == ("disabled", None)
-    assert asked_of(world, body) == (True, False)
+    assert waits(world, body)
     shown = client.get(f"{ROOT}/{body['id']}").json()
     assert (shown["status_label"], shown["start_at"]) == ("queued", body["start_at"])
     resumed = client.put(path, json={"enabled": True}).json()
     assert (resumed["state"], resumed["next_occurence"]) == ("active", body["start_at"])
-    assert asked_of(world, body) == (False, False)
+    assert waits(world, body)
     assert len(runs_of(world, body)) == 1
 
 
-def test_a_schedule_that_is_suspended_by_kubectl_holds_its_queued_run_too(world: World, client: httpx.Client) -> None:
+def test_a_run_that_was_taken_back_is_queued_as_it_is_to_be_now(world: World, client: httpx.Client) -> None:
     body = world.create(recurrence={"cron_line": "9 5 * * *"})
+    before, path = run_of(world, body), f"{LOGICS}/{body['recurrence']['id']}"
     name = f"series-{body['recurrence']['id']}"
-    world.kube.patch("schedules", world.namespace, name, {"spec": {"suspend": True}})
-    world.kube.wait("the queued run to be held", lambda: asked_of(world, body) == (True, False))
-    shown = client.get(f"{ROOT}/{body['id']}").json()["recurrence"]
-    assert (shown["state"], shown["next_occurence"]) == ("disabled", None)
-    world.kube.patch("schedules", world.namespace, name, {"spec": {"suspend": False}})
-    world.kube.wait("the queued run to go on", lambda: asked_of(world, body) == (False, False))
-
-
-def test_a_run_that_somebody_suspended_by_hand_stays_so(world: World, client: httpx.Client) -> None:
-    body = world.create(recurrence={"cron_line": "9 6 * * *"})
-    name = run_of(world, body)["metadata"]["name"]
-    world.kube.patch("jobinvocations", world.namespace, name, {"spec": {"suspend": True}})
-    path = f"{LOGICS}/{body['recurrence']['id']}"
-    with world.facade.client() as viewer:
-        world.wait(viewer, f"{ROOT}/{body['id']}", "the job", lambda shown: shown["status_label"] == "queued")
-    # Whoever suspends for the series says so with an annotation; this run has none, and is not resumed.
-    assert "rollcall.dev/paused" not in run_of(world, body)["metadata"]["annotations"]
-    assert client.put(path, json={"enabled": True}).status_code == 200
-    assert asked_of(world, body) == (True, False)
-
-
-def test_a_run_whose_time_came_while_its_series_was_paused_is_given_up(world: World, client: httpx.Client) -> None:
-    name = "late-series"
-    moment = (datetime.now(UTC) + timedelta(seconds=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    spec = {
-        "at": moment,
-        "suspend": True,
-        "requestedBy": {"username": f"system:serviceaccount:{world.namespace}:runner"},
-        "invocationTemplate": {
-            "metadata": {"annotations": {"series.rollcall.dev/queues-next": "true"}},
-            "spec": {"templateRef": {"name": "run-command"}, "targeting": {"hosts": ["web1"]}},
-        },
-    }
-    api = "rollcall.dev/v1alpha1"
-    metadata = {"name": name, "labels": {"rollcall.dev/id": "900101"}}
-    schedule = world.kube.create(
-        {"apiVersion": api, "kind": "Schedule", "metadata": metadata, "spec": spec}, world.namespace
-    )
-    owner = {"apiVersion": api, "kind": "Schedule", "name": name, "uid": schedule["metadata"]["uid"]}
-    invocation = {
-        "apiVersion": api,
-        "kind": "JobInvocation",
-        "metadata": {
-            "name": f"{name}-run",
-            "labels": {"rollcall.dev/id": "900102"},
-            "annotations": {"rollcall.dev/planned": moment},
-            "ownerReferences": [owner],
-        },
-        "spec": {**spec["invocationTemplate"]["spec"], "startAt": moment},
-    }
-    world.kube.create(invocation, world.namespace)
-    body = {"id": 900102}
-    world.kube.wait("the run to be held", lambda: asked_of(world, body) == (True, False))
-    world.kube.wait("its moment", lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") > moment)
-    assert client.put(f"{LOGICS}/900101", json={"enabled": True}).status_code == 200
-    assert asked_of(world, body) == (True, True)
+    # As somebody edits it with kubectl, and the operator sees that.
+    world.kube.patch("schedules", world.namespace, name, {"spec": {"cron": ["19 5 * * *"]}})
+    world.kube.delete("jobinvocations", world.namespace, before["metadata"]["name"])
+    world.kube.wait("another run", lambda: [run["metadata"]["name"] for run in runs_of(world, body)] not in (
+        [], [before["metadata"]["name"]]))  # fmt: skip
+    (queued,) = runs_of(world, body)
+    assert queued["spec"]["startAt"][13:] == ":19:00Z"
+    assert queued["metadata"]["annotations"]["rollcall.dev/made-ahead"]
+    world.wait(client, path, "its next time", lambda shown: ":19:" in (shown["next_occurence"] or ""))
 
 
 def test_a_series_that_is_ended_cancels_its_queued_run_and_frees_its_purpose(
@@ -129,7 +82,7 @@ def test_a_series_that_is_ended_cancels_its_queued_run_and_frees_its_purpose(
     taken = client.post(ROOT, json=world.order(recurrence=order))
     assert taken.status_code == 500
     assert client.post(f"{LOGICS}/{body['recurrence']['id']}/cancel", json={}).json()["state"] == "cancelled"
-    assert asked_of(world, body)[1]
+    assert run_of(world, body)["spec"]["cancellation"]
     again = client.post(ROOT, json=world.order(recurrence=order))
     assert (again.status_code, again.json()["recurrence"]["purpose"]) == (201, "once at a time")
 

@@ -185,7 +185,7 @@ def a_series(status: dict[str, Any] | None = None, **spec: Any) -> Any:
     return parse_schedule(document).resource
 
 
-def a_run(planned: str) -> Any:
+def a_run(planned: str, end: str | None = None) -> Any:
     metadata = {
         "name": f"run-{planned[11:13]}",
         "uid": planned,
@@ -193,7 +193,8 @@ def a_run(planned: str) -> Any:
         "creationTimestamp": "2024-05-04T10:00:00Z",
         "annotations": {"rollcall.dev/planned": planned},
     }
-    return parse_job({"metadata": metadata, "spec": SPEC})
+    said = {"type": end, "status": "True", "reason": "x", "lastTransitionTime": "2024-05-04T10:00:00Z"}
+    return parse_job({"metadata": metadata, "spec": SPEC, "status": {"conditions": [said]} if end else {}})
 
 
 NEXT = datetime(2024, 5, 4, 11, tzinfo=UTC)
@@ -217,6 +218,26 @@ def test_the_next_run_is_the_first_that_nobody_has_made(
     spec: dict[str, Any], planned: list[str], slot: datetime | None
 ) -> None:
     assert next_slot(a_series(**spec), [a_run(moment) for moment in planned], NOW) == slot
+
+
+@pytest.mark.parametrize(
+    ("end", "planned", "slot"),
+    [
+        ("Cancelled", "2024-05-04T11:00:00Z", NEXT + timedelta(hours=1)),
+        ("Failed", "2024-05-04T10:00:00Z", NEXT),
+        ("Failed", "2024-05-04T11:00:00Z", None),
+        ("Complete", "2024-05-04T11:00:00Z", None),
+    ],
+)
+def test_after_a_run_that_ended_by_itself_before_its_time_none_is_queued(
+    end: str, planned: str, slot: datetime | None
+) -> None:
+    assert next_slot(a_series(), [a_run(planned, end)], NOW) == slot
+
+
+def test_the_next_run_is_none_that_is_settled_already() -> None:
+    settled = {"decidedUntil": "2024-05-04T12:00:00Z"}
+    assert next_slot(a_series(settled), [], NOW) == NEXT + timedelta(hours=2)
 
 
 def test_runs_that_were_deleted_count_as_made() -> None:

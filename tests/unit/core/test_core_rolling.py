@@ -14,6 +14,7 @@ from rollcall.plan.observed import Observed, Plan
 from rollcall.plan.pods import Phase
 from rollcall.plan.slices import Slices
 from rollcall.resources.jobslice import JobSlice
+from rollcall.resources.meta import OwnerReference
 from unit.core.objects import (
     FAILED,
     NOW,
@@ -88,6 +89,21 @@ def test_no_host_is_started_before_its_time(spec: dict[str, Any], reason: str | 
     assert plan.status is not None
     assert plan.status.start_time is None
     assert told(plan) == [reason or "Suspended"]
+
+
+def test_a_run_that_was_made_ahead_waits_for_its_schedule_to_let_it_go() -> None:
+    observed = observe(*THREE, startAt=moment(60))
+    metadata = observed.invocation.metadata
+    owner = OwnerReference(api_version="rollcall.dev/v1alpha1", kind="Schedule", name="nightly", uid="uid")
+    marked = metadata.model_copy(update={"annotations": {"rollcall.dev/made-ahead": "x"}, "owner_references": (owner,)})
+    waiting = replace(observed, invocation=observed.invocation.model_copy(update={"metadata": marked}))
+    before, late = reconcile(waiting, NOW), reconcile(waiting, after(61))
+    assert (starts(before), before.again_at) == ([], after(60).replace(microsecond=0))
+    assert (starts(late), late.again_at, told(late)) == ([], None, ["NotYetDue"])
+    orphaned = marked.model_copy(update={"owner_references": ()})
+    for metadata in (marked.model_copy(update={"annotations": {}}), orphaned):
+        let_go = replace(observed, invocation=observed.invocation.model_copy(update={"metadata": metadata}))
+        assert starts(reconcile(let_go, after(61))) == ["job-0", "job-1", "job-2"]
 
 
 def test_what_is_waited_for_is_said_once_and_its_end_once() -> None:

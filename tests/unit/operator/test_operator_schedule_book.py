@@ -51,6 +51,18 @@ def test_the_purpose_belongs_to_who_is_at_it_then_to_the_oldest() -> None:
     assert list(book.rivals(("jobs", "old"))) == []
 
 
+def test_who_cannot_be_carried_out_for_a_fault_of_its_own_holds_no_purpose() -> None:
+    book = ScheduleBook()
+    book.put(document("young", created="2026-05-07T12:00:00Z"))
+    for version, reason, holder in ((2, "InvalidSpec", None), (3, "PurposeTaken", "old"), (4, "InternalError", None)):
+        said = {"type": "Valid", "status": "False", "reason": reason}
+        book.put(document("old", version, state="Invalid", conditions=[said]))
+        assert book.holder(("jobs", "young")) == holder, reason
+    book.put(document("young", 2, created="2026-05-07T12:00:00Z", state="Active"))
+    book.put(document("old", 5))
+    assert book.holder(("jobs", "old")) == "young", "who was repaired finds it taken"
+
+
 def with_purpose(found: dict[str, Any], purpose: str) -> dict[str, Any]:
     return {**found, "spec": {**found["spec"], "purpose": purpose}}
 
@@ -141,6 +153,13 @@ def ended(number: int, end: str, planned: str = "2026-05-06T12:00:00Z") -> JobIn
     })  # fmt: skip
 
 
+def ahead(planned: str) -> JobInvocation:
+    owner = {"apiVersion": "rollcall.dev/v1alpha1", "kind": "Schedule", "name": "a", "uid": "a"}
+    marks = {"rollcall.dev/planned": planned, "rollcall.dev/made-ahead": "x"}
+    metadata = {"name": "a-9", "annotations": marks, "ownerReferences": [owner]}
+    return JobInvocation.model_validate({"metadata": metadata, "spec": {}})
+
+
 @pytest.mark.parametrize(
     ("children", "believed"),
     [
@@ -150,6 +169,8 @@ def ended(number: int, end: str, planned: str = "2026-05-06T12:00:00Z") -> JobIn
         ([ended(1, "Failed"), ended(2, "Cancelled")], False),
         ([ended(1, "Complete", "2026-05-06T13:00:00Z")], True),
         ([ended(1, "Complete", "2026-05-06T13:00:01Z")], False),
+        ([ahead("2026-05-06T13:00:00Z")], False),
+        ([ahead("2026-05-06T14:00:00Z")], False),
     ],
 )
 def test_a_status_is_not_believed_while_runs_are_left_to_delete_or_to_tell_of(

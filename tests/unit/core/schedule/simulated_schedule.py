@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from rollcall.names import ANNOTATION_RUN_NOW, Reason
+from rollcall.names import ANNOTATION_MADE_AHEAD, ANNOTATION_RUN_NOW, Reason
+from rollcall.plan.ahead import made_of, passed_over, planned_slot
 from rollcall.plan.observed import Note
-from rollcall.plan.schedule import delay, terms
+from rollcall.plan.schedule import delay, run_name, terms
 from rollcall.plan.scheduling import (
     Outcome,
     Run,
@@ -32,6 +33,11 @@ SLOTS: Final = ("cron", "timeZone", "every", "at", "rrule", "startAt")
 TIMING: Final = (*SLOTS, "endAt", "maxIterations", "jitterSeconds")
 GRACE: Final = timedelta(seconds=60)
 DENIED: Final = Note(Reason.PERMISSION_DENIED, "no", warning=True)
+
+
+def _differ(one: Mapping[str, Any], other: Mapping[str, Any], field: str) -> bool:
+    """Whether a field says different things; what is absent, and what is the default of that, are the same."""
+    return (one.get(field) or None) != (other.get(field) or None)
 
 
 class Fate(StrEnum):
@@ -81,7 +87,12 @@ class SimulatedSchedule:
 
     @property
     def active(self) -> list[str]:
-        return [name for name, child in self.children.items() if not child.finished]
+        return [name for name, child in self.children.items() if not child.finished and name not in self.waiting]
+
+    @property
+    def waiting(self) -> list[str]:
+        """The runs that were made ahead, and that nobody has let go."""
+        return [name for name, child in self.children.items() if child.waits_for_schedule]
 
     @property
     def valid(self) -> bool:
@@ -94,6 +105,24 @@ class SimulatedSchedule:
         """Somebody asks for a run by hand, and the operator marks the request."""
         self.asked += timedelta(microseconds=1)
         self.request = mark(self.now + self.asked)
+
+    def make_ahead(self) -> None:
+        """Somebody makes the next run before its time."""
+        schedule = self.schedule()
+        run = Run(run_name(schedule, slot := self.status.next_times[0] - delay(schedule)), slot)
+        if run.name not in self.children:
+            mark_ = {ANNOTATION_MADE_AHEAD: made_of(schedule.spec)}
+            self.children[run.name] = self._invocation(schedule, run, mark_)
+
+    def skip(self, name: str) -> None:
+        """Somebody cancels a run that waits. If its time has not been settled without it, it counts as made, and the
+        schedule has to tell of it."""
+        slot = planned_slot(self.schedule(), self.children[name])
+        assert slot is not None
+        self.end(name, "Cancelled")
+        if slot > (self.status.decided_until or START):
+            self.slots[name] = slot
+            self.remembered.add(name)
 
     def end(self, name: str, how: str) -> None:
         """A run finishes."""
@@ -113,6 +142,9 @@ class SimulatedSchedule:
         schedule, children, before = self.schedule(), list(self.children.values()), set(self.slots)
         over = self._seen_over(schedule)
         planned = plan(schedule, children, self.rival, self.now)
+        for child in planned.withdraw:
+            assert child.metadata.name in self.waiting
+            del self.children[child.metadata.name]
         outcomes = []
         for run in planned.runs:
             outcomes.append(self._make(schedule, run, over, problem))
@@ -133,14 +165,15 @@ class SimulatedSchedule:
         late = self.now - delay(schedule)
         if self.told is None:
             return START
-        if any(self.spec.get(field) != self.told.get(field) for field in SLOTS):
+        if any(_differ(self.spec, self.told, field) for field in SLOTS):
             return self.now
-        if any(self.spec.get(field) != self.told.get(field) for field in TIMING):
+        if any(_differ(self.spec, self.told, field) for field in TIMING):
             return max(min(self.over, self.now), late)
         return max(self.over, late) if self.told_idle else self.over
 
     def _make(self, schedule: Schedule, run: Run, over: datetime, problem: Note | None) -> Outcome:
-        assert run.exists is (run.name in self.children)
+        assert run.ahead is (run.name in self.waiting)
+        assert run.exists is (run.name in self.children and not run.ahead)
         if run.exists or problem is not None:
             return Outcome(run, None if run.exists else problem)
         if self.spec.get("concurrencyPolicy") == "Forbid":
@@ -151,11 +184,15 @@ class SimulatedSchedule:
         else:
             self._check(schedule, run.planned, over)
             self.slots[run.name] = run.planned
-        metadata = {"name": run.name, "annotations": child_annotations(run, {}),
-                    "creationTimestamp": self.now.isoformat()}  # fmt: skip
-        self.children[run.name] = JobInvocation.model_validate({"metadata": metadata, "spec": {}})
+        self.children[run.name] = self._invocation(schedule, run)
         self.remembered.add(run.name)
         return Outcome(run)
+
+    def _invocation(self, schedule: Schedule, run: Run, marks: Mapping[str, str] | None = None) -> JobInvocation:
+        metadata = {"name": run.name, "annotations": child_annotations(run, marks or {}),
+                    "creationTimestamp": self.now.isoformat(),
+                    "ownerReferences": [schedule.owner_reference().wire()]}  # fmt: skip
+        return JobInvocation.model_validate({"metadata": metadata, "spec": {}})
 
     def _start_anew(self) -> None:
         """Another operator begins, and knows what there is."""
@@ -177,11 +214,15 @@ class SimulatedSchedule:
         self.request = None
         for name in to_cancel(planned, outcomes):
             self.end(name, "Cancelled")
+        for name in passed_over(self.schedule(), self.status, self.children.values()):
+            assert name not in self.slots
+            self.end(name, "Cancelled")
         for child in planned.delete:
             del self.children[child.metadata.name]
         schedule, children = self.schedule(), list(self.children.values())
         again = plan(schedule, children, self.rival, self.now)
-        assert (again.runs, again.skipped) == ((), ())
+        assert (again.runs, again.skipped, again.withdraw) == ((), (), ())
+        self._check_waiting()
         status, _ = conclude(schedule, again, (), children, self.now)
         active = {"active", "active_count"}  # those that were just cancelled
         assert status.model_dump(exclude=active) == self.status.model_dump(exclude=active), "nothing more to write"
@@ -209,6 +250,17 @@ class SimulatedSchedule:
             following = next(later, None)
             until = self.now if spec.end_at is None else min(self.now, spec.end_at)
             assert following is None or following + delay(schedule) > until, "the last that has come"
+
+    def _check_waiting(self) -> None:
+        """A run that waits is the next one, as the schedule would make it; unless nobody knows what comes."""
+        schedule, status = self.schedule(), self.status
+        if not self.valid or schedule.spec.suspend:
+            return
+        for name in self.waiting:
+            slot = planned_slot(schedule, self.children[name])
+            assert slot is not None
+            assert slot + delay(schedule) in status.next_times
+            assert self.children[name].metadata.annotations[ANNOTATION_MADE_AHEAD] == made_of(schedule.spec)
 
     def _check_number(self, schedule: Schedule, new: int) -> None:
         """No more runs are made at once than the missed-run policy says."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rollcall.names import ConditionType, Reason
+from rollcall.plan.ahead import made_of, passed_over
 from rollcall.plan.observed import Note
 from rollcall.plan.schedule import run_name
 from rollcall.plan.scheduling import (
@@ -17,7 +18,7 @@ from rollcall.plan.scheduling import (
     to_cancel,
     without_details,
 )
-from rollcall.resources.jobinvocation import JobInvocation
+from rollcall.resources.jobinvocation import Cancellation, JobInvocation
 from rollcall.resources.schedule import Schedule, ScheduleState
 
 START = datetime(2026, 5, 6, 12, tzinfo=UTC)
@@ -462,3 +463,82 @@ def test_the_history_keeps_the_latest_of_each_kind() -> None:
     planned = plan(owner, [*ended, child(owner, at(-9))], None, at(0.5))
     deleted = [found.metadata.name for found in planned.delete]
     assert deleted == [run_name(owner, at(-2)), run_name(owner, at(-4))]
+
+
+def ahead(of: Schedule, planned: datetime, **mark: str) -> JobInvocation:
+    """A run that somebody made before its time."""
+    made = child(of, planned).metadata
+    update = {
+        "annotations": {**made.annotations, "rollcall.dev/made-ahead": made_of(of.spec)} | mark,
+        "owner_references": (of.owner_reference(),),
+        "creation_timestamp": START,
+    }
+    return JobInvocation.model_validate({"metadata": made.model_copy(update=update).wire(), "spec": {}})
+
+
+def test_a_run_that_was_made_ahead_is_told_of_when_its_time_has_come() -> None:
+    of, run = schedule(), ahead(schedule(), at(1))
+    before, none = step(of, at(0.5), run)
+    assert (none, before.status.iteration, before.status.active_count, before.status.last_run) == ([], 0, 0, None)
+    assert before.status.next_times[0] == at(1)
+    (due,) = plan(before, [run], None, at(1)).runs
+    assert (due.name, due.exists, due.ahead) == (run.metadata.name, False, True)
+    after, _ = step(before, at(1) + timedelta(seconds=2), run)
+    assert after.status.last_run is not None
+    assert (after.status.iteration, after.status.last_run.lateness_seconds) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({}, DENIED),
+        ({"startingDeadlineSeconds": 60}, None),
+        ({"skipTimes": [at(1).isoformat()]}, None),
+        ({"concurrencyPolicy": "Forbid"}, None),
+    ],
+)
+def test_a_run_that_waited_in_vain_is_cancelled(spec: dict[str, Any], problem: Note | None) -> None:
+    of = schedule(every=None, at=at(1).isoformat(), **spec)
+    waits, other = ahead(of, at(1)), child(of, "by hand")
+    after, _ = step(of, at(1.5), waits, other, problem=problem)
+    assert after.status.iteration == 0
+    assert passed_over(after, after.status, [waits, other]) == (waits.metadata.name,)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"every": {"seconds": 5000}},
+        {"every": None, "at": at(0.1).isoformat()},
+        {"invocationTemplate": {"spec": {"templateRef": {"name": "other"}}}},
+        {"requestedBy": {"username": "bob"}},
+        {"skipTimes": [at(1).isoformat()]},
+    ],
+)
+def test_a_run_that_is_not_what_comes_next_is_taken_back(edit: dict[str, Any]) -> None:
+    before, _ = step(schedule(), at(0.5))
+    waits = ahead(before, at(1))
+    edited = schedule(before.status, **edit)
+    assert plan(edited, [waits], None, at(0.6)).withdraw == (waits,)
+    asleep = schedule(before.status, suspend=True, **edit)
+    assert plan(asleep, [waits], None, at(0.6)).withdraw == (), "nobody knows yet what comes"
+    cancelled = waits.model_copy(update={"spec": waits.spec.model_copy(update={"cancellation": Cancellation()})})
+    assert plan(edited, [cancelled], None, at(0.6)).withdraw == (), "somebody skips it"
+
+
+def test_a_run_that_waits_for_what_is_run_no_more_is_not_let_go_either() -> None:
+    of = schedule()
+    stale = ahead(of, at(1), **{"rollcall.dev/made-ahead": "of before"})
+    planned = plan(of, [stale], None, at(1))
+    assert planned.withdraw == (stale,)
+    assert [(run.exists, run.ahead) for run in planned.runs] == [(False, False)]
+
+
+def test_a_run_that_ended_before_its_time_counts_and_is_no_last_run() -> None:
+    of = schedule()
+    made = ahead(of, at(1)).wire()
+    ended = JobInvocation.model_validate(made | {"status": child(of, at(1), "Cancelled").status.wire()})
+    planned = plan(of, [ended], None, at(0.5))
+    status, notes = conclude(of, planned, [Outcome(run) for run in planned.runs], [ended], at(0.5))
+    assert (status.iteration, status.last_run, status.next_times[0]) == (1, None, at(2))
+    assert [note.reason for note in notes] == [Reason.RUN_SKIPPED]

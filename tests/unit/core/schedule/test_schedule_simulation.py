@@ -135,6 +135,15 @@ class Schedules(RuleBasedStateMachine):
     def a_run_ends(self, data: st.DataObject, how: str) -> None:
         self._one(data, lambda name: self.world.end(name, how), self.world.active)
 
+    @precondition(lambda self: self.world.status.next_times and self.world.told == self.world.spec)
+    @rule()
+    def the_next_run_is_made_ahead(self) -> None:
+        self.world.make_ahead()
+
+    @rule(data=st.data())
+    def the_next_run_is_skipped(self, data: st.DataObject) -> None:
+        self._one(data, self.world.skip, self.world.waiting)
+
     @rule(data=st.data())
     def a_run_is_deleted(self, data: st.DataObject) -> None:
         self._one(data, self.world.delete, list(self.world.children))
