@@ -6,7 +6,7 @@ another one in its place or none at all, and cancelled when its time was settled
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from rollcall.names import ANNOTATION_MADE_AHEAD, ANNOTATION_PLANNED
@@ -58,13 +58,16 @@ def to_withdraw(
     return tuple(child for child in lasting if child.spec.cancellation is None and not stays(child))
 
 
-def passed_over(schedule: Schedule, status: ScheduleStatus, children: Collection[JobInvocation]) -> tuple[str, ...]:
-    """The runs that will never be let go, by the status that was written: they are to be cancelled."""
-    settled = status.decided_until or created(schedule)
+def given_up(
+    schedule: Schedule, settled: datetime | None, children: Iterable[JobInvocation]
+) -> dict[datetime, JobInvocation]:
+    """The runs that will never be let go, by their slots, when all up to a moment is settled."""
+    waiting = ((planned_slot(schedule, child), child) for child in children if child.waits_for_schedule)
+    bound = settled or created(schedule)
+    return {slot: child for slot, child in waiting if slot is not None and slot <= bound}
 
-    def is_over(child: JobInvocation) -> bool:
-        slot = planned_slot(schedule, child)
-        return slot is not None and slot <= settled
 
-    waiting = (child for child in children if child.waits_for_schedule and child.spec.cancellation is None)
-    return tuple(child.metadata.name for child in waiting if is_over(child))
+def passed_over(schedule: Schedule, status: ScheduleStatus, children: Iterable[JobInvocation]) -> tuple[str, ...]:
+    """The runs to cancel, by the status that was written: they will never be let go."""
+    over = given_up(schedule, status.decided_until, children).values()
+    return tuple(child.metadata.name for child in over if child.spec.cancellation is None)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from rollcall.names import ANNOTATION_MADE_AHEAD, ANNOTATION_PLANNED, ANNOTATION_RUN_NOW, ConditionType, Reason
-from rollcall.plan.ahead import is_up_to_date, planned_slot, to_withdraw
+from rollcall.plan.ahead import given_up, is_up_to_date, planned_slot, to_withdraw
 from rollcall.plan.conditions import with_condition
 from rollcall.plan.observed import Note
 from rollcall.plan.schedule import (
@@ -239,9 +239,11 @@ def conclude(
             "active": tuple(sorted(active)[:SHOWN_ACTIVE]),
             "active_count": len(active),
             "decided_until": _decided_until(schedule, decision, now),
-            "made_until": max((slot for slot in (before.made_until, *made) if slot is not None), default=None),
         }
     )
+    # Nothing is run again that one was made for, and was given up: its name is taken.
+    bounds = (before.made_until, *made, *given_up(schedule, status.decided_until, children))
+    status = status.model_copy(update={"made_until": max((slot for slot in bounds if slot is not None), default=None)})
     if made_plan.invalid is None and schedule.spec.max_iterations is not None and (planned or made_plan.skipped):
         decision = _afterwards(schedule, status, now)
     status = status.model_copy(update={"next_times": decision.next_times})

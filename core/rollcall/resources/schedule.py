@@ -176,7 +176,8 @@ class ScheduleStatus(Model):
     decided_until: Time | None = None
     """Everything planned up to this moment is settled; nothing of it is run again, whatever the clock says."""
     made_until: Time | None = None
-    """The latest planned time for which a run was made. No edit goes back behind it, whatever the clock says."""
+    """The latest planned time for which a run was made, or made ahead and given up. No edit goes back behind it,
+    whatever the clock says."""
     timing: str | None = None
     """Digests of what says when to run: others begin anew with the time at which they are seen."""
     conditions: Annotated[

@@ -65,6 +65,8 @@ class SimulatedSchedule:
         self.children: dict[str, JobInvocation] = {}
         self.slots: dict[str, datetime] = {}
         """What the planned runs were made for, also of those that have been deleted."""
+        self.given_up: dict[str, datetime] = {}
+        """Runs that were made ahead, and whose moment has passed in vain."""
         self.by_hand: set[str] = set()
         self.remembered: set[str] = set()
         """Runs that cannot be deleted yet: the operator knows that no status tells of them."""
@@ -174,6 +176,7 @@ class SimulatedSchedule:
     def _make(self, schedule: Schedule, run: Run, over: datetime, problem: Note | None) -> Outcome:
         assert run.ahead is (run.name in self.waiting)
         assert run.exists is (run.name in self.children and not run.ahead)
+        assert run.name not in self.given_up
         if run.exists or problem is not None:
             return Outcome(run, None if run.exists else problem)
         if self.spec.get("concurrencyPolicy") == "Forbid":
@@ -204,6 +207,9 @@ class SimulatedSchedule:
     def _tell(self, schedule: Schedule, planned: SchedulePlan, outcomes: Sequence[Outcome], over: datetime) -> None:
         before = self.status
         self.status, _ = conclude(schedule, planned, outcomes, list(self.children.values()), self.now)
+        slots = ((name, planned_slot(schedule, self.children[name])) for name in self.waiting)
+        settled = self.status.decided_until or START
+        self.given_up |= {name: slot for name, slot in slots if slot is not None and slot <= settled}
         self.told, self.over = dict(self.spec), over
         self.told_idle = not self.valid or bool(self.spec.get("suspend"))
         self.remembered = set()
@@ -271,7 +277,7 @@ class SimulatedSchedule:
         """What the status says is true."""
         status = self.status
         assert status.iteration == len(self.slots), "it counts what was made"
-        assert status.made_until == max(self.slots.values(), default=None)
+        assert status.made_until == max((*self.slots.values(), *self.given_up.values()), default=None)
         assert status.made_until is None or (status.decided_until or START) >= status.made_until
         assert status.missed >= before.missed
         assert (status.state is ScheduleState.ACTIVE) is bool(status.next_times)
