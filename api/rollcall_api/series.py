@@ -53,6 +53,8 @@ class Series:
         self._cache = cache
         self._nudged: set[str] = set()
         self._retry_at: dict[str, float] = {}
+        self._made: dict[str, tuple[datetime, float]] = {}
+        """The slot of the last run that was made of each series, and when, on the loop's clock."""
         self._wake = asyncio.Event()
         cache.jobs.listeners.append(self._job_changed)
         cache.schedules.listeners.append(self._schedule_changed)
@@ -88,26 +90,41 @@ class Series:
                 schedule = self._cache.schedules.named(name)
                 if schedule is not None:
                     await self._look(schedule)
+                else:
+                    self._retry_at.pop(name, None)
+                    self._made.pop(name, None)
 
-    async def settle(self, schedule: Schedule) -> None:
-        """Makes the next run if none waits. Raises a Problem."""
-        resource = schedule.resource
+    async def settle(self, schedule: Schedule) -> float | None:
+        """Makes the next run if none waits. Raises a Problem.
+
+        Returns when to look again, on the loop's clock, if that has to wait: a run that was taken back is not made
+        again and again, in case an operator of another version would make it otherwise.
+        """
+        resource, now = schedule.resource, asyncio.get_running_loop().time()
         jobs = list(self._cache.jobs.of_schedule(schedule.name))
         idle = resource.status.state in (ScheduleState.INVALID, ScheduleState.FINISHED)
         if idle or is_cancelled(schedule) or any(job.scheduled for job in jobs):
-            return
+            return None
         slot = next_slot(resource, jobs, datetime.now(UTC))
-        if slot is not None:
-            await self._jobs.create_run(schedule, slot)
+        if slot is None:
+            return None
+        before, moment = self._made.get(schedule.name, (None, now))
+        if before == slot and now < moment + RETRY_SECONDS:
+            return moment + RETRY_SECONDS
+        await self._jobs.create_run(schedule, slot)
+        self._made[schedule.name] = slot, now
+        return None
 
     async def _look(self, schedule: Schedule) -> None:
         try:
-            await self.settle(schedule)
+            again_at = await self.settle(schedule)
         except Exception as problem:  # whatever it is, it is about this series, and the others go on
             logger.warning("the next run of %s cannot be queued: %s", schedule.name, type(problem).__name__)
             self._retry_at[schedule.name] = asyncio.get_running_loop().time() + RETRY_SECONDS
         else:
             self._retry_at.pop(schedule.name, None)
+            if again_at is not None:
+                self._retry_at[schedule.name] = again_at
 
     async def _until_nudged(self) -> None:
         """Returns when a series has changed, or it is time to try one again."""

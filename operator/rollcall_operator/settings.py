@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from rollcall.outputkeys import StoreAddress, StoreKind
 from rollcall.plan.observed import Timing
-from rollcall.plan.rollout import PODS_PER_SLICE
+from rollcall.plan.rollout import APART, PODS_PER_SLICE
 from rollcall.resources.jobslice import MAX_PODS_PER_SLICE
 
 
@@ -144,16 +144,17 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     add(
         "--concurrent-reconciles",
         type=_positive,
-        default=2,
+        default=1,
         metavar="N",
-        help="how many invocations are reconciled at the same time; the others wait for their turn (default: 2)",
+        help="how many invocations are reconciled at the same time; the others wait for their turn, for a second at"
+        " most (default: 1)",
     )
     add(
         "--pods-per-slice",
         type=_few,
         default=PODS_PER_SLICE,
         metavar="N",
-        help="how many hosts with a pod each share a JobSlice, when there are more than so many; 1 gives each its own"
+        help=f"how many hosts with a pod each share a JobSlice, when there are more than {APART}; 1 gives each its own"
         f" (default: {PODS_PER_SLICE}, at most {MAX_PODS_PER_SLICE})",
     )
     add("--health-port", type=int, default=8080, help="serves /healthz, /readyz and /metrics (default: 8080)")

@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
-PATIENCE_SECONDS: Final = 1.0
-"""How long a turn counts. One namespace whose admission webhook hangs must not stop the others."""
+from rollcall_operator.recent import PATIENCE_SECONDS
 
 
 class Turns:

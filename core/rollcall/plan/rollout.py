@@ -16,8 +16,10 @@ AUTO_SLICES: Final = 100
 MIN_PACKED: Final = 20
 """How many hosts `auto` packs at least, if it packs: a pod costs far more than one more host in it."""
 PODS_PER_SLICE: Final = 20
-"""How many hosts with a pod each share a slice object, if there are more than so many. Fewer objects and fewer writes
-of their statuses stand against larger ones (docs/adr/0024)."""
+"""How many hosts with a pod each share a slice object at most. Fewer objects and fewer writes of their statuses stand
+against larger ones (docs/adr/0024)."""
+APART: Final = 4
+"""Up to so many hosts with a pod each do not share one: their slices are easier to read one by one."""
 
 
 def slice_size(total: int, hosts_per_slice: int | Literal["auto"], *, together: bool = False) -> int:
@@ -81,12 +83,12 @@ def deal(
 ) -> tuple[JobSlice, ...]:
     """The slices of the invocation's first attempt; none has hosts of two batches, or more than so many.
 
-    Where more than `pods_per_slice` hosts have a pod each, so many of them share a slice object. For `together` see
+    Where more than a few hosts have a pod each, `pods_per_slice` of them share a slice object. For `together` see
     slice_size.
     """
     rollout = invocation.spec.rollout
     size = min(slice_size(len(hosts), rollout.hosts_per_slice, together=together), most_per_slice)
-    shared = size == 1 and len(hosts) > pods_per_slice
+    shared = size == 1 and len(hosts) > min(APART, pods_per_slice)
     if shared:
         size = pods_per_slice
     dealt: list[JobSlice] = []

@@ -227,6 +227,9 @@ def conclude(
     deleted = {child.metadata.name for child in made_plan.delete}
     active = {child.metadata.name for child in children if not child.finished and not child.waits_for_schedule}
     active -= deleted
+    decided = _decided_until(schedule, decision, now)
+    # Nothing is run again for which one was made ahead and given up: its name is taken.
+    bounds = (before.made_until, *made, *given_up(schedule, decided, children))
     status = before.model_copy(
         update={
             "observed_generation": schedule.metadata.generation,
@@ -238,12 +241,10 @@ def conclude(
             "last_run": _last_run(schedule, [*made_plan.skipped, *outcomes], children, now) or before.last_run,
             "active": tuple(sorted(active)[:SHOWN_ACTIVE]),
             "active_count": len(active),
-            "decided_until": _decided_until(schedule, decision, now),
+            "decided_until": decided,
+            "made_until": max((slot for slot in bounds if slot is not None), default=None),
         }
     )
-    # Nothing is run again that one was made for, and was given up: its name is taken.
-    bounds = (before.made_until, *made, *given_up(schedule, status.decided_until, children))
-    status = status.model_copy(update={"made_until": max((slot for slot in bounds if slot is not None), default=None)})
     if made_plan.invalid is None and schedule.spec.max_iterations is not None and (planned or made_plan.skipped):
         decision = _afterwards(schedule, status, now)
     status = status.model_copy(update={"next_times": decision.next_times})
