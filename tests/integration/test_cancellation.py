@@ -39,6 +39,9 @@ def test_cancelling_stops_what_runs_and_starts_nothing_more(kube: Kube, namespac
     rollout = {"concurrency": 2, "hostsPerSlice": 1}
     kube.create(invocation(namespace, "whole", STUBBORN.format(mark=98761), None, rollout=rollout))
     at_work(kube, namespace, "whole", 2)
+    running = [name for name, result in results(kube, namespace, "whole").items() if result["state"] == "Running"]
+    # A host is at work as soon as its pod is; whoever cancels then may come before the script.
+    kube.wait("both scripts", lambda: all(processes(kube, name, "98761") for name in running))
     cancel(kube, namespace, "whole", policy="Graceful")
     ended = end_of(kube, namespace, "whole")
     reason = condition(ended, "Cancelled")
