@@ -37,7 +37,8 @@ SOME = scaled(1_000)
 BARE = scaled(3_000)
 AT_ONCE = 24
 """Requests under way at once, as the operator has for runs."""
-IDLE_SECONDS = 30
+IDLE_SECONDS = 120
+"""As long as it takes until everything that is done from time to time has been done once."""
 JITTER = 60
 LATE = "late"
 """The schedule that is due while no operator is there."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Final
 
 from croniter import croniter
@@ -27,6 +27,8 @@ _SECOND: Final = timedelta(seconds=1)
 _ANY_DAY: Final = date(2000, 1, 1)
 _BEGINNING: Final = datetime(2, 1, 1, tzinfo=UTC)
 """No slot is looked for before, so that local times stay within the calendar."""
+_KNOWN: Final = 6
+"""How many of the first slots are remembered: one that is due, and those that are shown."""
 _read = lru_cache(maxsize=4096)(cronfields.read)
 
 
@@ -43,6 +45,13 @@ class CronLine:
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """The slots later than a moment, in order, in UTC, each once; there may be none."""
+        first = _first(self, moment.astimezone(UTC).replace(microsecond=0))
+        yield from first
+        if len(first) == _KNOWN:
+            yield from self.all_after(first[-1])
+
+    def all_after(self, moment: datetime) -> Iterator[datetime]:
+        """The same, without remembering any."""
         fields, moment = _read(self.line), max(moment.astimezone(UTC), _BEGINNING)
         try:
             yield from self._following(fields, moment) if fields.follows_time else self._fixed(fields, moment)
@@ -72,6 +81,12 @@ class CronLine:
                 heapq.heappush(again, slot)
         while again:
             yield heapq.heappop(again)
+
+
+@lru_cache(maxsize=256)
+def _first(line: CronLine, moment: datetime) -> Sequence[datetime]:
+    """The first slots after a moment of whole seconds: thousands of schedules have one line, and are due at once."""
+    return tuple(islice(line.all_after(moment), _KNOWN))
 
 
 def _matches(fields: cronfields.CronFields, start: datetime) -> Iterator[datetime]:
