@@ -238,6 +238,7 @@ class ScheduleRuns:
                 return Outcome(run, Note(Reason.NAME_TAKEN, said, warning=True))
             if ANNOTATION_MADE_AHEAD in made["metadata"].get("annotations", {}):
                 self._store.put(_INVOCATIONS, made)
+                self._told((namespace, run.name))
                 raise  # it was made ahead a moment ago, or is being taken back: the next look tells
         self._store.put(_INVOCATIONS, made)
         self._told((namespace, run.name))
