@@ -99,6 +99,8 @@ class Cluster:
         # No limit: followed logs hold a connection each, and requests are bounded here.
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=tls), trust_env=False)
         self._slots = Slots(MAX_REQUESTS, BESIDE_URGENT)
+        self.asked = 0
+        """How many requests were made so far, but for watches, logs and the Lease."""
         self.may_write_until = math.inf
         """The loop time from when on nothing is written: another may hold the Lease. A process that was stopped, or
         starved, cannot know what it has missed."""
@@ -282,6 +284,7 @@ class Cluster:
         # A Lease is renewed in time however many other requests wait.
         async with contextlib.nullcontext() if resource == "leases" else self._slots.slot(urgent=urgent):
             sends = MAX_SENDS
+            self.asked += resource != "leases"
             while True:
                 if verb not in _READS and resource != "leases":
                     self._make_sure_to_lead()

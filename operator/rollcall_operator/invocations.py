@@ -82,7 +82,7 @@ class Reconciler:
                     plan = await self._step(invocation, memory)
                 failures = failures if plan.discard_slices else 0
                 if plan.clean_up:
-                    await self._execution.remove_pods(invocation)
+                    await self._execution.remove_pods(invocation, plan.release_pods)
             except ClusterError as error:
                 plan = Plan(again_at=datetime.now(UTC) + _delay(failures))
                 failures += 1

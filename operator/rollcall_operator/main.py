@@ -15,6 +15,7 @@ from rollcall_operator.application import Application
 from rollcall_operator.cluster import Cluster, ClusterError
 from rollcall_operator.definitions import wait_for_definitions
 from rollcall_operator.framework import kopf_settings
+from rollcall_operator.garbage import collect_garbage
 from rollcall_operator.handlers import register
 from rollcall_operator.health import Health
 from rollcall_operator.lease import LEASES, Lease
@@ -74,6 +75,7 @@ async def _lead(cluster: Cluster, settings: Settings, health: Health, stop: asyn
         application.schedules.run(),
         application.watch(),
         health.watch_the_watches(application),
+        collect_garbage(lambda: cluster.asked),
         _release_orphans(application),
         _sweep(application),
         _take_signals_back(ready, stop),

@@ -12,12 +12,15 @@ from typing import Any, Final
 from rollcall.ids import IDS_CONFIG_MAP, read, take
 from rollcall.names import LABEL_ID, LABEL_MANAGED_BY, MANAGED_BY, Kind
 from rollcall_operator.cluster import Cluster, ClusterError, ConflictError, NotFoundError, RefusedError
+from rollcall_operator.turns import Turns
 
 logger = logging.getLogger(__name__)
 
 NUMBERED: Final = (Kind.HOST, Kind.INVENTORY, Kind.JOB_TEMPLATE, Kind.JOB_INVOCATION, Kind.SCHEDULE)
 RETRY_SECONDS: Final = 1.0
 _BATCH: Final = 200
+_LABELS_AT_ONCE: Final = 6
+"""How many objects are told their ids at the same time: what invocations ask for is to wait behind few of them."""
 
 Document = dict[str, Any]
 
@@ -32,6 +35,7 @@ class Numbering:
         self._waiting: dict[str, tuple[Kind, Document]] = {}
         self._arrived = asyncio.Event()
         self._taking = asyncio.Lock()
+        self._labelling = Turns(_LABELS_AT_ONCE)
         self._last_written: Document | None = None
         """The sequence as it was written here last: nobody has to read it again unless the facade took ids since."""
 
@@ -128,7 +132,8 @@ class Numbering:
         if self._waiting.get(uid, (kind, None))[1] is document:
             del self._waiting[uid]  # else a newer one has come, and waits for its turn
         try:
-            await self._cluster.merge(kind.plural, metadata["namespace"], metadata["name"], patch)
+            async with self._labelling.turn():
+                await self._cluster.merge(kind.plural, metadata["namespace"], metadata["name"], patch)
         except (NotFoundError, ConflictError):
             return
         except RefusedError as error:
