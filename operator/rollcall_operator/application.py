@@ -81,10 +81,11 @@ class Application:
     def _take_list(self, plural: str, namespace: str | None, documents: Packed, version: str) -> None:
         """Take in all objects of a kind as of a resource version, and forget those that are gone."""
         self.tally.told(plural)
-        gone = self.store.vanished(plural, documents, int(version))
+        listed = set()
         for document in documents:
+            listed.add((document["metadata"]["namespace"], document["metadata"]["name"]))
             self.store.put(plural, document)
-        for gone_namespace, name in gone:
+        for gone_namespace, name in self.store.vanished(plural, listed, int(version)):
             if namespace in (None, gone_namespace):
                 self.store.forget(plural, gone_namespace, name)
 
@@ -169,22 +170,20 @@ class Application:
         Heals what interrupted watches lose: deletions. Newer objects must be told by the watch within the given time.
         """
         for plural in WATCHED:
-            gone = self.store.vanished(plural, await self._list(plural))
-            untold = self.store.untold(plural, await self._list(plural))
-            if not gone and not untold:
-                self.tally.told(plural)
-                continue
-            await asyncio.sleep(settle_seconds)
-            listed = {(d["metadata"]["namespace"], d["metadata"]["name"]) for d in await self._list(plural)}
-            for namespace, name in gone:
-                if (namespace, name) not in listed:
-                    self.store.forget(plural, namespace, name)
-                    self._forgotten(plural, namespace, name)
-            still = self.store.untold(plural, untold)
-            if still and any((d["metadata"]["namespace"], d["metadata"]["name"]) in listed for d in still):
-                return _silent(plural, settle_seconds)
+            listed = await self._versions(plural)
+            gone, untold = self.store.vanished(plural, listed), self.store.untold(plural, listed)
+            if gone or untold:
+                await asyncio.sleep(settle_seconds)
+                listed = await self._versions(plural)
+                for namespace, name in gone:
+                    if (namespace, name) not in listed:
+                        self.store.forget(plural, namespace, name)
+                        self._forgotten(plural, namespace, name)
+                if any(key in listed for key in self.store.untold(plural, untold)):
+                    return _silent(plural, settle_seconds)
+            self.tally.told(plural)
         plural = Kind.SCHEDULE.plural
-        if not await self.schedules.compare(self._schedule_versions, settle_seconds):
+        if not await self.schedules.compare(partial(self._versions, plural), settle_seconds):
             return _silent(plural, settle_seconds)
         self.tally.told(plural)
         return None
@@ -197,11 +196,11 @@ class Application:
         self.expiry.notice(key)
         self.schedules.notice(key)
 
-    async def _schedule_versions(self) -> dict[Key, int]:
-        """The resource versions of all schedules: of thousands no more is kept."""
+    async def _versions(self, plural: str) -> dict[Key, int]:
+        """The resource versions of all objects of a kind: of thousands no more is kept."""
         versions: dict[Key, int] = {}
         for namespace in self.settings.namespaces or (None,):
-            async for document in self.cluster.list_metadata(Kind.SCHEDULE.plural, namespace):
+            async for document in self.cluster.list_metadata(plural, namespace, SELECTORS.get(plural, "")):
                 metadata = document["metadata"]
                 versions[metadata["namespace"], metadata["name"]] = int(metadata["resourceVersion"])
         return versions

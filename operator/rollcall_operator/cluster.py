@@ -325,6 +325,8 @@ class Cluster:
                     return orjson.loads(said)  # type: ignore[no-any-return]
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ClusterError(0, "Unreachable", repr(error)) from error
+        except orjson.JSONDecodeError as error:  # some proxy's page: what became of the request is not known
+            raise ClusterError(0, "NotJSON", str(error)) from error
 
     async def _send(
         self,

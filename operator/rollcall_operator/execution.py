@@ -45,7 +45,6 @@ from rollcall_operator.settings import Settings
 from rollcall_operator.side_by_side import side_by_side
 from rollcall_operator.statuses import Statuses
 from rollcall_operator.store import Key, Store
-from rollcall_operator.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +52,6 @@ REFUSED_RETRY: Final = timedelta(seconds=5)
 CREATE_RETRY_SECONDS: Final = (0.2, 1.0)
 """How long to wait before an object that the API server failed to create is created again."""
 SERVER_ERROR: Final = 500
-REMOVALS_AT_ONCE: Final = 4
-"""How many requests remove pods of invocations that are over, at the same time."""
 _SLICES: Final = Kind.JOB_SLICE.plural
 _INVOCATIONS: Final = Kind.JOB_INVOCATION.plural
 
@@ -85,7 +82,6 @@ class Execution:
         self._statuses = Statuses(cluster, store)
         self._host_keys = HostKeys(cluster, store)
         self.contacts = Contacts(cluster, store)
-        self._leisure = Turns(REMOVALS_AT_ONCE)
         self._emissions: set[asyncio.Task[None]] = set()
 
     async def carry_out(self, observed: Observed, plan: Plan, memory: Memory) -> None:
@@ -95,7 +91,7 @@ class Execution:
         mine = f"{LABEL_INVOCATION}={name}"
         # As they are now, and as the plan took them to be.
         seen = {slice_: observed.slices.get(slice_) for slice_, _ in plan.slice_statuses}
-        # Nobody waits for the pods of an invocation that is over: they are let go after its last status.
+        # Secrets go once all results are safe, so that nothing needs them any more; pods are let go beside that.
         safe = frozenset() if plan.clean_up else frozenset(plan.release_pods)
         if plan.discard_slices:
             await self._make_sure(key)
@@ -107,9 +103,12 @@ class Execution:
         statuses = [(found, status) for slice_, status in plan.slice_statuses if (found := seen[slice_]) is not None]
         await self._write_slices(statuses, safe)
         self.contacts.notice(namespace, contacts(observed.template, (status for _, status in plan.slice_statuses)))
-        await side_by_side(self.release_pod(key, slice_) for slice_ in safe - seen.keys())
-        if plan.clean_up:  # all results are safe: nothing needs them any more
-            await self._cluster.delete_all("secrets", namespace, f"{mine},{LABEL_MANAGED_BY}={MANAGED_BY}")
+        left = (slice_ for slice_ in plan.release_pods if slice_ not in seen or plan.clean_up)
+        releases = [self.release_pod(key, slice_) for slice_ in left]
+        if plan.clean_up:
+            selector = f"{mine},{LABEL_MANAGED_BY}={MANAGED_BY}"
+            releases.append(self._cluster.delete_all("secrets", namespace, selector))
+        await side_by_side(releases)
         await side_by_side(self._give_order(key, slice_, order) for slice_, order in plan.orders)
         patient = (slice_ for slice_ in plan.delete_pods if slice_ not in plan.hasten_pods)
         await side_by_side(self.delete_pod(key, slice_) for slice_ in patient)
@@ -120,17 +119,9 @@ class Execution:
         for note in plan.notes:
             self.tell(invocation, note)
 
-    async def remove_pods(self, key: Key, held: Iterable[str] = ()) -> None:
-        """Let the pods of an invocation go that is over, and delete them all: with little haste, as others are at work.
-
-        It takes long: the API server deletes one after the other.
-        """
-        await side_by_side(self._in_leisure(self.release_pod(key, name)) for name in held)
-        await self._in_leisure(self._cluster.delete_all("pods", key[0], f"{LABEL_INVOCATION}={key[1]}"))
-
-    async def _in_leisure(self, call: Awaitable[None]) -> None:
-        async with self._leisure.turn():
-            await call
+    async def remove_pods(self, key: Key) -> None:
+        """Delete the pods of an invocation that is over. It takes long: the API server deletes one after the other."""
+        await self._cluster.delete_all("pods", key[0], f"{LABEL_INVOCATION}={key[1]}")
 
     async def _make_sure(self, key: Key) -> None:
         """Read the invocation anew. Raises ConflictError when it is not as the plan took it to be.

@@ -45,6 +45,8 @@ def register(registry: kopf.OperatorRegistry, application: Application) -> None:
         application.invocation_event(event)
 
     @kopf.daemon(GROUP, VERSION, Kind.JOB_INVOCATION.plural, when=unfinished, backoff=RETRY_SECONDS, registry=registry)
-    async def invocation_daemon(namespace: str | None, name: str, stopped: kopf.DaemonStopped, **_: Any) -> None:
-        await application.reconciler.run((namespace or "", name), stopped)
+    async def invocation_daemon(
+        namespace: str | None, name: str, uid: str | None, stopped: kopf.DaemonStopped, **_: Any
+    ) -> None:
+        await application.reconciler.run((namespace or "", name), uid or "", stopped)
         await application.schedules.until_told((namespace or "", name), partial(exiting, stopped))

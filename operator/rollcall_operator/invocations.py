@@ -7,7 +7,6 @@ everything in a plan can be done twice. Nothing else in the operator writes to i
 import asyncio
 import logging
 import time
-from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -50,7 +49,7 @@ class Reconciler:
         self._collector = Collector(cluster, store, settings, self.nudge)
         self._execution = Execution(cluster, store, settings)
         self.contacts = self._execution.contacts
-        self._memories: defaultdict[Key, Memory] = defaultdict(Memory)
+        self._memories: dict[Key, Memory] = {}
         self._claims = Claims(store, self.nudge)
         self._turns = Turns(settings.concurrent_reconciles)
         store.changed = self.nudge
@@ -69,11 +68,25 @@ class Reconciler:
         unfinished = ((key, found) for key, found in self._store.invocations.items() if not found.finished)
         self._claims.restore((self._look(key, found, Memory()) for key, found in unfinished), datetime.now(UTC))
 
-    async def run(self, invocation: Key, stopped: kopf.DaemonStopped) -> None:
-        """Reconcile until nothing is left to do; also through the invocation's deletion."""
-        memory = self._memories[invocation]
+    async def run(self, invocation: Key, uid: str, stopped: kopf.DaemonStopped) -> None:
+        """Reconcile until nothing is left to do; also through the invocation's deletion.
+
+        An invocation that is over may be gone, and another one have its name, before its pods are deleted.
+        """
+        self._collector.forget(invocation)
+        memory = self._memories[invocation] = Memory()
+        try:
+            await self._go_on(invocation, uid, memory, stopped)
+            if self._memories.get(invocation) is memory and not exiting(stopped):
+                self._claims.leave(invocation)
+        finally:
+            if self._memories.get(invocation) is memory:
+                self._collector.forget(invocation)
+                del self._memories[invocation]
+
+    async def _go_on(self, invocation: Key, uid: str, memory: Memory, stopped: kopf.DaemonStopped) -> None:
         failures = 0
-        while not exiting(stopped):
+        while not exiting(stopped) and self._is_there(invocation, uid):
             try:
                 asked = time.perf_counter()
                 async with self._turns.turn():
@@ -81,8 +94,8 @@ class Reconciler:
                     memory.nudge.clear()
                     plan = await self._step(invocation, memory)
                 failures = failures if plan.discard_slices else 0
-                if plan.clean_up:
-                    await self._execution.remove_pods(invocation, plan.release_pods)
+                if plan.clean_up and self._is_there(invocation, uid):
+                    await self._execution.remove_pods(invocation)
             except ClusterError as error:
                 plan = Plan(again_at=datetime.now(UTC) + _delay(failures))
                 failures += 1
@@ -92,10 +105,11 @@ class Reconciler:
                 break
             await asyncio.sleep(min(REST * memory.thought_seconds, MAX_REST_SECONDS))
             await _wait(memory.nudge, stopped, plan.again_at)
-        self._collector.forget(invocation)
-        self._memories.pop(invocation, None)
-        if not exiting(stopped):
-            self._claims.leave(invocation)
+
+    def _is_there(self, key: Key, uid: str) -> bool:
+        """Whether it is this invocation that is known by its name."""
+        invocation = self._store.invocations.get(key)
+        return invocation is not None and invocation.metadata.uid == uid
 
     def _tell_refusal(self, key: Key, error: ClusterError, memory: Memory) -> None:
         """Say once on the invocation what the API server will not take: only a person can change that."""

@@ -8,7 +8,7 @@ Watches lose deletions when they are interrupted: `vanished` finds them in a ful
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -139,18 +139,12 @@ class Store:
                 del self.pods[owner]
             self.changed(owner)
 
-    def untold(self, plural: str, documents: Iterable[Document]) -> list[Document]:
-        """Those of a full list's objects that are newer than what is known."""
-        return [
-            document
-            for document in documents
-            if int(document["metadata"]["resourceVersion"])
-            > self._versions.get((plural, document["metadata"]["namespace"], document["metadata"]["name"]), 0)
-        ]
+    def untold(self, plural: str, listed: Mapping[Key, int]) -> dict[Key, int]:
+        """Those of a full list's resource versions that are newer than what is known."""
+        return {key: version for key, version in listed.items() if version > self._versions.get((plural, *key), 0)}
 
-    def vanished(self, plural: str, documents: Iterable[Document], as_of: float = math.inf) -> list[tuple[str, str]]:
+    def vanished(self, plural: str, listed: Container[Key], as_of: float = math.inf) -> list[Key]:
         """What is known, by namespace and name, but is not in a full list; what is newer than the list aside."""
-        listed = {(document["metadata"]["namespace"], document["metadata"]["name"]) for document in documents}
         return [
             identity[1:]
             for identity, version in self._versions.items()

@@ -1,14 +1,19 @@
 """Deleting an invocation, whatever else happens at that moment."""
 
+import asyncio
 import subprocess
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
-from support.jobs import invocation, results, run
+from support.jobs import end_of, furnish, invocation, results, run
 from support.kube import Kube, condition
 from support.operator import Operator
-from support.sshhosts import HOSTS_NAMESPACE
+from support.proxy import Answer, Call, Faults, Proxy
+from support.sshhosts import HOSTS_NAMESPACE, KeyPair, SshHost
 
 MINE = "rollcall.dev/invocation"
+DELETE_PODS = Call("DELETE", "/v1/pods")
 
 
 def at_work(kube: Kube, host: str, mark: str) -> bool:
@@ -30,6 +35,41 @@ def test_an_invocation_made_again_under_the_same_name_runs_again(
     assert second["metadata"]["uid"] != first["metadata"]["uid"]
     assert condition(second, "Complete")
     assert results(kube, namespace, "again")["host-1"]["output"]["tail"] == "second\n"
+
+
+class LateAnswer(Faults):
+    """Whoever has deleted all pods of an invocation learns it late: the API server takes seconds for many."""
+
+    def __init__(self) -> None:
+        self.deleted, self.go_on = threading.Event(), threading.Event()
+
+    async def after(self, call: Call) -> Answer | None:
+        if call == DELETE_PODS:
+            self.deleted.set()
+            await asyncio.to_thread(self.go_on.wait)
+        return None
+
+
+def test_an_invocation_made_again_while_the_pods_of_the_first_one_are_deleted_comes_to_its_end(
+    kube: Kube,
+    make_namespace: Callable[[str], str],
+    hosts: list[SshHost],
+    client_key: KeyPair,
+    tmp_path: Path,
+) -> None:
+    namespace, late = furnish(kube, make_namespace("again"), hosts, client_key), LateAnswer()
+    with Proxy(kube, late) as proxy:
+        config = proxy.kubeconfig(tmp_path / "proxy.kubeconfig")
+        with Operator(namespace, config, tmp_path / "operator.log"):
+            run(kube, invocation(namespace, "again", "echo first", ["host-1"]))
+            assert late.deleted.wait(30)
+            kube.delete("jobinvocations", namespace, "again")
+            kube.wait("the first to go", lambda: kube.find("jobinvocations", namespace, "again") is None)
+            kube.create(invocation(namespace, "again", "sleep 7; echo second", ["host-1"]))
+            kube.wait("the second at work", lambda: at_work(kube, "host-1", "7"))
+            late.go_on.set()
+            assert condition(end_of(kube, namespace, "again"), "Complete")
+            assert results(kube, namespace, "again")["host-1"]["output"]["tail"] == "second\n"
 
 
 def test_nothing_stays_behind_when_the_operator_dies_while_an_invocation_is_being_deleted(

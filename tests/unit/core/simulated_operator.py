@@ -285,10 +285,9 @@ class Operator:
         self._all(partial(self._create_slice, made) for made in plan.create_slices)
         statuses = [(found, status) for entry, status in plan.slice_statuses if (found := seen[entry]) is not None]
         self._write_slices(statuses, () if plan.clean_up else plan.release_pods)
-        if plan.clean_up:
-            self._write(partial(cluster.delete_secrets, name))
-        else:
-            self._all(partial(self._release, entry) for entry in plan.release_pods if entry not in seen)
+        releases = [partial(self._release, entry) for entry in plan.release_pods if entry not in seen or plan.clean_up]
+        secrets = [partial(self._write, partial(cluster.delete_secrets, name))] if plan.clean_up else []
+        self._all([*releases, *secrets])
         self._all(partial(self._order, entry, order.dump()) for entry, order in plan.orders)
         self._all(partial(self._delete, entry) for entry in plan.delete_pods if entry not in plan.hasten_pods)
         self._all(partial(self._delete, entry, HURRIED_GRACE_SECONDS) for entry in plan.hasten_pods)
@@ -301,7 +300,6 @@ class Operator:
             except Unanswered:
                 continue
         if plan.clean_up:
-            self._all(partial(self._release, entry) for entry in plan.release_pods)
             self._write(partial(cluster.delete_pods, name))
 
     def _discard(self, name: str) -> None:

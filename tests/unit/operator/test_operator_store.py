@@ -104,9 +104,9 @@ def test_lists_find_what_watches_did_not_tell(plural: str) -> None:
     store = Store()
     for name, version in (("kept", 5), ("gone", 6), ("changed", 7)):
         store.put(plural, document(plural, version, name))
-    listed = [document(plural, 5, "kept"), document(plural, 8, "changed"), document(plural, 9, "new")]
+    listed = {("fleet", "kept"): 5, ("fleet", "changed"): 8, ("fleet", "new"): 9}
     assert store.vanished(plural, listed) == [("fleet", "gone")]
-    assert [entry["metadata"]["name"] for entry in store.untold(plural, listed)] == ["changed", "new"]
+    assert store.untold(plural, listed) == {("fleet", "changed"): 8, ("fleet", "new"): 9}
     store.forget(plural, "fleet", "gone")
     assert version_of(store, plural, "gone") is None
     assert store.vanished(plural, listed) == []
