@@ -7,7 +7,7 @@ from rollcall.names import ConditionType, HostState, Reason
 from rollcall.plan.conditions import conclude
 from rollcall.plan.counting import counted
 from rollcall.plan.observed import Note
-from rollcall.plan.stopping import Stop
+from rollcall.plan.stopping import Stop, stopping_all
 from rollcall.resources.jobinvocation import (
     FINAL_CONDITIONS,
     HostFate,
@@ -15,7 +15,7 @@ from rollcall.resources.jobinvocation import (
     JobInvocation,
     JobInvocationStatus,
 )
-from rollcall.resources.meta import ConditionStatus
+from rollcall.resources.meta import Condition, ConditionStatus
 
 _STATES = {
     ConditionType.COMPLETE: InvocationState.COMPLETE,
@@ -66,6 +66,13 @@ _WORDS = {
     HostState.CANCEL_FAILED: "could not be proven to have stopped",
     HostState.NOT_STARTED: "were not started",
 }
+
+
+def turn_note(condition: Condition) -> Note:
+    """The Event that tells of a condition's turn, but the last one."""
+    if condition.type == ConditionType.FAILURE_TARGET:
+        return Note(Reason(condition.reason), f"{condition.message}; {stopping_all()}", warning=True)
+    return Note(Reason(condition.reason), condition.message)
 
 
 def closing_note(status: JobInvocationStatus) -> Note:

@@ -54,7 +54,8 @@ def halt_all(pod: Pod, stop: Stop, grace_seconds: int, now: datetime) -> Halt:
 
 def halt_some(pod: Pod, slice_: JobSlice, stop: Stop, now: datetime) -> Halt:
     """What to do about a pod that goes on with other hosts; one that does not obey is let be."""
-    chosen = tuple(name for name in slice_.spec.hosts if stop.covers(name))
+    before = ordered(pod)
+    chosen = tuple(name for name in slice_.spec.hosts if stop.covers(name) or name in before)
     if not chosen or pod.phase == Phase.ENDED or pod.deleting_since is not None:
         return NONE
     given = _given(pod)
@@ -62,6 +63,12 @@ def halt_some(pod: Pod, slice_: JobSlice, stop: Stop, now: datetime) -> Halt:
     if known and given is not None and (given.force or not stop.force):
         return NONE
     return Halt(order=StopOrder(chosen, force=stop.force, time=int(now.timestamp())))
+
+
+def ordered(pod: Pod) -> frozenset[str]:
+    """The hosts that the pod was told to stop, of several: that holds, also if other hosts are chosen since."""
+    given = _given(pod)
+    return frozenset(() if given is None or given.hosts is None else given.hosts)
 
 
 def _given(pod: Pod) -> StopOrder | None:

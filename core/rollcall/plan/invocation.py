@@ -77,7 +77,7 @@ def _begin(observed: Observed, now: datetime) -> Plan:
     match found:
         case Problem() as problem:
             return _reject(observed, problem, now)
-        case Resolution(lacks=Problem() as problem) if now < _patience_ends(observed, now):
+        case Resolution(lacks=Problem() as problem) if not cancelled and now < _patience_ends(observed, now):
             return _reject(observed, problem, now)
         case Resolution() as resolution:
             return _deal(observed, resolution, now)

@@ -7,6 +7,7 @@ from typing import Final
 
 from rollcall.names import HostState, Reason
 from rollcall.outputs import Exit
+from rollcall.plan.halting import ordered
 from rollcall.plan.observed import Collected, HostProgress
 from rollcall.plan.pods import DELETED, Phase, Pod, Trouble
 from rollcall.plan.stepresults import moment, step_results
@@ -29,6 +30,7 @@ def progress_status(
     known = {result.name: result for result in slice_.status.hosts if result.state.ended}
     working = pod is not None and pod.phase == Phase.WORKING and len(slice_.spec.hosts) == 1
     heard = collected.hosts if collected else {}
+    stops = _as_told(pod, stops)
     hosts = tuple(
         known.get(name) or _progress(name, heard.get(name), stops.of(name), working=working)
         for name in slice_.spec.hosts
@@ -57,6 +59,7 @@ def final_status(
     ours = pod is None or pod.deleting_since is not None or bool(pod.stop_order)
     begun = pod is None or pod.container_started
     heard = collected.hosts if collected else {}
+    stops = _as_told(pod, stops)
     hosts = tuple(
         known.get(name) or _ended(name, heard.get(name), _Fate(cause, stops.of(name), ours=ours, begun=begun), now)
         for name in slice_.spec.hosts
@@ -66,6 +69,11 @@ def final_status(
         return status
     output = None if collected.output is None else base64.b64encode(collected.output).decode("ascii")
     return status.model_copy(update={"output": output, "stored_output": collected.place})
+
+
+def _as_told(pod: Pod | None, stops: Stops) -> Stops:
+    """What stops the pod's hosts, those also that it was told to stop before the list of them was changed."""
+    return stops if pod is None else stops.besides(ordered(pod))
 
 
 def never_started(slice_: JobSlice, parent: JobSlice | None, stops: Stops, now: datetime) -> JobSliceStatus:

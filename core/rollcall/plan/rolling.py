@@ -7,7 +7,7 @@ from functools import cached_property
 from rollcall.names import ConditionType, HostState, Reason
 from rollcall.plan.conditions import unless_same
 from rollcall.plan.counting import Tally, View, counted, host_counts, to_try_again
-from rollcall.plan.ending import closing_note, finished_status
+from rollcall.plan.ending import closing_note, finished_status, turn_note
 from rollcall.plan.fates import retrying, with_fates
 from rollcall.plan.halting import NONE, Halt, halt_all, halt_some
 from rollcall.plan.holding import turn
@@ -16,7 +16,17 @@ from rollcall.plan.pods import STRANDED_AFTER, Phase, Pod, Trouble
 from rollcall.plan.results import final_status, never_started, progress_status, waiting_trouble
 from rollcall.plan.retry import NO_RETRY, RetryPolicy, next_attempt, retry_policy, with_retries
 from rollcall.plan.starting import TEMPLATE, Choice, Field, choose, in_order
-from rollcall.plan.stopping import Stop, Stops, deadline, start_window_missed, stop_all, stop_some, too_many_failed
+from rollcall.plan.stopping import (
+    Stop,
+    Stops,
+    deadline,
+    start_window_missed,
+    stop_all,
+    stop_some,
+    stopping_all,
+    stopping_some,
+    too_many_failed,
+)
 from rollcall.plan.waiting import turned, with_stop, with_waiting
 from rollcall.resources.jobinvocation import InvocationState, JobInvocationStatus
 from rollcall.resources.jobslice import JobSlice, JobSliceStatus
@@ -161,7 +171,8 @@ class _RollOut:
         """Whether the status tells of more than progress."""
         before = self.observed.invocation.status
         ended = status.completion_time is not None
-        return ended or bool(self.choice.starting) or status.state != before.state or bool(turned(status, before))
+        moved = status.state != before.state or bool(turned(status, before)) or self.cancelling is not None
+        return ended or bool(self.choice.starting) or moved
 
     @property
     def _ever_begun(self) -> bool:
@@ -286,6 +297,28 @@ class _RollOut:
                 halts[pod.name] = halt_some(pod, slice_, some, self.now)
         return halts
 
+    @cached_property
+    def cancelling(self) -> str | None:
+        """What is told of hosts that this plan begins to stop on request, or to stop by force; None if it does neither.
+
+        It begins once: then the pods bear the order, or are being deleted; a host that waited has ended; and the
+        status describes the spec, so that neither a lost order nor a new attempt is another request.
+        """
+        invocation, chosen = self.observed.invocation, self.stops.chosen
+        asked = invocation.metadata.generation != invocation.status.observed_generation
+        acts = asked and any(halt.order or halt.delete or halt.hasten for halt in self.halts.values())
+        if self.stop is not None:
+            begins = invocation.status.state != InvocationState.CANCELLING or (acts and self.stop.force)
+            return stopping_all(force=self.stop.force) if self.stop.cancelled and begins else None
+        if chosen is None:
+            return None
+        working = [name for v in self.begun_views for name in chosen.left(v.slice, v.status)]
+        # Those of a first attempt may have been chosen before the hosts were dealt.
+        waiting = [v.slice for v in self.pending_views if asked or v.slice.spec.attempt == 0]
+        unstarted = [name for slice_ in waiting for name in chosen.left(slice_, slice_.status)]
+        hosts = [*working, *unstarted] if acts or unstarted else []
+        return stopping_some(hosts, force=chosen.force) if hosts else None
+
     def _held(self) -> frozenset[str]:
         """What this invocation works on; a pod without a slice works until it has ended."""
         working = {view.name for view in self.begun_views if not view.done}
@@ -352,17 +385,17 @@ class _RollOut:
 
     def _notes(self, status: JobInvocationStatus, children: tuple[JobSlice, ...]) -> tuple[Note, ...]:
         """One Event for each transition that this plan brings about."""
-        before = self.observed.invocation.status
-        # That all hosts are being stopped is an Event when they have been, with the counts.
-        told = (c for c in turned(status, before) if c.type != ConditionType.FAILURE_TARGET)
-        notes = [Note(Reason(c.reason), c.message) for c in told]
+        before, ended = self.observed.invocation.status, status.completion_time is not None
+        # The Event about the end tells what stopped all hosts, where that is settled in the same write.
+        told = (c for c in turned(status, before) if not (ended and c.type == ConditionType.FAILURE_TARGET))
+        notes = [turn_note(c) for c in told]
         if status.start_time is not None and before.start_time is None:
             notes.append(Note(Reason.STARTED, f"begun, with {counted(self._total)} in all"))
-        if status.state != before.state and status.state == InvocationState.CANCELLING:
-            notes.append(Note(Reason.CANCEL_REQUESTED, "hosts at work are being stopped, the others are not started"))
+        if self.cancelling is not None and not ended:
+            notes.append(Note(Reason.CANCEL_REQUESTED, self.cancelling))
         if children:
             notes.append(Note(Reason.RETRYING, retrying(self._parents)))
-        if status.completion_time is not None:
+        if ended:
             notes.append(closing_note(status))
         return tuple(notes)
 

@@ -4,15 +4,21 @@ Two things follow. Hosts at work are *stopped*: their runner is told so, and the
 that wait are *never started*. Too many failures and a missed start window concern only the latter.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from rollcall.names import ConditionType, HostState, Reason
 from rollcall.plan.counting import counted
 from rollcall.plan.pods import Trouble
 from rollcall.plan.rollout import share
 from rollcall.resources.jobinvocation import CancelPolicy, JobInvocation
+from rollcall.resources.jobslice import JobSlice, JobSliceStatus
 from rollcall.resources.meta import ConditionStatus
+
+_NAMED: Final = 3
+"""How many hosts an Event names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,11 @@ class Stop:
         """Whether the host is stopped."""
         return self.hosts is None or host in self.hosts
 
+    def left(self, slice_: JobSlice, status: JobSliceStatus) -> list[str]:
+        """The hosts of the slice that are stopped, and have not ended as that status says."""
+        ended = {result.name for result in status.hosts if result.state.ended}
+        return [name for name in slice_.spec.hosts if self.covers(name) and name not in ended]
+
     @property
     def never_started(self) -> HostState:
         """The state of a host that is not started because of it."""
@@ -48,6 +59,13 @@ class Stops:
     def of(self, host: str) -> Stop | None:
         """The stop of the host, if it is stopped."""
         return self.chosen if self.chosen is not None and self.chosen.covers(host) else self.whole
+
+    def besides(self, hosts: frozenset[str]) -> "Stops":
+        """The same, and that somebody has chosen these hosts before."""
+        if not hosts:
+            return self
+        chosen = self.chosen or Stop(_CANCELLED)
+        return replace(self, chosen=replace(chosen, hosts=(chosen.hosts or frozenset()) | hosts))
 
 
 def deadline(invocation: JobInvocation) -> datetime | None:
@@ -112,3 +130,15 @@ def too_many_failed(invocation: JobInvocation, failed: int, total: int) -> Stop 
     if most is None or failed <= share(total, most):
         return None
     return Stop(Trouble(Reason.TOO_MANY_FAILED, f"{counted(failed)} failed, and rollout.maxFailed is {most}"))
+
+
+def stopping_all(*, force: bool = False) -> str:
+    """The sentence about a stop of all hosts."""
+    return f"hosts at work are being stopped{' by force' if force else ''}, the others are not started"
+
+
+def stopping_some(hosts: Sequence[str], *, force: bool) -> str:
+    """The sentence about a stop of chosen hosts."""
+    more = f" and {len(hosts) - _NAMED} more" if len(hosts) > _NAMED else ""
+    how = "stopped by force" if force else "stopped"
+    return f"{counted(len(hosts))} will be {how}, or not started: {', '.join(hosts[:_NAMED])}{more}"

@@ -15,7 +15,7 @@ from rollcall.plan.starting import TEMPLATE, locks_for
 from rollcall.resources.inventory import Inventory
 from rollcall.resources.jobinvocation import InvocationState, JobInvocation
 from rollcall.resources.meta import ConditionStatus
-from unit.core.objects import KEY_SECRET, NAMESPACE, NOW, after, hosts, invocation, slice_, template, written
+from unit.core.objects import KEY_SECRET, NAMESPACE, NOW, after, host, hosts, invocation, slice_, template, written
 
 SECRETS = {KEY_SECRET: frozenset({"ssh-privatekey"})}
 LOCK = {Lock(LockKind.TEMPLATE, NAMESPACE, "run"): True}
@@ -211,6 +211,14 @@ def test_it_is_cancelled_before_its_hosts_are_chosen() -> None:
     plan = reconcile(observed("a", startAt=moment(100), cancellation={}), NOW)
     assert plan.status is not None
     assert (plan.done, plan.status.state) == (True, InvocationState.CANCELLED)
+
+
+def test_who_cancels_does_not_wait_for_what_is_missing_on_the_way_to_the_hosts() -> None:
+    behind = {"web1": host("web1", jumpHostRef={"name": "bastion"})}
+    waits = Observed(invocation("web1"), hosts=behind, template=template(), secrets=SECRETS)
+    assert reconcile(waits, NOW).create_slices == ()
+    dealt = reconcile(replace(waits, invocation=invocation("web1", cancellation={"policy": "Force"})), NOW)
+    assert len(dealt.create_slices) == 1, "it ends like any other, host by host"
 
 
 def test_a_dealing_that_was_cut_short_is_discarded_also_when_it_waits_again() -> None:

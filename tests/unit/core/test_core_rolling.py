@@ -32,6 +32,7 @@ from unit.core.objects import (
 )
 
 UNREACHABLE = Exit(HostState.FAILED, reason=Reason.UNREACHABLE, message="no route to host")
+TIMEOUT = Exit(HostState.FAILED, reason=Reason.TIMEOUT, message="the script did not end in 1 s")
 THREE = (slice_(0, "a"), slice_(1, "b"), slice_(2, "c"))
 
 
@@ -370,6 +371,8 @@ def test_a_failure_that_will_be_tried_again_is_none_yet() -> None:
         (UNREACHABLE, {}, False),
         (UNREACHABLE, {"backoffLimit": 1, "retryOn": ["ExitCode"]}, False),
         (FAILED, {"backoffLimit": 1, "retryOn": ["ExitCode"]}, True),
+        (TIMEOUT, {"backoffLimit": 1, "retryOn": ["Timeout"]}, True),
+        (TIMEOUT, {"backoffLimit": 1, "retryOn": ["Unreachable"]}, False),
         (FAILED, {"backoffLimit": 1, "retryOnExitCodes": [3]}, True),
         (FAILED, {"backoffLimit": 1, "retryOnExitCodes": [4]}, False),
         (SUCCEEDED, {"backoffLimit": 1}, False),
