@@ -4,7 +4,7 @@ A record that is too long loses the ends of its longest texts, then whole parts;
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from rollcall.outputs import MAX_LINE_BYTES, Record
@@ -26,7 +26,7 @@ def masked(value: Any, mask: Mask) -> Any:
         case Mapping():
             return {mask.text(str(key)): masked(entry, mask) for key, entry in value.items()}
         case list() | tuple():
-            return [masked(entry, mask) for entry in value]
+            return _masked_entries(value, mask)
         case bool() | None:
             return value
         case int() | float():
@@ -34,6 +34,16 @@ def masked(value: Any, mask: Mask) -> Any:
             return value if (shown := mask.text(text)) == text else shown
         case _:
             return mask.text(str(value))
+
+
+def _masked_entries(value: Iterable[Any], mask: Mask) -> list[Any]:
+    """Each entry, and what only several of them say: the lines of an output (`stdout_lines`) may be one base64."""
+    entries = [masked(entry, mask) for entry in value]
+    if not all(isinstance(entry, str) for entry in entries):
+        return entries
+    whole = "\n".join(entries)
+    shown = mask.text(whole)
+    return entries if shown == whole else shown.split("\n")
 
 
 def fitted(record: Record, limit: int = MAX_RECORD_BYTES) -> Record:

@@ -1,6 +1,7 @@
 """Output arrives soon, whole or with what is missing counted, and nothing secret leaks beside it."""
 
 import asyncio
+import base64
 import hashlib
 import json
 import os
@@ -203,6 +204,28 @@ print('*last*', password[:10], end='')
     assert token.encode() not in everything
     assert PASSWORD.encode() not in everything
     assert b"\n".join(whole_output(done.last_words, ["web-1"])) + b"\n" == everything, "masked as it is in the log"
+
+
+async def test_values_are_masked_in_the_lines_that_base64_writes(server: Server, run: RunWork) -> None:
+    short, long = "tok/en-4711", "a long secret of many words, " * 8 + "and its end"
+    script = f"""d=$(mktemp -d) && cd "$d" || exit 1
+printf %s '{"x" * 52}{short}{"y" * 100}{long}{"z" * 31}' >file
+base64 file
+base64 file | sed 's/$/\\r/'
+base64 -w 64 file >&2
+rm -r "$d"
+"""
+    done = await run(server.work(script, masked=(short, long)))
+    assert done.exit().state is HostState.SUCCEEDED
+    assert (done.stdout.count(b"********"), done.text(Stream.STDERR).count(b"********")) == (4, 2)
+    begin = base64.b64encode(b"x" * 51)
+    assert done.stdout.startswith(begin)
+    for said in (done.stdout, done.text(Stream.STDERR)):
+        letters = re.sub(rb"[^A-Za-z0-9+/]", b"", said)
+        for start in range(4):
+            read = base64.b64decode(letters[start : start + (len(letters) - start) // 4 * 4])
+            assert short.encode() not in read
+            assert b"a long secret" not in read
 
 
 @pytest.mark.parametrize(("size", "kept"), [(10, True), (100_000, False)])

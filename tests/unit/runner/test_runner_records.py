@@ -1,5 +1,6 @@
 """Records: no secret in them, each fits into a line, and what is cut says so. Values reach Ansible as they are."""
 
+import base64
 import json
 from typing import Any
 
@@ -28,6 +29,16 @@ def test_no_secret_is_left_in_a_record_wherever_it_stands(value: Any) -> None:
     shown = json.dumps(masked({"data": value}, MASK), ensure_ascii=False)
     assert CANARY not in shown
     assert str(NUMBER) not in shown
+
+
+def test_base64_that_only_several_lines_of_an_output_say_is_masked_in_them_too() -> None:
+    secret = "long enough for more than one line of base64, which ends after 76 characters"
+    lines = base64.encodebytes(f"a: {secret}; b: c\n".encode()).decode().splitlines()
+    assert len(lines) == 2
+    shown = masked({"stdout_lines": ["before", *lines, "after"], "rc": [0, "0"]}, Mask((secret,)))
+    assert shown["rc"] == [0, "0"]
+    assert (shown["stdout_lines"][0], shown["stdout_lines"][-1]) == ("before", "after")
+    assert not any(line[20:40] in text for line in lines for text in shown["stdout_lines"])
 
 
 BIG = st.text(alphabet='a\0é😀"', min_size=1, max_size=50).map(lambda text: text * 2_000)
