@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from support.definitions import establish
 from support.kube import Kube
 from support.namespaces import made_namespaces
 
@@ -59,19 +59,7 @@ def kube() -> Iterator[Kube]:
 @pytest.fixture(scope="session")
 def crds(kube: Kube) -> None:
     """The CRDs of this checkout, applied and established."""
-    manifests = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "crds").glob("*.yaml"))]
-    for manifest in manifests:
-        kube.apply(manifest)
-
-    def established() -> bool:
-        names = (manifest["metadata"]["name"] for manifest in manifests)
-        found = [kube.get("customresourcedefinitions", None, name).get("status", {}) for name in names]
-        return all(
-            any(c["type"] == "Established" and c["status"] == "True" for c in status.get("conditions") or ())
-            for status in found
-        )
-
-    kube.wait("established CRDs", established)
+    establish(kube)
 
 
 @pytest.fixture(scope="session")

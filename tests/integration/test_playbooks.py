@@ -266,6 +266,36 @@ def test_a_playbook_that_is_none_is_told_to_each_host(kube: Kube, namespace: str
         assert "playbook.yml:2" in result["message"]
 
 
+MEMBERS = """
+- hosts: shop:&web
+  gather_facts: false
+  tasks:
+    - name: Tell
+      ansible.builtin.debug:
+        msg: "{{ group_names | join(' ') }}; {{ groups['shop'] | join(' ') }}; {{ tier }} {{ stage }}"
+"""
+
+
+def test_groups_above_groups_are_those_of_the_inventory_within_its_limit(kube: Kube, namespace: str) -> None:
+    tree = {
+        "site": {"children": ["shop"], "variables": {"stage": "prod", "tier": "any"}},
+        "shop": {"children": ["web"], "variables": {"tier": "front"}},
+    }
+    every = {"language": "Ansible", "text": "site"}
+    kube.create({
+        "apiVersion": "rollcall.dev/v1alpha1", "kind": "Inventory",
+        "metadata": {"name": "shop", "namespace": namespace}, "spec": {"query": every, "groups": tree},
+    })  # fmt: skip
+    kube.create(playbook(namespace, "members", MEMBERS))
+    targeting = {"inventoryRef": {"name": "shop", "limit": "shop:!host-2"}}
+    ended = run(kube, play(namespace, "members", targeting=targeting), 60)
+    assert condition(ended, "Complete"), results(kube, namespace, "members")
+    said = events(kube, namespace, "members")
+    assert sorted(said) == ["host-0", "host-1", "host-3"]
+    for found in said.values():
+        assert '"msg": "shop site web; host-0 host-1 host-3; front prod"' in output(found).decode()
+
+
 GREET = """
 - hosts: all
   gather_facts: false

@@ -1,5 +1,7 @@
 """Hosts that fail are tried again, those only, as often as allowed; each attempt keeps what it said."""
 
+import pytest
+
 from support.jobs import events, events_of, invocation, results, run, slices
 from support.kube import Kube, Object, condition
 from support.operator import Operator
@@ -61,6 +63,18 @@ def test_a_host_that_cannot_be_reached_is_tried_again_by_default(
         "Unreachable", "Unreachable",
     ]  # fmt: skip
     kube.delete("hosts", namespace, "nowhere")
+
+
+@pytest.mark.parametrize(("reason", "attempts"), [("Timeout", 2), ("Unreachable", 1)])
+def test_a_host_that_takes_too_long_is_tried_again_if_that_is_asked_for(
+    kube: Kube, namespace: str, operator: Operator, reason: str, attempts: int
+) -> None:
+    name = f"late-{reason.lower()}"
+    limits = {"backoffLimit": 1, "retryOn": [reason], "executionTimeoutSeconds": 1}
+    ended = run(kube, retrying(namespace, name, "sleep 60", ["host-6"], **limits), 120)
+    assert ended["status"]["hosts"]["failed"] == 1
+    ends = [slice_["status"]["hosts"][0]["reason"] for slice_ in slices(kube, namespace, name)]
+    assert ends == ["Timeout"] * attempts
 
 
 def test_other_failures_are_final(kube: Kube, namespace: str, operator: Operator) -> None:

@@ -1,7 +1,8 @@
-"""A Git repository on this machine, served over HTTP to whoever knows the password."""
+"""A Git repository on this machine, served over HTTP or HTTPS to whoever knows the password."""
 
 import base64
 import os
+import ssl
 import subprocess
 import threading
 from functools import partial
@@ -33,20 +34,37 @@ class _Handler(SimpleHTTPRequestHandler):
         """Says nothing."""
 
 
-class GitServer:
-    """Runs while it is entered. Its repository has one branch, `main`."""
+def certify(folder: Path, address: str) -> tuple[Path, Path]:
+    """The certificate of an authority, and a file with one that it gave to the server at this address, and its key."""
+    authority, server = folder / "ca.crt", folder / "server.pem"
+    new = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30")
+    key, given = folder / "ca.key", folder / "server.crt"
+    subprocess.run([*new, "-subj", "/CN=Tests", "-keyout", key, "-out", authority], check=True, capture_output=True)
+    about = ("-addext", f"subjectAltName=IP:{address}", "-addext", "basicConstraints=critical,CA:FALSE")
+    signed = (*new, "-subj", "/CN=git", *about, "-CA", authority, "-CAkey", key)
+    subprocess.run([*signed, "-keyout", server, "-out", given], check=True, capture_output=True)
+    server.write_text(server.read_text() + given.read_text())
+    return authority, server
 
-    def __init__(self, folder: Path, password: str) -> None:
+
+class GitServer:
+    """Runs while it is entered. Its repository has one branch, `main`. With a certificate it speaks HTTPS only."""
+
+    def __init__(
+        self, folder: Path, password: str, *, address: str | None = None, certificate: Path | None = None
+    ) -> None:
         self._work = folder / "work"
         self._bare = folder / "served" / "plays.git"
         subprocess.run(["git", "init", "--quiet", "--initial-branch=main", self._work], check=True)
         subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", self._bare], check=True)
         handler = partial(_Handler, directory=str(folder / "served"), password=password)
         self._server = ThreadingHTTPServer(("", 0), handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://{os.environ['ROLLCALL_HOST_ADDRESS']}:{self._server.server_port}/plays.git"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        scheme = "http" if certificate is None else "https"
+        self.url = f"{scheme}://{address or os.environ['ROLLCALL_HOST_ADDRESS']}:{self._server.server_port}/plays.git"
 
     def commit(self, files: dict[str, str]) -> str:
         """The commit, by its full name, that makes these files what they are."""

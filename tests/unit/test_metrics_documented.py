@@ -4,8 +4,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 
 import rollcall_api.metrics
@@ -60,6 +62,24 @@ def test_the_labels_of_each_series_are_the_documented_ones(title: str, families:
             name = SUFFIXES.sub("", sample.name) if family.type == "histogram" else sample.name
             if name in known:
                 assert set(sample.labels) - {"le"} == known[name][1], sample.name
+
+
+@pytest.mark.parametrize(
+    ("title", "program", "families"),
+    [("The operator", rollcall_operator.metrics, OPERATOR), ("The facade", rollcall_api.metrics, FACADE)],
+    ids=["operator", "facade"],
+)
+def test_each_metric_is_declared_with_the_documented_labels(
+    title: str, program: ModuleType, families: list[Metric]
+) -> None:
+    """A metric that has not counted anything yet has no series to show them."""
+    own = [metric for metric in vars(program).values() if isinstance(metric, MetricWrapperBase)]
+    declared = {name: metric._labelnames for metric in own for name in exposed(metric.describe())}
+    for family in families:
+        if hasattr(family, "_labelnames"):  # those that are made anew for every scrape
+            declared |= dict.fromkeys(exposed([family]), family._labelnames)
+    known = {name: labels for name, (_, labels) in documented(title).items()}
+    assert {name: set(labels) for name, labels in declared.items() if not name.startswith("process_")} == known
 
 
 @PROGRAMS

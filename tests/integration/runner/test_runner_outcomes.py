@@ -3,9 +3,11 @@
 import shutil
 import socket
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import asyncssh
 import pytest
 
 from integration.runner.relay import Relay
@@ -13,7 +15,7 @@ from integration.runner.runs import RUNNER, Run, RunWork, run_here
 from integration.runner.sshd import PASSWORD, Server, free_port, keygen, public_key
 from rollcall.names import HostState, Reason
 from rollcall.outputs import Stream
-from rollcall.work import Credentials, Work
+from rollcall.work import Credentials, HostWork, Work
 from rollcall_runner.connection import Patience
 
 CASES = {
@@ -46,29 +48,21 @@ async def test_scripts_end_as_they_end(server: Server, run: RunWork) -> None:
     assert done.summary == {"hosts": 7, "succeeded": 2, "failed": 5}
 
 
-async def test_a_password_or_an_encrypted_key_or_a_certificate_logs_in(
-    server: Server, run: RunWork, user: str, tmp_path: Path
-) -> None:
+async def test_a_password_or_an_encrypted_key_logs_in(server: Server, run: RunWork, user: str, tmp_path: Path) -> None:
     encrypted = keygen(tmp_path / "encrypted", "-t", "ed25519", passphrase="open sesame")
-    certified = keygen(tmp_path / "certified", "-t", "ed25519")
     with (server.directory / "authorized").open("a") as file:
         file.write(public_key(encrypted) + "\n")
-    sign(server.directory / "ca", certified)
     work = server.work(
         "id -un",
         hosts=(
             server.host("password", user=user),
             server.host("encrypted", credentials=1),
-            server.host("certified", credentials=2),
-            server.host("second-choice", credentials=3, user=user),
+            server.host("second-choice", credentials=2, user=user),
         ),
     )
     credentials = (
         Credentials(password=PASSWORD),
         Credentials(private_key=encrypted.read_text(), passphrase="open sesame"),
-        Credentials(
-            private_key=certified.read_text(), certificate=certified.with_name("certified-cert.pub").read_text()
-        ),
         Credentials(private_key=keygen(tmp_path / "unknown").read_text(), password=PASSWORD),
     )
     done = await run(Work(work.hosts, work.scripts, credentials, 4, 60, 1_000_000))
@@ -76,8 +70,66 @@ async def test_a_password_or_an_encrypted_key_or_a_certificate_logs_in(
         assert done.text(Stream.STDOUT, host.name).decode() == f"{host.user}\n", done.exit(host.name).message
 
 
-def sign(authority: Path, key: Path) -> None:
+async def test_a_certificate_of_any_key_logs_in_encrypted_or_not(server: Server, run: RunWork, tmp_path: Path) -> None:
+    logins = {}
+    for kind in ("ed25519", "ecdsa", "rsa"):
+        for passphrase in (None, "open sesame"):
+            name = f"{kind}-encrypted" if passphrase else kind
+            key = keygen(tmp_path / name, "-t", kind, passphrase=passphrase or "")
+            certificate = sign(server.directory / "ca", key)
+            logins[name] = Credentials(private_key=key.read_text(), passphrase=passphrase, certificate=certificate)
+    await each_logs_in(server, run, logins)
+
+
+def sign(authority: Path, key: Path) -> str:
+    """A certificate of that key for root."""
     subprocess.run(["ssh-keygen", "-q", "-s", authority, "-I", "test", "-n", "root", f"{key}.pub"], check=True)
+    return key.with_name(f"{key.name}-cert.pub").read_text()
+
+
+async def each_logs_in(server: Server, run: RunWork, logins: Mapping[str, Credentials]) -> None:
+    """Each of these logs in as root, on a host of its name."""
+    hosts = tuple(server.host(name, credentials=number) for number, name in enumerate(logins))
+    done = await run(replace(server.work("id -un", hosts=hosts), credentials=tuple(logins.values())))
+    for name in logins:
+        assert done.text(Stream.STDOUT, name) == b"root\n", done.exit(name)
+
+
+async def test_keys_that_openssl_has_made_log_in_encrypted_or_not(server: Server, run: RunWork) -> None:
+    """In PKCS#8, in which ssh-keygen writes no Ed25519 key."""
+    logins = {}
+    for kind, options in {"ed25519": (), "ec": ("-pkeyopt", "ec_paramgen_curve:P-384")}.items():
+        for passphrase in (None, "open sesame"):
+            text = genpkey(kind, *options, *(("-aes256", "-pass", f"pass:{passphrase}") if passphrase else ()))
+            with (server.directory / "authorized").open("ab") as authorized:
+                authorized.write(asyncssh.import_private_key(text, passphrase).export_public_key())
+            logins[f"{kind}-encrypted" if passphrase else kind] = Credentials(private_key=text, passphrase=passphrase)
+    await each_logs_in(server, run, logins)
+
+
+def genpkey(kind: str, *options: str) -> str:
+    command = ["openssl", "genpkey", "-algorithm", kind, *options]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+@pytest.mark.parametrize("algorithm", ["ecdsa-sha2-1.3.132.0.10", "ssh-dss"])
+async def test_keys_that_openssh_does_not_take_log_in_where_the_server_does(algorithm: str) -> None:
+    """secp256k1 and DSA; the server is asyncssh's."""
+
+    def greet(process: "asyncssh.SSHServerProcess[str]") -> None:
+        process.stdout.write("hello\n")
+        process.exit(0)
+
+    host_key, key = (asyncssh.generate_private_key(name) for name in ("ssh-ed25519", algorithm))
+    authorized = asyncssh.import_authorized_keys(key.export_public_key().decode())
+    async with asyncssh.listen(
+        "127.0.0.1", 0, server_host_keys=[host_key], authorized_client_keys=authorized, process_factory=greet
+    ) as listener:
+        public = host_key.export_public_key().decode().strip()
+        host = HostWork("web-1", "127.0.0.1", listener.get_port(), "root", (public,), 0, 0)
+        credentials = Credentials(private_key=key.export_private_key().decode())
+        done = await run_here(Work((host,), ("echo hello",), (credentials,), 1, 60, 1_000), Patience())
+    assert done.stdout == b"hello\n", done.exit()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -237,6 +238,26 @@ async def test_a_wrong_password_and_a_key_that_is_none_fail_by_themselves(
     ended = await run(replace(play(server, PLAYBOOK, *hosts), credentials=logins))
     reasons = {name: exit_.reason and exit_.reason.value for name, exit_ in exits(ended).items()}
     assert reasons == {"h0": "AuthenticationFailed", "h1": "AuthenticationFailed", "h2": None}
+
+
+OPTIONS = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - {name: Asked, tags: [asked], ansible.builtin.debug: {msg: "with {{ ansible_forks }} forks"}}
+    - {name: Skipped, tags: [asked, skipped], ansible.builtin.debug: {msg: skipped}}
+    - {name: Not asked, ansible.builtin.debug: {msg: not asked for}}
+"""
+
+
+async def test_tags_forks_and_verbosity_are_ansible_playbooks_own(server: Server, run: RunWork) -> None:
+    work = play(server, OPTIONS)
+    assert work.playbook is not None
+    options = replace(work.playbook, tags=("asked",), skip_tags=("skipped",), forks=3, verbosity=2)
+    said = text(await run(replace(work, playbook=options)), "web-1")
+    assert re.findall(r"TASK \[(.*)\]", said) == ["Asked"]
+    assert "with 3 forks" in said
+    assert "task path: " in said  # which -v does not print yet
 
 
 async def test_secrets_are_masked_in_text_records_and_messages(server: Server, run: RunWork) -> None:
