@@ -3,6 +3,8 @@
 Each test looks at what would be otherwise without the capability that its example is about.
 """
 
+import base64
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,20 +20,21 @@ from support.jobs import end_of, events, output, results, slices
 from support.kube import Kube, Object, condition
 from support.operator import Operator
 from support.schedules import runs, status
-from support.sshhosts import IMAGE, SshHost
+from support.sshhosts import HOSTS_NAMESPACE, IMAGE, PASSWORD, KeyPair, SshHost, generate_key, start_hosts
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ORDINARY = [
     "03-uptime", "06-canary", "08-spread", "09-retry", "10-maintenance-window", "13-exclusive", "15-effective-user",
     "16-secret-input", "17-facts", "21-playbook", "22-playbook-configmap", "23-steps", "24-pod", "25-query",
-    "26-inventory", "28-playbook-git", "29-terminal", "40-doas",
+    "26-inventory", "28-playbook-git", "29-terminal", "40-doas", "42-feature", "43-hidden-input", "44-dry-run", "46-su",
+    "47-rerun-listed",
 ]  # fmt: skip
 """Those that complete by themselves; the others have a story of their own below."""
 STORIES = [
     "30-schedule-nightly", "31-schedule-every", "32-schedule-once", "33-schedule-patching", "34-schedule-rrule",
     "35-schedule-window", "36-schedule-replace",
     "05-disk-usage-web", "07-approval", "11-suspended", "12-cancelled", "14-rerun", "18-output-limit", "19-jump-host",
-    "20-host-keys", "27-at-start", "41-cancelled-by-force",
+    "20-host-keys", "27-at-start", "41-cancelled-by-force", "45-logins",
 ]  # fmt: skip
 FURNITURE = ["01-hosts", "02-run-command", "04-disk-usage"]
 NAMES = ("web1", "web2", "db1")
@@ -63,6 +66,11 @@ def variant(kube: Kube, namespace: str, example: str, name: str, **spec: Any) ->
     kube.apply(document | {"metadata": {"name": name, "namespace": namespace}, "spec": document["spec"] | spec})
 
 
+def secret(kube: Kube, namespace: str, name: str, **values: str) -> None:
+    metadata = {"name": name, "namespace": namespace}
+    kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values})
+
+
 @pytest.fixture(scope="module")
 def example_hosts(kube: Kube, namespace: str, operator: Operator, hosts: list[SshHost]) -> None:
     """The Hosts of the examples, with the addresses and keys of real ones; the only Hosts in the namespace."""
@@ -88,6 +96,7 @@ def everyday(
         changes: dict[str, Object] = {
             "git": {"stringData": {"username": USER, "password": "example-token"}},
             "site-from-git": {"spec": {"ansible": {"git": source}}},
+            "deploy-password": {"stringData": {"become-password": PASSWORD}},
         }
         for name in ORDINARY:  # one after the other: logins must not wait for forty pods that start
             apply(kube, namespace, name, changes)
@@ -97,6 +106,11 @@ def everyday(
         variant(kube, namespace, "10-maintenance-window", "window-ahead", startAt=moment(10))
         variant(kube, namespace, "10-maintenance-window", "window-missed", startBefore="2026-01-01T05:00:00Z")
         variant(kube, namespace, "05-disk-usage-web", "no-number", inputs={"limit": "much"})
+        variant(kube, namespace, "42-feature", "no-feature", feature="nobody_has_it")
+        variant(kube, namespace, "43-hidden-input", "too-small", inputs={"load": "0.25", "phone": "+49 30 5550123"})
+        secret(kube, namespace, "wrong-password", **{"become-password": f"not {PASSWORD}"})
+        variant(kube, namespace, "46-su", "su-refused", effectiveUser={"passwordRef": {"name": "wrong-password"}})
+        variant(kube, namespace, "47-rerun-listed", "stranger", targeting={"hosts": ["db1", "elsewhere"]})
         yield
 
 
@@ -173,6 +187,19 @@ def test_the_effective_user_is_root(kube: Kube, namespace: str, everyday: None) 
     assert said(kube, namespace, "whoami-by-doas")["web2"] == b"root, by ops\n"
 
 
+def test_su_asks_for_the_password_of_the_user_that_it_is_to_be(kube: Kube, namespace: str, everyday: None) -> None:
+    assert said(kube, namespace, "whoami-by-su")["web1"] == b"deploy\n"
+    end_of(kube, namespace, "su-refused", 180)
+    refused = results(kube, namespace, "su-refused")["web1"]
+    assert (refused["state"], refused["reason"]) == ("Failed", "PrivilegeEscalationFailed")
+
+
+def test_the_feature_leads_to_the_template_that_has_it(kube: Kube, namespace: str, everyday: None) -> None:
+    assert end_of(kube, namespace, "by-feature")["status"]["template"]["name"] == "run-command"
+    failed = condition(end_of(kube, namespace, "no-feature"), "Failed") or {}
+    assert (failed["reason"], "nobody_has_it" in failed["message"]) == ("TemplateNotFound", True)
+
+
 def test_the_script_is_at_a_terminal(kube: Kube, namespace: str, everyday: None) -> None:
     assert said(kube, namespace, "at-a-terminal")["web1"] == b"at a terminal\n"
 
@@ -191,6 +218,17 @@ def test_the_secret_is_masked(kube: Kube, namespace: str, everyday: None) -> Non
     assert status["description"] == "Log in as robot with ***"
 
 
+def test_the_hidden_value_is_masked_and_the_number_has_bounds(kube: Kube, namespace: str, everyday: None) -> None:
+    assert said(kube, namespace, "load-alarm")["web1"] == b"calls ******** above a load of 2.5\n"
+    ended = kube.get("jobinvocations", namespace, "load-alarm")
+    assert ended["status"]["description"] == "Call *** above a load of 2.5"
+    assert "5550123" not in str(ended["status"])
+    assert "5550123" in ended["spec"]["inputs"]["phone"]
+    failed = condition(end_of(kube, namespace, "too-small"), "Failed") or {}
+    assert (failed["reason"], "at least 0.5" in failed["message"]) == ("InvalidInput", True)
+    assert not slices(kube, namespace, "too-small")
+
+
 def test_facts_and_variables_have_defaults(kube: Kube, namespace: str, everyday: None) -> None:
     assert said(kube, namespace, "greet") == {
         "web1": b"Good morning web1, which runs Debian and serves on port 8080\n",
@@ -204,6 +242,23 @@ def test_playbooks_come_from_three_places(kube: Kube, namespace: str, everyday: 
     assert all(b"Patched on Sunday" in text for text in message.values())
     assert b"TASK [Tell the version]" in said(kube, namespace, "debian-version")["web1"]
     assert b'"msg": "from the repository"' in said(kube, namespace, "site")["web2"]
+
+
+def test_the_dry_run_shows_what_the_chosen_tasks_would_change(kube: Kube, namespace: str, everyday: None) -> None:
+    text = said(kube, namespace, "dry-run")["web1"].decode()
+    assert "TASK [Write the settings]" in text
+    assert "+port = 8080" in text
+    assert '"changed": true' in text, "as with -v"
+    assert "Tell who is at it" not in text
+    assert "Restart the shop" not in text
+    variant(kube, namespace, "42-feature", "look", inputs={"command": "test ! -e /tmp/shop.conf"})
+    assert condition(end_of(kube, namespace, "look"), "Complete"), "nothing was written"
+
+
+def test_the_listed_hosts_of_an_earlier_run_are_run_again(kube: Kube, namespace: str, everyday: None) -> None:
+    assert said(kube, namespace, "uptime-again").keys() == {"db1"}
+    failed = condition(end_of(kube, namespace, "stranger"), "Failed") or {}
+    assert (failed["reason"], "did not run on elsewhere" in failed["message"]) == ("InvalidRerun", True)
 
 
 def test_the_steps_that_are_chosen_are_run(kube: Kube, namespace: str, everyday: None) -> None:
@@ -358,6 +413,60 @@ def test_host_keys_are_listed_or_accepted(
     apply(kube, namespace, "20-host-keys", changes)
     assert condition(end_of(kube, namespace, "uptime-known"), "Complete"), results(kube, namespace, "uptime-known")
     assert kube.get("hosts", namespace, "new")["status"]["hostKeys"] == [new.host_key]
+
+
+@pytest.fixture(scope="module")
+def believer(kube: Kube, client_key: KeyPair) -> SshHost:
+    """A host that lets nobody in by the key of the tests, but by what that key has certified."""
+    authority = KeyPair(client_key.private, f"cert-authority {client_key.public}")
+    (started,) = start_hosts(kube, HOSTS_NAMESPACE, ["believer"], authority, PASSWORD)
+    return started
+
+
+def encrypted(key: KeyPair, folder: Path, passphrase: str) -> str:
+    """The private key, as `ssh-keygen` encrypts it."""
+    path = folder / "locked"
+    path.write_text(key.private)
+    path.chmod(0o600)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", passphrase, "-f", path], check=True)
+    return path.read_text()
+
+
+def certificate(key: KeyPair, authority: KeyPair, folder: Path) -> str:
+    """What the authority says of the key: that it is good for the user ops."""
+    path = folder / "authority"
+    path.write_text(authority.private)
+    path.chmod(0o600)
+    (folder / "certified.pub").write_text(key.public)
+    command = ["ssh-keygen", "-q", "-s", str(path), "-I", "rollcall", "-n", "ops", "-V", "-5m:+1h"]
+    subprocess.run([*command, str(folder / "certified.pub")], check=True)
+    return (folder / "certified-cert.pub").read_text()
+
+
+def test_each_host_is_logged_in_to_in_its_own_way_and_in_no_other(
+    kube: Kube, namespace: str, example_hosts: None, hosts: list[SshHost], believer: SshHost, client_key: KeyPair,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    phrase, key = "open sesame", generate_key()
+    locked = encrypted(client_key, tmp_path, phrase)
+    secret(kube, namespace, "locked-key", **{"ssh-privatekey": locked, "passphrase": phrase})
+    certified = {"ssh-privatekey": key.private, "ssh-certificate": certificate(key, client_key, tmp_path)}
+    secret(kube, namespace, "certified-key", **certified)
+    real = {"by-password": hosts[-2], "by-locked-key": hosts[-1], "by-certificate": believer}
+    spec = {name: {"spec": {"address": host.address, "hostKeys": [host.host_key]}} for name, host in real.items()}
+    apply(kube, namespace, "45-logins", spec | {"ops-password": {"stringData": {"password": PASSWORD}}})
+    assert said(kube, namespace, "logins") == dict.fromkeys(real, b"ops\n"), results(kube, namespace, "logins")
+
+    wrong = base64.b64encode(b"another").decode()
+    for name, change in (("ops-password", {"password": wrong}), ("locked-key", {"passphrase": None}),
+                         ("certified-key", {"ssh-certificate": None})):  # fmt: skip
+        kube.patch("secrets", namespace, name, {"data": change})
+    variant(kube, namespace, "45-logins", "locked-out")
+    end_of(kube, namespace, "locked-out", 120)
+    reasons = {name: result["reason"] for name, result in results(kube, namespace, "locked-out").items()}
+    for name in real:
+        kube.delete("hosts", namespace, name)
+    assert reasons == dict.fromkeys(real, "AuthenticationFailed")
 
 
 def apply_schedule(kube: Kube, namespace: str, name: str) -> None:

@@ -1,14 +1,16 @@
 """A job's output in each store, read through the facade while the operator is killed and the store goes away."""
 
+import asyncio
 import base64
 import gzip
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +21,15 @@ import pytest
 
 from integration.api.facade_world import RUN, service_account
 from rollcall.lastwords import whole_output
+from rollcall.outputkeys import StoreAddress
+from rollcall.outputs import Stream
+from rollcall_api.cluster import Cluster as ApiCluster
+from rollcall_api.jobs import Member
+from rollcall_api.output import Outputs
+from rollcall_api.output_pieces import HostOutput, Piece
+from rollcall_api.output_store import open_stores
+from rollcall_api.parsing import parse_job, parse_slice
+from rollcall_api.problems import Unavailable
 from support.exposition import scrape
 from support.jobs import chunks_of, end_of, events, furnish, invocation, output, results, run, slice_objects, slices
 from support.kube import Kube, Object, condition
@@ -30,6 +41,8 @@ KINDS = ("cluster", "file", "s3")
 LINES = 60
 NOISE = f"for i in $(seq 1 {LINES}); do echo line $i; head -c 4500 /dev/urandom | base64 -w 0; echo; sleep 0.1; done"
 """More than a chunk per host, so that the store is written to all the time."""
+TAIL_LINES = 3
+TAIL_BYTES = 1_000
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +100,7 @@ def scenes(
 ) -> Iterator[dict[str, Scene]]:  # fmt: skip
     made: dict[str, Scene] = {}
     with pytest.MonkeyPatch.context() as environment, ExitStack() as running:
-        for name, value in server.credentials.items():
+        for name, value in {**server.credentials, "KUBECONFIG": str(kube.kubeconfig)}.items():
             environment.setenv(name, value)
         for kind in KINDS:
             folder = tmp_path_factory.mktemp(kind)
@@ -158,7 +171,110 @@ class Reader:
         return "".join(c["output"] for c in self.chunks if c["output_type"] == "stdout").split("\n")
 
 
-def live_through(scene: Scene, server: ObjectServer) -> Reader:
+@dataclass
+class Follower:
+    """What one who follows a host's output has been given."""
+
+    since: float | None
+    pieces: list[Piece] = field(default_factory=list)
+    last: HostOutput = field(default_factory=HostOutput)
+
+    async def follow(self, outputs: Outputs, look: Callable[[], tuple[Member, bool]]) -> None:
+        async for part in outputs.follow(look, self.since):
+            assert not self.last.complete
+            self.pieces += part.pieces
+            self.last = part
+
+
+@dataclass
+class Witness:
+    """Reads a host's output through `Outputs`, as dialects do: before its pod's life, meanwhile and after it."""
+
+    scene: Scene
+    name: str
+    host: str
+    watching: threading.Event = field(default_factory=threading.Event)
+    followers: list[Follower] = field(default_factory=list)
+    """Of each of these times two: one who wants all of the output, and one who wants what came after a moment."""
+    tails: list[tuple[HostOutput, HostOutput]] = field(default_factory=list)
+    """Some lines, and right after it some bytes."""
+    whole: HostOutput = field(default_factory=HostOutput)
+
+    def watch(self) -> None:
+        """Read until the host has ended."""
+        asyncio.run(self._watch())
+
+    def look_back(self) -> None:
+        """Read when the job has ended."""
+        asyncio.run(self._look_back())
+
+    async def _watch(self) -> None:
+        async with asyncio.timeout(180), self._outputs() as outputs, asyncio.TaskGroup() as tasks:
+            self._begin(tasks, outputs, time.time())
+            tasks.create_task(self._take_tails(tasks, outputs))
+
+    async def _look_back(self) -> None:
+        async with asyncio.timeout(60), self._outputs() as outputs, asyncio.TaskGroup() as tasks:
+            self._begin(tasks, outputs, self._middle)
+            await self._take_tail(outputs)
+            self.whole = await outputs.read(*self._look())
+
+    @asynccontextmanager
+    async def _outputs(self) -> AsyncIterator[Outputs]:
+        api, namespace = ApiCluster(), self.scene.namespace
+        await api.open()
+        try:
+            yield Outputs(api, namespace, open_stores([StoreAddress.parse(self.scene.store)], api, namespace))
+        finally:
+            await api.close()
+
+    def _look(self) -> tuple[Member, bool]:
+        """The host as it is now, and whether its job has ended."""
+        kube, namespace = self.scene.kube, self.scene.namespace
+        job = kube.find("jobinvocations", namespace, self.name)
+        slice_ = kube.find("jobslices", namespace, f"{self.name}-0")
+        member = Member(self.host, None, parse_slice(slice_) if slice_ else None)
+        return member, job is not None and parse_job(job).finished
+
+    def _begin(self, tasks: asyncio.TaskGroup, outputs: Outputs, moment: float) -> None:
+        for since in (None, moment):
+            self.followers.append(Follower(since))
+            tasks.create_task(self.followers[-1].follow(outputs, self._look))
+
+    @property
+    def _middle(self) -> float:
+        """When something happened that was said before the last that is known by now."""
+        pieces = self.followers[0].pieces
+        return pieces[len(pieces) // 2].time
+
+    async def _take_tails(self, tasks: asyncio.TaskGroup, outputs: Outputs) -> None:
+        """Take the tail again and again, and let others begin to follow in the middle."""
+        while not (self.tails and self.tails[-1][-1].complete):
+            with suppress(Unavailable):  # the store is away
+                await self._take_tail(outputs)
+            self.watching.set()
+            if len(self.followers) == 2 and len(self.followers[0].pieces) > 10:
+                self._begin(tasks, outputs, self._middle)
+            await asyncio.sleep(0.2)
+
+    async def _take_tail(self, outputs: Outputs) -> None:
+        lines = await outputs.tail(*self._look(), lines=TAIL_LINES)
+        self.tails.append((lines, await outputs.tail(*self._look(), size=TAIL_BYTES)))
+
+
+def live_through(scene: Scene, server: ObjectServer) -> tuple[Reader, Witness]:
+    """The disturbed job, as one sees it who polls, and one who follows and takes the tail."""
+    witness = Witness(scene, "noisy", "host-0")
+    with ThreadPoolExecutor(1) as pool:
+        watched = pool.submit(witness.watch)
+        assert witness.watching.wait(30)
+        reader = disturbed(scene, server)
+        watched.result(60)
+    witness.look_back()
+    return reader, witness
+
+
+def disturbed(scene: Scene, server: ObjectServer) -> Reader:
     """Run the job with a reader, kill the operator in the middle, and stop the S3 server for a while."""
     kube, namespace = scene.kube, scene.namespace
     kube.create(invocation(namespace, "noisy", NOISE, ["host-0", "host-1"], rollout={"hostsPerSlice": 2}))
@@ -183,8 +299,8 @@ def test_a_reader_sees_every_line_once_whatever_happens_meanwhile(
     kube: Kube, scenes: dict[str, Scene], server: ObjectServer
 ) -> None:
     with ThreadPoolExecutor(len(KINDS)) as pool:
-        readers = dict(zip(KINDS, pool.map(lambda kind: live_through(scenes[kind], server), KINDS), strict=True))
-    for kind, reader in readers.items():
+        found = dict(zip(KINDS, pool.map(lambda kind: live_through(scenes[kind], server), KINDS), strict=True))
+    for kind, (reader, witness) in found.items():
         scene = scenes[kind]
         assert reader.complete.is_set(), kind
         assert [line for line in reader.said if line.startswith("line")] == [f"line {n}" for n in range(1, LINES + 1)]
@@ -193,10 +309,52 @@ def test_a_reader_sees_every_line_once_whatever_happens_meanwhile(
         assert all(earlier < later for earlier, later in pairwise(times)), kind
         whole = scene.get(reader.path)["output"]
         assert "".join(c["output"] for c in whole) == "".join(c["output"] for c in reader.chunks), kind
-        for host, found in results(kube, scene.namespace, "noisy").items():
-            assert found["output"]["bytes"] == len(scene.text("noisy", host).encode()), (kind, host)
+        for host, result in results(kube, scene.namespace, "noisy").items():
+            assert result["output"]["bytes"] == len(scene.text("noisy", host).encode()), (kind, host)
         stored = kube.list("joboutputs", scene.namespace)
         assert bool(stored) == (kind == "cluster"), kind
+        said = "".join(piece.text for piece in witness.whole.pieces if piece.stream is Stream.STDOUT)
+        assert said == scene.text("noisy", "host-0"), kind
+        check_followers(witness)
+        check_tails(witness)
+
+
+def check_followers(witness: Witness) -> None:
+    """Each has seen every piece after its moment once, in order, and the end."""
+    kind, whole = witness.scene.kind, witness.whole
+    assert len(witness.followers) == 6, kind
+    assert whole.complete, kind
+    for follower in witness.followers:
+        wanted = [piece for piece in whole.pieces if piece.time > (follower.since or 0)]
+        assert follower.pieces == wanted, (kind, follower.since)
+        assert wanted, kind
+        assert (follower.last.complete, follower.last.end) == (True, whole.end), kind
+
+
+def check_tails(witness: Witness) -> None:
+    """Each is a stretch of the output, and none ends before the one that was taken earlier."""
+    kind, whole = witness.scene.kind, text_of(witness.whole)
+    assert text_of(witness.tails[0][0]) == "", kind
+    assert not witness.tails[0][0].complete, kind
+    assert len({text_of(lines) for lines, _ in witness.tails if not lines.complete}) > 4, kind
+    reached = 0
+    for tails in witness.tails:
+        lines, size = map(text_of, tails)
+        assert lines.count("\n") <= TAIL_LINES, kind
+        assert len(size) <= TAIL_BYTES, kind
+        for text in (lines, size):
+            begin = whole.find(text, max(reached - len(text), 0))
+            assert begin >= 0, (kind, text)
+            assert text or not reached, kind
+            reached = begin + len(text)
+    assert tuple(map(text_of, witness.tails[-1])) == (
+        "".join(whole.splitlines(keepends=True)[-TAIL_LINES:]),
+        whole[-TAIL_BYTES:],
+    )
+
+
+def text_of(found: HostOutput) -> str:
+    return "".join(piece.text for piece in found.pieces)
 
 
 def test_little_output_is_in_the_slice_and_much_in_the_store(kube: Kube, scenes: dict[str, Scene]) -> None:

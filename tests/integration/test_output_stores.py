@@ -232,6 +232,7 @@ async def test_a_reader_who_follows_sees_every_line_once_while_it_moves_from_the
     monkeypatch.setattr("rollcall_api.output.FOLLOW_SECONDS", 0.01)
     now: dict[str, Any] = {"member": Member("web1", None, None)}
     seen: list[str] = []
+    late: list[str] = []
     parts: list[HostOutput] = []
 
     async def follow() -> None:
@@ -239,12 +240,16 @@ async def test_a_reader_who_follows_sees_every_line_once_while_it_moves_from_the
             seen.extend(texts(part))
             parts.append(part)
 
+    async def follow_since() -> None:
+        async for part in setting.outputs().follow(lambda: (now["member"], False), START + 12):
+            late.extend(texts(part))
+
     async def until(count: int) -> None:
         async with asyncio.timeout(20):
             while len(seen) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
-    task = asyncio.create_task(follow())
+    tasks = [asyncio.create_task(follow()), asyncio.create_task(follow_since())]
     await asyncio.sleep(0.05)
     assert (seen, parts) == ([], [])
     now["member"] = Member("web1", None, record(slice_, done=False))
@@ -256,16 +261,20 @@ async def test_a_reader_who_follows_sees_every_line_once_while_it_moves_from_the
         await setting.writer.put(slice_, *packed(place, events[begin : begin + 10]))
         pod.log = pod.log[-3:]  # the kubelet has rotated the rest away
         await until(begin + 10)
+        tail = await setting.outputs().tail(now["member"], False, lines=5)
+        assert (texts(tail), tail.complete) == ([f"{seq}\n" for seq in range(begin + 5, begin + 10)], False)
     pod.log.append(line("web1", 41, "after a hole that may yet be filled\n"))
     await asyncio.sleep(0.1)
     assert len(seen) == 40
+    assert texts(await setting.outputs().tail(now["member"], False, size=3)) == ["39\n"], "up to the hole"
     last = [line("web1", 40, "40\n"), line("web1", 41, "41\n"), end("web1", 42)]
     await setting.writer.put(slice_, *packed(4, last))
     pod.log = []
     now["member"] = Member("web1", None, record(slice_))
     async with asyncio.timeout(20):
-        await task
+        await asyncio.gather(*tasks)
     assert seen == [f"{seq}\n" for seq in range(42)]
+    assert late == seen[13:]
     assert [part.complete for part in parts][-1]
     assert not any(part.complete for part in parts[:-1])
 
