@@ -14,10 +14,11 @@ from rollcall.plan.gates import (
     suspended,
     template_lock,
 )
-from rollcall.plan.locks import NOTHING, Lock, Wanted
+from rollcall.plan.locks import NOTHING, Lock, LockKind, Wanted
 from rollcall.plan.observed import Observed
 from rollcall.plan.rollout import parallelism, room
 from rollcall.resources.jobslice import JobSlice
+from rollcall.resources.jobtemplate import JobTemplate
 
 MAX_STARTS: Final = 100
 """How many slices one plan starts: while many are being made, those that end must not wait."""
@@ -59,7 +60,7 @@ def choose(observed: Observed, field_: Field, now: datetime) -> Choice:
     gate = suspended(invocation) or not_yet_due(invocation, now)
     if gate is not None:
         return _waiting(gate)
-    lock = NOTHING if field_.begun else template_lock(invocation, observed.template)
+    lock = NOTHING if field_.begun else _template_lock(observed)
     if obstacle := observed.locks.obstacle(observed.claimant, lock):
         return Choice(wait=locked(*obstacle), waited=lock)
     batch = field_.batch
@@ -74,9 +75,21 @@ def choose(observed: Observed, field_: Field, now: datetime) -> Choice:
 def locks_for(observed: Observed, name: str) -> Wanted:
     """What is held while the slice of that name works, or for `TEMPLATE` while the invocation does."""
     if name == TEMPLATE:
-        return template_lock(observed.invocation, observed.template)
+        return _template_lock(observed)
     slice_ = observed.slices.get(name)
     return NOTHING if slice_ is None else host_locks(slice_, observed.template, observed.hosts)
+
+
+def _template_lock(observed: Observed) -> Wanted:
+    """The lock of the template that was chosen, for whoever starts or has started.
+
+    If it is gone, or cannot be read, nobody knows whether it allows one invocation at a time. It may come back while
+    somebody works.
+    """
+    invocation, chosen = observed.invocation, observed.invocation.status.template
+    if isinstance(observed.template, JobTemplate) or chosen is None:
+        return template_lock(invocation, observed.template)
+    return {Lock(LockKind.TEMPLATE, invocation.metadata.namespace, chosen.name): True}
 
 
 def _waiting(gate: Wait) -> Choice:

@@ -12,7 +12,9 @@ from rollcall.plan.invocation import reconcile
 from rollcall.plan.locks import Claimant, Lock, LockKind, Locks
 from rollcall.plan.observed import Observed, Plan
 from rollcall.plan.pods import Phase
+from rollcall.plan.restoring import restore_locks
 from rollcall.plan.slices import Slices
+from rollcall.resources.jobinvocation import TemplateRecord
 from rollcall.resources.jobslice import JobSlice
 from rollcall.resources.meta import OwnerReference
 from unit.core.objects import (
@@ -227,6 +229,27 @@ def test_an_invocation_waits_for_another_of_its_template() -> None:
     assert (starts(plan), condition(plan, "Waiting")) == ([], ("True", "TemplateBusy"))
     begun = observe(*THREE, started=1, observed={"locks": locks, "template": alone, "pods": {"job-0": pod(0)}})
     assert starts(reconcile(begun, NOW)) == ["job-1", "job-2"]
+
+
+def test_of_a_template_that_is_gone_one_invocation_is_at_work_at_a_time() -> None:
+    """It may come back, and have allowed one only. Nobody looks after an operator's locks while none is there."""
+    first = of_template(observe(THREE[0], started=1, observed={"pods": {"job-0": pod(0)}, "template": None}))
+    restore_locks([first], NOW)
+    other = of_template(observe(THREE[0], observed={"template": None, "locks": first.locks}))
+    metadata = other.invocation.metadata.model_copy(update={"name": "other", "uid": "uid-of-other"})
+    other = replace(other, invocation=other.invocation.model_copy(update={"metadata": metadata}))
+    for found in (None, template(concurrencyPolicy="Forbid")):
+        plan = reconcile(replace(other, template=found), NOW)
+        assert (starts(plan), condition(plan, "Waiting")) == ([], ("True", "TemplateBusy"))
+    first.locks.drop(first.claimant)
+    assert starts(reconcile(other, NOW)) == ["job-0"], "its host fails then, for that"
+
+
+def of_template(observed: Observed) -> Observed:
+    """The same, with the template named in its status."""
+    job = observed.invocation
+    status = job.status.model_copy(update={"template": TemplateRecord(name="run", uid="uid-of-run", generation=1)})
+    return replace(observed, invocation=job.model_copy(update={"status": status}))
 
 
 # ---- what stops it
