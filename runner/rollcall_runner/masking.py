@@ -14,9 +14,9 @@ value any more; the rest waits for more, at most for the end. That is never more
 base64, if each of its characters had the longest break after it. What it gives does not depend on how the stream was
 torn: always the leftmost value is replaced, and of several at one place the longest.
 
-Not found are values that a program tears otherwise, say by base64 in lines of one character, with empty lines or a mark
-before each line, or as texts of their own in a list of a record; nor in base64 twice, or otherwise transformed. A value
-that begins or ends with `*` can seem to stand beside a mask.
+Not found are values that a program tears otherwise, say by base64 in lines of one character, or with empty lines or a
+mark before each line; nor in base64 twice, or otherwise transformed. A value that begins or ends with `*` can seem to
+stand beside a mask.
 """
 
 import base64

@@ -69,15 +69,15 @@ async def until(probe: Callable[[], bool], within: float = 10) -> None:
 
 @pytest.mark.parametrize("size", [LARGE, 10 * LARGE])
 async def test_who_takes_nothing_is_cut_off(size: int) -> None:
-    async with served(Readers(lambda: False, patience=1), size) as (server, port):
+    async with served(Readers(lambda: False, patience=0.3), size) as (server, port):
         with reader() as connection:
             await ask(connection, port)
-            assert await until_cut_off(server, 10) > 1
+            assert await until_cut_off(server, 10) > 0.3
 
 
 async def test_who_asks_again_and_again_and_takes_nothing_is_cut_off() -> None:
     """What is unsent is less than the server keeps without waiting for the reader."""
-    readers = Readers(lambda: False, patience=1)
+    readers = Readers(lambda: False, patience=0.3)
     async with served(readers, 20_000) as (server, port):
         with reader() as connection:
             await ask(connection, port)
@@ -104,7 +104,7 @@ async def test_who_takes_little_but_steadily_gets_all_of_it() -> None:
 
 @pytest.mark.parametrize(("waited_for", "most"), [(True, 100 * LARGE), (False, LARGE)])
 async def test_they_are_cut_off_sooner_when_others_wait_or_much_is_kept(waited_for: bool, most: int) -> None:
-    readers = Readers(lambda: waited_for, patience=600, hurried=1, most=most)
+    readers = Readers(lambda: waited_for, patience=600, hurried=0.3, most=most)
     async with served(readers, 2 * LARGE) as (server, port):
         with reader() as connection:
             await ask(connection, port)
