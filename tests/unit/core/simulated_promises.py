@@ -44,6 +44,8 @@ class Promises:
         self.promised: dict[str, dict[str, Exit]] = {}
         self.forced: set[str] = set()
         """Slices whose pod was removed by force before they were done."""
+        self.lost: set[str] = set()
+        """Slices of which nobody but an old operator can have read a result: pod removed by force, operator dead."""
         self.unrecorded: set[str] = set()
         """Slices whose pod was made by an operator that died before it was recorded."""
         self.excused: set[str] = set()
@@ -242,7 +244,8 @@ class Promises:
         assert self.told[invocation, note.reason] <= most.get(note.reason, math.inf), f"{note} is told again"
 
     def output_is_complete(self, name: str, exits: Mapping[str, Exit]) -> None:
-        self.promised.setdefault(name, {}).update(exits)
+        if name not in self.lost:  # that an old operator has read it helps nobody
+            self.promised.setdefault(name, {}).update(exits)
 
     # ---- what befalls operators and pods -----------------------------------------------------------------------
 
@@ -254,7 +257,8 @@ class Promises:
         for name in self.forced:
             found = self._cluster.stored_slice(name)
             if found is not None and not found.done:
-                self.promised.pop(name, None)  # the double fault of a removed pod and a dead operator
+                self.promised.pop(name, None)
+                self.lost.add(name)
         self.forced.clear()
 
     def pod_is_removed(self, name: str, *, heard: bool) -> None:
