@@ -94,7 +94,7 @@ images: cluster ## build the images and load them into the cluster
 
 down: ## stop the cluster, and what a killed test run left of a second one
 	@hack/cluster down
-	@if [ -e .cluster-apart ]; then .cluster-apart/hack/cluster down; fi
+	@if [ -x .cluster-apart/hack/cluster ]; then .cluster-apart/hack/cluster down; fi
 
 # The virtual environment is made from the lock file, and anew when that changes.
 $(VENV)/.installed: requirements-dev.lock pyproject.toml

@@ -58,10 +58,10 @@ class OwnCluster:
 @contextmanager
 def own_cluster(images: Sequence[str]) -> Iterator[OwnCluster]:
     """The cluster, with these images."""
-    if FOLDER.exists():
-        _run("down")
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    # Of a run that was killed there may be any part: the copy, or a cluster that runs.
+    shutil.rmtree(FOLDER / "hack", ignore_errors=True)
     shutil.copytree(ROOT / "hack", FOLDER / "hack", ignore=shutil.ignore_patterns("__pycache__"))
+    _run("down")
     try:
         _run("up")
         for image in images:
